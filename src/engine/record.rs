@@ -1,0 +1,173 @@
+//! What is known of a container, a sandbox and a network: the JSON records in the state directory.
+//!
+//! A record is written whole and renamed into place; a container's record (a bare sandbox's own) is the commit of the
+//! operation that wrote it. Records of another boot are nobody's: their kernel objects are gone.
+
+use crate::engine::spec::Image;
+use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// The version of the records that this netcell writes and reads.
+pub const VERSION: u32 = 1;
+
+/// Nanoseconds since 1970, UTC.
+pub type UnixNanos = u64;
+
+/// `containers/NAME/record.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// /proc/sys/kernel/random/boot_id of the boot that wrote it.
+    pub boot: String,
+    /// Counts the changing operations on this container; intents name it.
+    pub generation: u32,
+    /// The container's id.
+    pub id: Id,
+    /// The container's name.
+    pub name: Name,
+    /// The sandbox it is a member of; none with `--network host`.
+    pub sandbox: Option<Name>,
+    /// The network mode as Docker's HostConfig.NetworkMode says it: `bridge`, `none`, `host`, a network's name, `container:<id>`.
+    pub network_mode: String,
+    /// The ports it asked for itself.
+    pub publish: Vec<PortMapping>,
+    /// Its root filesystem.
+    pub image: Image,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The whole environment, in order.
+    pub env: Vec<String>,
+    /// Working directory; the root when absent.
+    pub workdir: Option<String>,
+    /// `USER[:GROUP]` as typed.
+    pub user: Option<String>,
+    /// The UTS host name.
+    pub hostname: String,
+    /// When it was created.
+    pub created: UnixNanos,
+    /// Remove it when its process ends.
+    pub auto_remove: bool,
+    /// Whether its stdin was kept open.
+    pub interactive: bool,
+    /// The most the log may keep, in bytes.
+    pub log_max: u64,
+    /// Its last start; none while it has never run.
+    pub start: Option<Start>,
+    /// Why the last start failed to execute the command, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// One start of a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Start {
+    /// When.
+    pub at: UnixNanos,
+    /// PID 1 of the container, as the host numbers it.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot (field 22 of /proc/PID/stat, proc(5)): tells a reused pid.
+    pub pid_start: u64,
+    /// The monitor's pid.
+    pub monitor: u32,
+}
+
+/// A start whose command could not be executed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// 126 or 127.
+    pub code: u8,
+    /// The sentence.
+    pub text: String,
+}
+
+/// How a container's process ended: the content of its `exit` file.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Exit {
+    /// The exit status, or 128 plus the signal.
+    pub code: u8,
+    /// When.
+    pub at: UnixNanos,
+}
+
+/// `sandboxes/NAME/record.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SandboxRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The boot that wrote it.
+    pub boot: String,
+    /// The sandbox's id (Docker's SandboxID).
+    pub id: Id,
+    /// Its name, and the name of its pin under /run/netns.
+    pub name: Name,
+    /// Created alone: it is its own member until `rm`.
+    pub bare: bool,
+    /// The host name in its /etc/hostname and /etc/hosts.
+    pub hostname: String,
+    /// When it was created.
+    pub created: UnixNanos,
+    /// Its attachment; none for the network `none`.
+    pub endpoint: Option<Endpoint>,
+    /// The ports that lead to it.
+    pub ports: Vec<SandboxPort>,
+    /// Who may be its members: those whose container record names it really are.
+    pub members: Vec<Name>,
+}
+
+/// A published port of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxPort {
+    /// What leads where.
+    pub mapping: PortMapping,
+    /// The member that brought it: a take-over replaces its own, and keeps the others'.
+    pub member: Name,
+}
+
+/// A sandbox's attachment to a network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The endpoint's id.
+    pub id: Id,
+    /// The network's name.
+    pub network: Name,
+    /// The network's id.
+    pub network_id: Id,
+    /// The interface inside: `eth0`.
+    pub ifname: IfName,
+    /// The host's end: `nc` and ten random hex digits.
+    pub link: IfName,
+    /// The MAC inside.
+    pub mac: Mac,
+    /// The address inside, with the subnet's prefix.
+    pub address: Cidr,
+    /// The default route's gateway: the network's own address.
+    pub gateway: Ipv4Addr,
+    /// The MTU, in bytes.
+    pub mtu: u32,
+}
+
+/// `networks/NAME/record.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The boot that wrote it.
+    pub boot: String,
+    /// The network's id.
+    pub id: Id,
+    /// Its name.
+    pub name: Name,
+    /// When it was created.
+    pub created: UnixNanos,
+    /// The bridge: `netcell0` for the default network.
+    pub link: IfName,
+    /// The bridge's MAC.
+    pub mac: Mac,
+    /// The IPv4 subnet.
+    pub subnet: Cidr,
+    /// The bridge's address: the subnet's first.
+    pub gateway: Ipv4Addr,
+    /// The MTU of its links, in bytes.
+    pub mtu: u32,
+}

@@ -1,0 +1,150 @@
+//! The one error type: an action, an object, the sandbox, a cause, and the kernel's own words.
+//!
+//! Every failure ends as one sentence on stderr. The errno stays data (`err.is(Errno::EXIST)`): nobody matches text.
+//! Rungs below the face make errors and pass them up unchanged, adding at most the sandbox they happened in.
+
+use std::fmt;
+
+pub use rustix::io::Errno;
+
+/// What every fallible function of netcell returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Exit codes, as Docker's: see `docker run` under "Exit Status".
+pub mod exit {
+    /// Every failure that has no code of its own.
+    pub const FAILURE: u8 = 1;
+    /// A template that is not supported or not well formed.
+    pub const TEMPLATE: u8 = 64;
+    /// `run`: netcell's own error, before the command could start.
+    pub const RUN: u8 = 125;
+    /// The command exists and cannot be executed.
+    pub const CANNOT_EXECUTE: u8 = 126;
+    /// The command was not found.
+    pub const NOT_FOUND: u8 = 127;
+}
+
+/// One failure, said in one sentence by its [`fmt::Display`].
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    sentence: String,
+    sandbox: Option<String>,
+    errno: Option<Errno>,
+    cause: Option<String>,
+    kernel: Option<String>,
+    exit: Option<u8>,
+}
+
+impl Error {
+    /// A whole sentence of netcell's own: `network lan not found`.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            sentence: sentence.into(),
+            sandbox: None,
+            errno: None,
+            cause: None,
+            kernel: None,
+            exit: None,
+        }))
+    }
+
+    /// An action on an object that the kernel refused: `cannot add 10.0.0.2/24 to eth0: File exists`.
+    pub fn os(action: impl fmt::Display, errno: Errno) -> Self {
+        let mut error = Error::new(format!("cannot {action}"));
+        error.0.errno = Some(errno);
+        error
+    }
+
+    /// The sandbox in which it happened; an inner, earlier name wins.
+    pub fn sandbox(mut self, name: &str) -> Self {
+        self.0.sandbox.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    /// Words that replace the errno's text, for the few errnos that mislead.
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// The kernel's extended-ack text (NLMSGERR_ATTR_MSG, netlink(7)).
+    pub fn kernel(mut self, text: impl Into<String>) -> Self {
+        self.0.kernel = Some(text.into());
+        self
+    }
+
+    /// The exit code to end with, where it is neither 1 nor `run`'s 125; an inner, earlier code wins.
+    pub fn exit(mut self, code: u8) -> Self {
+        self.0.exit.get_or_insert(code);
+        self
+    }
+
+    /// Whether the kernel answered with this errno.
+    pub fn is(&self, errno: Errno) -> bool {
+        self.0.errno == Some(errno)
+    }
+
+    /// The kernel's errno, if this came from the kernel.
+    pub fn errno(&self) -> Option<Errno> {
+        self.0.errno
+    }
+
+    /// The exit code that was set, if one was.
+    pub fn exit_code(&self) -> Option<u8> {
+        self.0.exit
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let e = &*self.0;
+        f.write_str(&e.sentence)?;
+        if let Some(sandbox) = &e.sandbox {
+            write!(f, " in sandbox {sandbox}")?;
+        }
+        match (&e.cause, e.errno) {
+            (Some(cause), _) => write!(f, ": {cause}")?,
+            (None, Some(errno)) => write!(f, ": {}", errno_text(errno))?,
+            (None, None) => {}
+        }
+        match &e.kernel {
+            Some(text) => write!(f, " (kernel: {text})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// strerror(3)'s text, without the number that the standard library appends.
+pub fn errno_text(errno: Errno) -> String {
+    // The C libraries have no text for EXFULL, which a full bridge (1,023 ports) answers with.
+    if errno == Errno::XFULL {
+        return "Exchange full".into();
+    }
+    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
+    match text.rfind(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_has_action_object_sandbox_cause_and_the_kernels_words() {
+        let error = Error::os("add 10.0.0.2/24 to eth0", Errno::EXIST)
+            .sandbox("myapp")
+            .kernel("address already assigned");
+        assert_eq!(
+            error.to_string(),
+            "cannot add 10.0.0.2/24 to eth0 in sandbox myapp: File exists (kernel: address already assigned)"
+        );
+        assert!(error.is(Errno::EXIST));
+    }
+}

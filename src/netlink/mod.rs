@@ -1,0 +1,1 @@
+//! Rung 1: neli messages on the wire.

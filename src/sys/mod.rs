@@ -1,0 +1,1 @@
+//! Rung 0: system calls; the only place for `unsafe`.

@@ -1,0 +1,176 @@
+//! Addresses: an address with its prefix, and a MAC.
+
+use crate::error::{Error, Result};
+use crate::types::name::as_json_string;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// An IP address with the length of its prefix in bits, as `ip address` writes it: `10.0.0.2/24`, `fd00::1/64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cidr {
+    /// The address; for a subnet its first one.
+    pub addr: IpAddr,
+    /// 0 to 32 for IPv4, 0 to 128 for IPv6.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// An IPv4 address with its prefix; a prefix above 32 is taken as 32.
+    pub fn v4(addr: Ipv4Addr, prefix: u8) -> Self {
+        Cidr {
+            addr: addr.into(),
+            prefix: prefix.min(32),
+        }
+    }
+
+    /// The subnet that the address lies in: the host bits cleared.
+    pub fn subnet(&self) -> Self {
+        let addr = match self.addr {
+            IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask4(self.prefix))),
+            IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask6(self.prefix))),
+        };
+        Cidr {
+            addr,
+            prefix: self.prefix,
+        }
+    }
+
+    /// Whether an address of the same family lies in the subnet.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        match (self.addr, addr) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()) & mask4(self.prefix) == 0,
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()) & mask6(self.prefix) == 0,
+            _ => false,
+        }
+    }
+
+    /// Whether the two subnets have an address in common.
+    pub fn overlaps(&self, other: &Cidr) -> bool {
+        let wider = if self.prefix <= other.prefix {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        wider.0.contains(wider.1.addr)
+    }
+}
+
+fn mask4(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+}
+
+fn mask6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+}
+
+impl FromStr for Cidr {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(format!(
+                "invalid CIDR address: {text}: an address and a prefix length are wanted, as in 10.0.0.0/24"
+            ))
+        };
+        let (addr, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        let addr: IpAddr = addr.parse().map_err(|_| wrong())?;
+        let most = if addr.is_ipv4() { 32 } else { 128 };
+        let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+        match prefix.parse::<u8>() {
+            Ok(prefix) if digits && prefix <= most => Ok(Cidr { addr, prefix }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.prefix)
+    }
+}
+
+/// A 48-bit Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// The MAC that belongs to an IPv4 address: locally administered, `02:6e` ('n') and the four bytes, so that an
+    /// address that is used again meets no stale neighbour entry.
+    pub fn of(addr: Ipv4Addr) -> Self {
+        let [a, b, c, d] = addr.octets();
+        Mac([0x02, 0x6e, a, b, c, d])
+    }
+}
+
+impl FromStr for Mac {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::new(format!("{text} is not a valid mac address"));
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+        }
+        if parts.next().is_some() {
+            Err(wrong())
+        } else {
+            Ok(Mac(bytes))
+        }
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+as_json_string!(Cidr, Mac);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().expect("a CIDR")
+    }
+
+    #[test]
+    fn subnets_overlap_when_one_holds_the_other() {
+        assert!(cidr("10.0.0.0/8").overlaps(&cidr("10.50.0.0/24")));
+        assert!(cidr("10.50.0.0/24").overlaps(&cidr("10.0.0.0/8")));
+        assert!(cidr("0.0.0.0/0").overlaps(&cidr("10.0.0.0/8")));
+        assert!(!cidr("10.50.0.0/24").overlaps(&cidr("10.50.1.0/24")));
+        assert!(!cidr("::/0").overlaps(&cidr("10.0.0.0/8")));
+        assert_eq!(cidr("10.50.0.9/24").subnet(), cidr("10.50.0.0/24"));
+    }
+
+    #[test]
+    fn text_that_is_no_cidr_is_refused() {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0/24",
+            "nonsense",
+            "10.0.0.0/+8",
+            "fd00::/129",
+        ] {
+            assert!(bad.parse::<Cidr>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mac_follows_its_address_and_reads_back() {
+        let mac = Mac::of(Ipv4Addr::new(10, 50, 0, 9));
+        assert_eq!(mac.to_string(), "02:6e:0a:32:00:09");
+        assert_eq!(mac.to_string().parse::<Mac>().expect("a MAC"), mac);
+    }
+}

@@ -1,0 +1,14 @@
+//! Values that cannot be wrong: parsed once at the face, trusted by everything below.
+//!
+//! Each type has one `parse` (through `FromStr`) whose error is a sentence that names the word and what is allowed.
+//! They know nothing of the kernel, of files or of each other's users; every rung may import them.
+
+mod addr;
+mod id;
+mod name;
+mod port;
+
+pub use addr::{Cidr, Mac};
+pub use id::Id;
+pub use name::{IfName, Name};
+pub use port::{PortMapping, Proto};

@@ -1,0 +1,134 @@
+//! Published ports: what `-p` says.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+/// A transport protocol that ports can be published for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proto {
+    /// TCP, protocol 6.
+    Tcp,
+    /// UDP, protocol 17.
+    Udp,
+}
+
+impl Proto {
+    /// The number in the IP header (IANA protocol numbers).
+    pub fn number(self) -> u8 {
+        match self {
+            Proto::Tcp => 6,
+            Proto::Udp => 17,
+        }
+    }
+}
+
+impl fmt::Display for Proto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Proto::Tcp => "tcp",
+            Proto::Udp => "udp",
+        })
+    }
+}
+
+/// One published port: a port of the host that leads to a port of the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PortMapping {
+    /// The protocol of both ends.
+    pub proto: Proto,
+    /// The host's address that answers; unspecified (0.0.0.0) for each of its addresses.
+    pub host_ip: Ipv4Addr,
+    /// The host's port, 1 to 65535.
+    pub host_port: u16,
+    /// The sandbox's port, 1 to 65535.
+    pub container_port: u16,
+}
+
+impl FromStr for PortMapping {
+    type Err = Error;
+
+    /// `[IP:]HOST:CONTAINER[/tcp|/udp]`, with Docker's texts for what is wrong.
+    fn from_str(text: &str) -> Result<Self> {
+        let (ports, proto) = text.split_once('/').unwrap_or((text, "tcp"));
+        let proto = match proto.to_ascii_lowercase().as_str() {
+            "tcp" => Proto::Tcp,
+            "udp" => Proto::Udp,
+            _ => {
+                return Err(Error::new(format!(
+                    "invalid proto: {proto}: tcp and udp can be published"
+                )));
+            }
+        };
+        let (host, container) = ports.rsplit_once(':').ok_or_else(|| {
+            Error::new(format!(
+                "invalid published port: {text}: HOST:CONTAINER[/tcp|/udp] is wanted"
+            ))
+        })?;
+        let (host_ip, host) = host.rsplit_once(':').unwrap_or(("0.0.0.0", host));
+        let host_ip = host_ip.parse().map_err(|_| {
+            Error::new(format!(
+                "invalid IP address: {host_ip}: an IPv4 address of the host is wanted"
+            ))
+        })?;
+        Ok(PortMapping {
+            proto,
+            host_ip,
+            host_port: port("hostPort", host)?,
+            container_port: port("containerPort", container)?,
+        })
+    }
+}
+
+fn port(what: &str, text: &str) -> Result<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if digits && port != 0 => Ok(port),
+        _ => Err(Error::new(format!(
+            "invalid {what}: {text}: a port from 1 to 65535 is wanted"
+        ))),
+    }
+}
+
+impl fmt::Display for PortMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}:{}/{}",
+            self.host_ip, self.host_port, self.container_port, self.proto
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_ports_are_read_as_dockers() {
+        let port: PortMapping = "127.0.0.1:8080:80/UDP".parse().expect("a mapping");
+        assert_eq!(port.to_string(), "127.0.0.1:8080:80/udp");
+        assert_eq!(
+            "8080:80".parse::<PortMapping>().expect("a mapping").host_ip,
+            Ipv4Addr::UNSPECIFIED
+        );
+        for bad in [
+            "80",
+            "80:abc",
+            "0:80",
+            "80:0",
+            "65536:80",
+            "80:80/sctp",
+            "1.2.3:80:80",
+            "+80:80",
+            "",
+            ":",
+            "80:",
+        ] {
+            assert!(bad.parse::<PortMapping>().is_err(), "{bad}");
+        }
+    }
+}
