@@ -3,8 +3,11 @@
 //! The engine never prints, never reads the environment and never sees the command line: what it has to say goes
 //! through [`Say`], what it was asked arrives as the types of [`spec`].
 
+pub mod derived;
+pub mod ipam;
 pub mod record;
 pub mod spec;
+pub mod store;
 pub mod view;
 
 use std::fmt::Display;

@@ -1,0 +1,328 @@
+//! Files of the state directory: whole files by temporary file and rename, and errors that name the path.
+
+use crate::error::{Errno, Error, Result};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Result as Io;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// No state file is larger: a foreign or broken one must not take the memory of a small host.
+const LARGEST: u64 = 256 * 1024;
+
+/// A directory of netcell's own, worked in by paths relative to its descriptor.
+pub struct Directory {
+    fd: OwnedFd,
+    /// Its path, for messages.
+    pub path: PathBuf,
+}
+
+impl Directory {
+    /// Opens a directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        let fd = fs::open(
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|errno| Error::os(format_args!("open {}", path.display()), errno))?;
+        Ok(Directory {
+            fd,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes a directory and its parents, the directory itself for its owner alone.
+    pub fn create_all(path: &Path) -> Result<Self> {
+        let failed =
+            |errno| Error::os(format_args!("make the directory {}", path.display()), errno);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)
+                .map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+        }
+        match fs::mkdir(path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Directory::open(path),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Refuses a directory whose content others could have written.
+    pub fn check_private(&self) -> Result<()> {
+        let stat = fs::fstat(&self.fd).map_err(|errno| self.error("look at", "", errno))?;
+        let mine = stat.st_uid == rustix::process::geteuid().as_raw();
+        if mine && stat.st_mode & 0o022 == 0 {
+            return Ok(());
+        }
+        let who = if mine {
+            "others may write to it".to_owned()
+        } else {
+            format!("it belongs to user {}", stat.st_uid)
+        };
+        Err(Error::new(format!(
+            "cannot trust the state directory {}: {who}",
+            self.path.display()
+        )))
+    }
+
+    /// An error about something below this directory.
+    pub fn error(&self, action: &str, below: &str, errno: Errno) -> Error {
+        Error::os(
+            format_args!("{action} {}", self.path.join(below).display()),
+            errno,
+        )
+    }
+
+    /// Makes a directory; false when it exists.
+    pub fn make(&self, below: &str) -> Result<bool> {
+        match fs::mkdirat(&self.fd, below, Mode::RWXU) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // The parent is made on its first use.
+            Err(Errno::NOENT) => match below.rsplit_once('/') {
+                Some((parent, _)) if self.make(parent)? => self.make(below),
+                _ => Err(self.error("make the directory", below, Errno::NOENT)),
+            },
+            Err(errno) => Err(self.error("make the directory", below, errno)),
+        }
+    }
+
+    /// Creates a file that must not exist; its directory is made on the first use.
+    pub fn create_new(&self, below: &str) -> Result<OwnedFd> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        self.with_parent(below, || {
+            fs::openat(&self.fd, below, flags, Mode::RUSR | Mode::WUSR)
+        })
+    }
+
+    /// Opens a lock file, making it when it is missing; never makes its directory, except that of the root's own.
+    pub fn open_lock(&self, below: &str) -> Result<OwnedFd> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        fs::openat(&self.fd, below, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| self.error("open", below, errno))
+    }
+
+    /// Opens a file for reading, without following a symbolic link: none when there is none.
+    pub fn open_file(&self, below: &str, access: OFlags) -> Result<Option<OwnedFd>> {
+        match fs::openat(
+            &self.fd,
+            below,
+            access | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+            Mode::empty(),
+        ) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(self.error("open", below, errno)),
+        }
+    }
+
+    /// Whether the path still leads to the open file: it may have been unlinked or replaced meanwhile.
+    pub fn still_names(&self, below: &str, fd: BorrowedFd<'_>) -> bool {
+        let (named, open) = (
+            fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW),
+            fs::fstat(fd),
+        );
+        matches!((named, open), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    }
+
+    /// Whether something has this name.
+    pub fn exists(&self, below: &str) -> bool {
+        fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Reads a JSON file: none when there is none.
+    ///
+    /// # Errors
+    /// A truncated, foreign or over-long file is an error that names its path.
+    pub fn read_json<T: DeserializeOwned>(&self, below: &str) -> Result<Option<T>> {
+        let Some(bytes) = self.read(below)? else {
+            return Ok(None);
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|e| {
+            Error::new(format!(
+                "cannot understand {}: {e}",
+                self.path.join(below).display()
+            ))
+        })
+    }
+
+    /// Reads a file whole: none when there is none.
+    pub fn read(&self, below: &str) -> Result<Option<Vec<u8>>> {
+        let Some(fd) = self.open_file(below, OFlags::RDONLY | OFlags::NONBLOCK)? else {
+            return Ok(None);
+        };
+        let failed = |e: std::io::Error| {
+            self.error("read", below, Errno::from_io_error(&e).unwrap_or(Errno::IO))
+        };
+        let mut bytes = Vec::with_capacity(2048);
+        std::fs::File::from(fd)
+            .take(LARGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::new(format!(
+                "cannot understand {}: it is larger than {LARGEST} bytes",
+                self.path.join(below).display()
+            )));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Writes a file whole: a reader sees the old text or the new one.
+    pub fn write_json(&self, below: &str, value: &impl Serialize) -> Result<()> {
+        let temporary = format!("{below}.{}", std::process::id());
+        let written = self
+            .write_temporary(&temporary, value)
+            .and_then(|_| self.rename(&temporary, below));
+        if written.is_err() {
+            self.unlink(&temporary).ok();
+        }
+        written
+    }
+
+    /// Writes a new file under a temporary name, to be flocked before it gets its own.
+    pub fn write_temporary(&self, temporary: &str, value: &impl Serialize) -> Result<OwnedFd> {
+        let fd = match self.create_new(temporary) {
+            // Left by a process of the same number that died here.
+            Err(error) if error.is(Errno::EXIST) => {
+                self.unlink(temporary)?;
+                self.create_new(temporary)?
+            }
+            created => created?,
+        };
+        let failed = |e: std::io::Error| {
+            self.error(
+                "write",
+                temporary,
+                Errno::from_io_error(&e).unwrap_or(Errno::IO),
+            )
+        };
+        let mut bytes = serde_json::to_vec(value).map_err(|e| failed(e.into()))?;
+        bytes.push(b'\n');
+        let mut file = std::fs::File::from(fd);
+        file.write_all(&bytes).map_err(failed)?;
+        Ok(file.into())
+    }
+
+    /// Writes a text file that everybody may read, in place: one write of the whole text, then cut to its length.
+    pub fn write_in_place(&self, below: &str, text: &str) -> Result<()> {
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let readable = Mode::from_raw_mode(0o644);
+        let fd = self.with_parent(below, || fs::openat(&self.fd, below, flags, readable))?;
+        // umask(2) may have taken the others' right to read, which users in the container need.
+        let written =
+            fs::fchmod(&fd, readable).and_then(|()| rustix::io::pwrite(&fd, text.as_bytes(), 0));
+        match written {
+            Ok(n) if n == text.len() => {
+                fs::ftruncate(&fd, n as u64).map_err(|errno| self.error("write", below, errno))
+            }
+            Ok(_) => Err(self.error("write", below, Errno::NOSPC)),
+            Err(errno) => Err(self.error("write", below, errno)),
+        }
+    }
+
+    /// Renames within the directory.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        fs::renameat(&self.fd, from, &self.fd, to).map_err(|errno| self.error("write", to, errno))
+    }
+
+    /// Gives a file a second name; false when that name is taken.
+    pub fn link(&self, from: &str, to: &str) -> Result<bool> {
+        match fs::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.error("write", to, errno)),
+        }
+    }
+
+    /// Makes a symbolic link whose text is `target`.
+    pub fn symlink(&self, target: &str, below: &str) -> Result<()> {
+        self.with_parent(below, || match fs::symlinkat(target, &self.fd, below) {
+            Err(Errno::EXIST) => Ok(()),
+            other => other,
+        })
+    }
+
+    /// The text of a symbolic link: none when there is none.
+    pub fn readlink(&self, below: &str) -> Option<String> {
+        fs::readlinkat(&self.fd, below, Vec::new())
+            .ok()?
+            .into_string()
+            .ok()
+    }
+
+    /// Removes a file; one that is gone is fine.
+    pub fn unlink(&self, below: &str) -> Result<()> {
+        match fs::unlinkat(&self.fd, below, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            Err(errno) => Err(self.error("remove", below, errno)),
+        }
+    }
+
+    /// Removes a directory if it is empty; one that is gone or in use is fine.
+    pub fn remove_empty(&self, below: &str) -> Result<()> {
+        match fs::unlinkat(&self.fd, below, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
+            Err(errno) => Err(self.error("remove", below, errno)),
+        }
+    }
+
+    /// Removes a directory and the files in it; it holds no further directories.
+    pub fn remove_with_files(&self, below: &str) -> Result<()> {
+        for name in self.names(below)? {
+            self.unlink(&format!("{below}/{name}"))?;
+        }
+        match fs::unlinkat(&self.fd, below, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.error("remove", below, errno)),
+        }
+    }
+
+    /// The names in a directory, unsorted; none when it does not exist. Names that are not UTF-8 are not ours.
+    pub fn names(&self, below: &str) -> Result<Vec<String>> {
+        let failed = |errno| self.error("list", below, errno);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = match fs::openat(&self.fd, below, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let mut names = Vec::new();
+        for entry in fs::Dir::new(fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether the path is a plain file.
+    pub fn is_file(&self, below: &str) -> bool {
+        fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    }
+
+    fn with_parent<T>(&self, below: &str, act: impl Fn() -> Io<T>) -> Result<T> {
+        match act() {
+            Err(Errno::NOENT) => {
+                if let Some((parent, _)) = below.rsplit_once('/') {
+                    self.make(parent)?;
+                }
+                act()
+            }
+            other => other,
+        }
+        .map_err(|errno| self.error("write", below, errno))
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,153 @@
+//! Leases: who has an address of a network, or a published port of the host.
+//!
+//! A lease is a small file that names the sandbox it belongs to by id, so that undoing an operation frees its own
+//! leases and nobody else's. An address's lease becomes a tombstone when its sandbox goes: the name of the host's link,
+//! which has to be gone before the address is given out again.
+
+use super::{Locked, Store};
+use crate::error::{Errno, Error, Result};
+use crate::types::{Id, IfName, Name, PortMapping};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// The content of a lease file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lease {
+    /// In use by a sandbox.
+    Held {
+        /// Its id.
+        id: Id,
+        /// Its name, for messages.
+        sandbox: Name,
+    },
+    /// Its sandbox is gone, its link maybe not yet.
+    Tombstone {
+        /// The host's end.
+        link: IfName,
+        /// When it was buried, nanoseconds since boot (CLOCK_BOOTTIME).
+        since: u64,
+    },
+}
+
+impl Lease {
+    /// Whether it is in use by this sandbox.
+    pub fn is_of(&self, owner: &Id) -> bool {
+        matches!(self, Lease::Held { id, .. } if id == owner)
+    }
+}
+
+fn address_path(network: &Name, address: Ipv4Addr) -> String {
+    format!("networks/{network}/leases/{address}")
+}
+
+fn port_directory(port: &PortMapping) -> String {
+    format!("ports/{}-{}", port.proto, port.host_port)
+}
+
+fn port_path(port: &PortMapping) -> String {
+    format!("{}/{}", port_directory(port), port.host_ip)
+}
+
+impl Store {
+    /// The lease of an address, if it has one.
+    pub fn address_lease(&self, network: &Name, address: Ipv4Addr) -> Result<Option<Lease>> {
+        self.root.read_json(&address_path(network, address))
+    }
+
+    /// The addresses of a network that are leased or buried.
+    pub fn address_leases(&self, network: &Name) -> Result<Vec<Ipv4Addr>> {
+        let names = self.root.names(&format!("networks/{network}/leases"))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Leases an address, replacing a tombstone.
+    pub fn lease_address(
+        &self,
+        _: &Locked,
+        network: &Name,
+        address: Ipv4Addr,
+        lease: &Lease,
+    ) -> Result<()> {
+        let path = address_path(network, address);
+        self.root.unlink(&path)?;
+        self.write_lease(&path, lease)
+    }
+
+    /// Frees an address that belongs to `owner`, leaving a tombstone where its link may still be there.
+    pub fn free_address(
+        &self,
+        _: &Locked,
+        network: &Name,
+        address: Ipv4Addr,
+        owner: &Id,
+        tombstone: Option<Lease>,
+    ) -> Result<()> {
+        let path = address_path(network, address);
+        match self.root.read_json::<Lease>(&path) {
+            Ok(Some(lease)) if !lease.is_of(owner) => return Ok(()),
+            Ok(None) => return Ok(()),
+            // Its own, or unreadable: an address that nobody can give back would be lost for the boot.
+            Ok(Some(_)) | Err(_) => {}
+        }
+        match tombstone {
+            Some(tombstone) => self.root.write_json(&path, &tombstone),
+            None => self.root.unlink(&path),
+        }
+    }
+
+    /// Who holds a port that this mapping would collide with: the same protocol and port at the same address, or at
+    /// any address where one of the two means all.
+    pub fn port_conflict(&self, port: &PortMapping) -> Result<Option<(PortMapping, Lease)>> {
+        let directory = port_directory(port);
+        for name in self.root.names(&directory)? {
+            let Ok(host_ip) = name.parse::<Ipv4Addr>() else {
+                continue;
+            };
+            if host_ip == port.host_ip || host_ip.is_unspecified() || port.host_ip.is_unspecified()
+            {
+                let path = format!("{directory}/{name}");
+                if let Some(lease) = self.root.read_json(&path)? {
+                    return Ok(Some((PortMapping { host_ip, ..*port }, lease)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leases a port.
+    pub fn lease_port(&self, _: &Locked, port: &PortMapping, lease: &Lease) -> Result<()> {
+        self.write_lease(&port_path(port), lease)
+    }
+
+    /// Frees a port that belongs to `owner`.
+    pub fn free_port(&self, _: &Locked, port: &PortMapping, owner: &Id) -> Result<()> {
+        let path = port_path(port);
+        match self.root.read_json::<Lease>(&path) {
+            Ok(Some(lease)) if !lease.is_of(owner) => return Ok(()),
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        self.root.unlink(&path)?;
+        self.root.remove_empty(&port_directory(port))
+    }
+
+    /// One write: a lease is torn only by a full tmpfs, and then the operation fails and takes it back.
+    fn write_lease(&self, path: &str, lease: &Lease) -> Result<()> {
+        let fd = self.root.create_new(path)?;
+        let bytes = serde_json::to_vec(lease)
+            .map_err(|e| Error::new(format!("cannot write {path}: {e}")))?;
+        match rustix::io::write(&fd, &bytes) {
+            Ok(n) if n == bytes.len() => Ok(()),
+            Ok(_) => Err(self.root.error("write", path, Errno::NOSPC)),
+            Err(errno) => Err(self.root.error("write", path, errno)),
+        }
+    }
+
+    /// Opens a file of a container for its monitor and its waiters: none when it does not exist.
+    pub fn open_exit(&self, container: &Name) -> Result<Option<rustix::fd::OwnedFd>> {
+        self.root
+            .open_file(&format!("containers/{container}/exit"), OFlags::RDWR)
+    }
+}

@@ -1,0 +1,108 @@
+//! The state directory: who exists, who holds what, and what is under way.
+//!
+//! ```text
+//! lock                                   held for file work only, never across netlink, fork or wait
+//! intents/NAME                           an operation under way on the object NAME, flocked by its owner
+//! containers/NAME/record.json exit log   ids/ID -> NAME
+//! sandboxes/NAME/record.json hosts hostname resolv.conf
+//! networks/NAME/record.json lock leases/ADDRESS
+//! ports/PROTO-PORT/ADDRESS               a published port's lease
+//! ```
+//!
+//! It all lives on /run, is written without fsync and believed only within the boot that wrote it. Reserve, act,
+//! commit, release: the order of every changing operation is in src/README.md.
+
+mod file;
+mod intent;
+mod lease;
+mod records;
+
+pub use file::Directory;
+pub use intent::{Intent, IntentFile, Verb};
+pub use lease::Lease;
+
+use crate::engine::spec::Places;
+use crate::error::{Errno, Error, Result};
+use crate::sys::lock::{self, Hold};
+use crate::types::Name;
+use rustix::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a command waits for another before it says who holds it up.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The state directory of one boot.
+pub struct Store {
+    /// Its descriptor, and its path for messages.
+    pub root: Directory,
+    /// This boot's id: records of another one are nobody's.
+    pub boot: String,
+}
+
+/// `lock`, held: the right to change files in the state directory. Dropping it lets go.
+pub struct Locked {
+    fd: OwnedFd,
+}
+
+impl Locked {
+    /// The descriptor, which a forked child has to close.
+    pub fn descriptor(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+impl Store {
+    /// Opens the state directory, making it (0700) on the first use of a boot.
+    ///
+    /// # Errors
+    /// A directory that belongs to somebody else or is open to others is refused: its content would be trusted.
+    pub fn open(places: &Places) -> Result<Self> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|e| {
+            Error::new(format!(
+                "cannot read /proc/sys/kernel/random/boot_id: {e} (is /proc mounted?)"
+            ))
+        })?;
+        let boot = boot.trim_end().to_owned();
+        let root = match Directory::open(&places.state) {
+            Err(error) if error.is(Errno::NOENT) => Directory::create_all(&places.state)?,
+            opened => opened?,
+        };
+        root.check_private()?;
+        Ok(Store { root, boot })
+    }
+
+    /// The path of something in the state directory, for messages and for files that a container is shown.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.path.join(below)
+    }
+
+    /// Takes `lock`.
+    pub fn lock(&self) -> Result<Locked> {
+        let fd = self.locked_file("lock", Hold::Exclusive, "the state directory's lock")?;
+        Ok(Locked { fd })
+    }
+
+    /// Takes a network's lock: shared to use it, exclusive to make or remove what its users share.
+    ///
+    /// # Errors
+    /// ENOENT when the network's directory is gone.
+    pub fn lock_network(&self, name: &Name, hold: Hold) -> Result<OwnedFd> {
+        self.locked_file(
+            &format!("networks/{name}/lock"),
+            hold,
+            &format!("network {name}"),
+        )
+    }
+
+    /// Opens and locks a file; when it was unlinked or replaced while waiting, once more.
+    fn locked_file(&self, path: &str, hold: Hold, what: &str) -> Result<OwnedFd> {
+        loop {
+            let fd = self.root.open_lock(path)?;
+            lock::lock(&fd, hold, PATIENCE, what)?;
+            if self.root.still_names(path, fd.as_fd()) {
+                return Ok(fd);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Records of containers, sandboxes and networks: written, read, found by name, id or unique id prefix.
+
+use super::{Locked, Store};
+use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord, VERSION};
+use crate::error::{Error, Result};
+use crate::types::{Id, Name};
+use rustix::fd::OwnedFd;
+use serde::de::DeserializeOwned;
+
+/// What the three kinds of record have in common.
+pub trait Record: DeserializeOwned {
+    /// The directory of its kind.
+    const DIRECTORY: &'static str;
+    /// The version that wrote it.
+    fn version(&self) -> u32;
+    /// The boot that wrote it.
+    fn boot(&self) -> &str;
+}
+
+macro_rules! record {
+    ($type:ty, $directory:literal) => {
+        impl Record for $type {
+            const DIRECTORY: &'static str = $directory;
+            fn version(&self) -> u32 {
+                self.version
+            }
+            fn boot(&self) -> &str {
+                &self.boot
+            }
+        }
+    };
+}
+record!(ContainerRecord, "containers");
+record!(SandboxRecord, "sandboxes");
+record!(NetworkRecord, "networks");
+
+impl Store {
+    /// A record by its object's name: none when there is none, or it is of another boot.
+    ///
+    /// # Errors
+    /// A file that is truncated, foreign or of a newer netcell is an error that names its path.
+    pub fn read<R: Record>(&self, name: &Name) -> Result<Option<R>> {
+        let path = format!("{}/{name}/record.json", R::DIRECTORY);
+        let Some(record) = self.root.read_json::<R>(&path)? else {
+            return Ok(None);
+        };
+        if record.version() > VERSION {
+            let path = self.path(&path);
+            return Err(Error::new(format!(
+                "cannot understand {}: it is of version {}, this netcell reads {VERSION}",
+                path.display(),
+                record.version()
+            )));
+        }
+        Ok((record.boot() == self.boot).then_some(record))
+    }
+
+    /// All records of a kind, by name; what cannot be read is handed to `broken`, and never hides the others.
+    pub fn read_all<R: Record>(&self, broken: &mut dyn FnMut(Error)) -> Result<Vec<R>> {
+        let mut names = self.root.names(R::DIRECTORY)?;
+        names.sort_unstable();
+        let mut records = Vec::with_capacity(names.len());
+        for name in names.iter().filter_map(|name| name.parse().ok()) {
+            match self.read(&name) {
+                Ok(record) => records.extend(record),
+                Err(error) => broken(error),
+            }
+        }
+        Ok(records)
+    }
+
+    /// The commit: a container's record is renamed into place.
+    pub fn write_container(&self, _: &Locked, record: &ContainerRecord) -> Result<()> {
+        self.root
+            .write_json(&format!("containers/{}/record.json", record.name), record)
+    }
+
+    /// A sandbox's record; for a bare sandbox it is the commit.
+    pub fn write_sandbox(&self, _: &Locked, record: &SandboxRecord) -> Result<()> {
+        self.root
+            .write_json(&format!("sandboxes/{}/record.json", record.name), record)
+    }
+
+    /// A network's record. The caller holds the network's lock alone.
+    pub fn write_network(&self, record: &NetworkRecord) -> Result<()> {
+        self.root
+            .write_json(&format!("networks/{}/record.json", record.name), record)
+    }
+
+    /// The name that a full id belongs to.
+    pub fn name_of(&self, id: &str) -> Option<Name> {
+        self.root.readlink(&format!("ids/{id}"))?.parse().ok()
+    }
+
+    /// The names whose id begins with this.
+    pub fn names_of_prefix(&self, prefix: &str) -> Result<Vec<Name>> {
+        if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit())
+        {
+            return Ok(Vec::new());
+        }
+        let prefix = prefix.to_ascii_lowercase();
+        let ids = self.root.names("ids")?;
+        Ok(ids
+            .iter()
+            .filter(|id| id.starts_with(&prefix))
+            .filter_map(|id| self.name_of(id))
+            .collect())
+    }
+
+    /// Makes an id lead to its name.
+    pub fn write_id(&self, _: &Locked, id: &Id, name: &Name) -> Result<()> {
+        self.root.symlink(name.as_str(), &format!("ids/{id}"))
+    }
+
+    /// Forgets a container: its record first, which is the commit of its removal.
+    pub fn remove_container(&self, _: &Locked, name: &Name, id: &Id) -> Result<()> {
+        self.root
+            .unlink(&format!("containers/{name}/record.json"))?;
+        self.root.remove_with_files(&format!("containers/{name}"))?;
+        self.root.unlink(&format!("ids/{id}"))
+    }
+
+    /// Forgets a sandbox.
+    pub fn remove_sandbox(&self, _: &Locked, name: &Name, id: &Id) -> Result<()> {
+        self.root.unlink(&format!("sandboxes/{name}/record.json"))?;
+        self.root.remove_with_files(&format!("sandboxes/{name}"))?;
+        self.root.unlink(&format!("ids/{id}"))
+    }
+
+    /// A fresh `exit` file, for a start: who waits for an earlier one keeps that one.
+    pub fn new_exit(&self, container: &Name) -> Result<OwnedFd> {
+        let path = format!("containers/{container}/exit");
+        self.root.unlink(&path)?;
+        self.root.create_new(&path)
+    }
+
+    /// Writes one of a sandbox's derived files in place, so that bind mounts of it see the new text.
+    pub fn write_derived(&self, sandbox: &Name, file: &str, text: &str) -> Result<()> {
+        self.root
+            .write_in_place(&format!("sandboxes/{sandbox}/{file}"), text)
+    }
+}
