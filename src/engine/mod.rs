@@ -3,14 +3,39 @@
 //! The engine never prints, never reads the environment and never sees the command line: what it has to say goes
 //! through [`Say`], what it was asked arrives as the types of [`spec`].
 
-pub mod derived;
-pub mod ipam;
+mod create;
+mod derived;
+pub mod execute;
+mod find;
+mod firewall;
+mod image;
+mod inside;
+mod ipam;
+mod lifecycle;
+mod names;
+mod network;
+pub mod plan;
+pub mod process;
+mod reaper;
 pub mod record;
+mod remove;
+mod repair;
+mod reserve;
+mod sandbox;
+pub mod show;
 pub mod spec;
-pub mod store;
+mod store;
 pub mod view;
 
+pub use create::Ran;
+
+use crate::error::Result;
+use crate::sys::netns::NetNs;
+use execute::Sockets;
+use spec::Places;
+use std::cell::{RefCell, RefMut};
 use std::fmt::Display;
+use store::Store;
 
 /// Where the engine says what it does.
 pub trait Say {
@@ -18,4 +43,60 @@ pub trait Say {
     fn operation(&mut self, line: &dyn Display);
     /// One sentence the user should know though nothing failed.
     fn note(&mut self, sentence: &dyn Display);
+    /// Whether operations are listened to: a container's mounts are only said to who wants to hear them.
+    fn wants_operations(&self) -> bool {
+        true
+    }
+}
+
+/// How one command is to be carried out.
+pub struct Run<'a> {
+    /// Who hears of it.
+    pub say: &'a mut dyn Say,
+    /// Say the plan and change nothing.
+    pub dry_run: bool,
+}
+
+/// Says nothing to nobody.
+pub(crate) struct Silence;
+
+impl Say for Silence {
+    fn operation(&mut self, _: &dyn Display) {}
+    fn note(&mut self, _: &dyn Display) {}
+    fn wants_operations(&self) -> bool {
+        false
+    }
+}
+
+/// netcell on one host, for one command.
+pub struct Engine {
+    store: Store,
+    sockets: RefCell<Sockets>,
+    places: Places,
+    /// The inode of the network namespace that is the host's.
+    host: u64,
+}
+
+impl Engine {
+    /// Opens the state directory and repairs what a crash left half-made.
+    ///
+    /// # Errors
+    /// No privilege, or a state directory that cannot be trusted.
+    pub fn open(places: &Places, run: &mut Run) -> Result<Self> {
+        let engine = Engine {
+            store: Store::open(places)?,
+            sockets: RefCell::default(),
+            places: places.clone(),
+            host: NetNs::current()?.inode(),
+        };
+        if !run.dry_run {
+            engine.scavenge(run)?;
+        }
+        Ok(engine)
+    }
+
+    /// The sockets that this command talks to the kernel through.
+    fn sockets(&self) -> RefMut<'_, Sockets> {
+        self.sockets.borrow_mut()
+    }
 }

@@ -6,7 +6,7 @@
 use crate::engine::spec::Image;
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The version of the records that this netcell writes and reads.
 pub const VERSION: u32 = 1;
@@ -113,6 +113,38 @@ pub struct SandboxRecord {
     pub ports: Vec<SandboxPort>,
     /// Who may be its members: those whose container record names it really are.
     pub members: Vec<Name>,
+}
+
+impl SandboxRecord {
+    /// The network and the address that it has leased.
+    pub fn leased(&self) -> Option<(&Name, Ipv4Addr)> {
+        match self
+            .endpoint
+            .as_ref()
+            .map(|endpoint| (&endpoint.network, endpoint.address.addr))
+        {
+            Some((network, IpAddr::V4(address))) => Some((network, address)),
+            _ => None,
+        }
+    }
+
+    /// The ports that a member brought.
+    pub fn ports_of(&self, member: &Name) -> Vec<PortMapping> {
+        self.ports
+            .iter()
+            .filter(|port| port.member == *member)
+            .map(|port| port.mapping)
+            .collect()
+    }
+
+    /// Replaces the ports that a member brought.
+    pub fn set_ports(&mut self, member: &Name, ports: &[PortMapping]) {
+        self.ports.retain(|port| port.member != *member);
+        self.ports.extend(ports.iter().map(|mapping| SandboxPort {
+            mapping: *mapping,
+            member: member.clone(),
+        }));
+    }
 }
 
 /// A published port of a sandbox.

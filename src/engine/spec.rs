@@ -83,6 +83,8 @@ pub struct ExecSpec {
     pub interactive: bool,
     /// Return at once, without its output.
     pub detach: bool,
+    /// The caller's own environment, `KEY=VALUE`: what a command in a bare sandbox has.
+    pub caller_env: Vec<String>,
 }
 
 /// A network to create.

@@ -5,7 +5,27 @@
 //! a record or a path under the state directory; nothing here decides: plans are made by the engine and run by its
 //! executor alone.
 
-use crate::types::Name;
+pub mod addr;
+pub mod conntrack;
+pub mod link;
+pub mod listening;
+pub mod mount;
+pub mod netns;
+pub mod nft;
+pub mod route;
+pub mod ruleset;
+pub mod snapshot;
+pub mod sockets;
+pub mod sysctl;
+#[allow(missing_docs)]
+pub mod uapi;
+
+use crate::error::Result;
+use crate::netlink::Batch;
+use crate::types::{IfName, Mac, Name};
+use snapshot::Snapshot;
+use sockets::Sockets;
+use std::fmt;
 
 /// The network namespace that an operation is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +41,8 @@ pub enum Place {
 pub enum Channel {
     /// A message on the rtnetlink socket of that namespace.
     Route(Place),
-    /// A message in an nf_tables transaction of that namespace.
-    Nftables(Place),
+    /// A message in an nf_tables transaction of the host's namespace.
+    Nftables,
     /// System calls, done one by one.
     Syscall,
 }
@@ -36,4 +56,148 @@ pub enum Holds {
     No,
     /// Something else is in its place: what.
     Differs(String),
+}
+
+/// A link that was looked up by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Its index in its namespace.
+    pub index: u32,
+    /// Its group.
+    pub group: u32,
+    /// Its MAC, if it has one of 48 bits.
+    pub mac: Option<Mac>,
+}
+
+/// What an operation needs to know while it encodes itself: indexes of links, and the sandbox's namespace.
+pub trait Lookup {
+    /// A link in a place.
+    ///
+    /// # Errors
+    /// ENODEV when there is none of this name.
+    fn link(&mut self, place: &Place, link: &IfName) -> Result<Found>;
+    /// The descriptor of a sandbox's namespace.
+    fn namespace(&mut self, sandbox: &Name) -> Result<i32>;
+}
+
+/// What each operation can do. Its `Display` is the command line that does the same.
+pub trait Operation: fmt::Display {
+    /// How it reaches the kernel.
+    fn channel(&self) -> Channel;
+
+    /// Writes itself into a batch of its netlink channel.
+    fn encode(&self, _batch: &mut Batch, _lookup: &mut dyn Lookup) -> Result<()> {
+        Ok(())
+    }
+
+    /// Does itself, when its channel is [`Channel::Syscall`].
+    fn act(&self, _sockets: &mut Sockets) -> Result<()> {
+        Ok(())
+    }
+
+    /// What takes its effect back, if it has one that outlives the rest.
+    fn inverse(&self) -> Option<Op> {
+        None
+    }
+
+    /// Whether its effect is there, as far as the snapshot can tell.
+    fn holds(&self, _now: &Snapshot) -> Holds {
+        Holds::No
+    }
+}
+
+/// The enum over every operation, and its delegation.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $variant:ident($type:ty)),* $(,)?) => {
+        /// Any operation.
+        #[derive(Debug, Clone)]
+        pub enum Op {
+            $($(#[$doc])* $variant($type),)*
+        }
+
+        impl Op {
+            fn inner(&self) -> &dyn Operation {
+                match self {
+                    $(Op::$variant(operation) => operation,)*
+                }
+            }
+        }
+
+        $(impl From<$type> for Op {
+            fn from(operation: $type) -> Self {
+                Op::$variant(operation)
+            }
+        })*
+    };
+}
+
+operations! {
+    /// Make and pin a namespace.
+    Pin(netns::Pin),
+    /// Take a pin away.
+    Unpin(netns::Unpin),
+    /// Make a bridge.
+    AddBridge(link::AddBridge),
+    /// Make a sandbox's pair of links.
+    AddVeth(link::AddVeth),
+    /// Bring a link up.
+    SetUp(link::SetUp),
+    /// Let a bridge port send frames back where they came from.
+    Hairpin(link::Hairpin),
+    /// Let nothing more through a bridge port.
+    Block(link::Block),
+    /// Delete a link of netcell's.
+    DelLink(link::DelLink),
+    /// Add an address.
+    AddAddr(addr::Add),
+    /// Add a default route.
+    AddDefault(route::AddDefault),
+    /// Set a sysctl.
+    Sysctl(sysctl::Set),
+    /// Make the host's table.
+    AddTable(nft::AddTable),
+    /// Add an element to a set or map.
+    AddElement(nft::AddElement),
+    /// Take an element out of a set or map.
+    DelElement(nft::DelElement),
+    /// Forget the connections of a published port.
+    Forget(conntrack::Forget),
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner().fmt(f)
+    }
+}
+
+impl Operation for Op {
+    fn channel(&self) -> Channel {
+        self.inner().channel()
+    }
+
+    fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
+        self.inner().encode(batch, lookup)
+    }
+
+    fn act(&self, sockets: &mut Sockets) -> Result<()> {
+        self.inner().act(sockets)
+    }
+
+    fn inverse(&self) -> Option<Op> {
+        self.inner().inverse()
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        self.inner().holds(now)
+    }
+}
+
+/// `ip`, or `ip -n NAME` in a sandbox.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Host => f.write_str("ip"),
+            Place::Sandbox(name) => write!(f, "ip -n {name}"),
+        }
+    }
 }

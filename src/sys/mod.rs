@@ -1,5 +1,19 @@
 //! Rung 0: system calls; the only place for `unsafe`.
+//!
+//! Thin: one call, its fall-back for older kernels, and no opinion.
 #![allow(unsafe_code)]
 
+pub mod caps;
+pub mod fd;
 pub mod lock;
+pub mod memfd;
+pub mod mount;
+pub mod netns;
+pub mod path;
+pub mod port;
+pub mod process;
+pub mod random;
+pub mod release;
+pub mod signal;
+pub mod socket;
 pub mod time;

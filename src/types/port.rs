@@ -48,6 +48,21 @@ pub struct PortMapping {
     pub container_port: u16,
 }
 
+impl PortMapping {
+    /// Whether both take the same port of the same address of the host.
+    pub fn same_host_end(&self, other: &Self) -> bool {
+        (self.proto, self.host_ip, self.host_port) == (other.proto, other.host_ip, other.host_port)
+    }
+
+    /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any.
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let addresses = self.host_ip == other.host_ip
+            || self.host_ip.is_unspecified()
+            || other.host_ip.is_unspecified();
+        addresses && (self.proto, self.host_port) == (other.proto, other.host_port)
+    }
+}
+
 impl FromStr for PortMapping {
     type Err = Error;
 

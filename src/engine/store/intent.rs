@@ -166,6 +166,16 @@ impl Store {
         self.root.exists(&format!("intents/{name}"))
     }
 
+    /// Whether what is under way on this name is a removal, after which the name is free.
+    pub fn is_removal(&self, name: &Name) -> Result<bool> {
+        let text = self
+            .root
+            .read(&format!("intents/{name}"))?
+            .unwrap_or_default();
+        Ok(Intent::parse(&String::from_utf8_lossy(&text))
+            .is_some_and(|intent| intent.verb == Verb::Remove))
+    }
+
     /// Waits, without `lock`, until the operation on this name has ended or its owner has died.
     pub fn wait_for(&self, name: &Name) -> Result<()> {
         let path = format!("intents/{name}");

@@ -18,7 +18,7 @@ mod lease;
 mod records;
 
 pub use file::Directory;
-pub use intent::{Intent, IntentFile, Verb};
+pub use intent::{Intent, IntentFile, Process, Verb};
 pub use lease::Lease;
 
 use crate::engine::spec::Places;

@@ -87,6 +87,17 @@ impl Store {
             .write_json(&format!("networks/{}/record.json", record.name), record)
     }
 
+    /// Notes that netcell itself is about to turn IPv4 forwarding on; it stays on, and noted, when the network goes.
+    pub fn note_forwarding(&self) -> Result<()> {
+        self.root
+            .write_in_place("forwarding", "netcell turned net.ipv4.ip_forward on\n")
+    }
+
+    /// Whether netcell itself turned IPv4 forwarding on.
+    pub fn turned_forwarding_on(&self) -> bool {
+        self.root.exists("forwarding")
+    }
+
     /// The name that a full id belongs to.
     pub fn name_of(&self, id: &str) -> Option<Name> {
         self.root.readlink(&format!("ids/{id}"))?.parse().ok()

@@ -1,0 +1,402 @@
+//! `create` and `run`: reserve, act, commit, release, for a container or for a sandbox alone.
+
+use crate::engine::network::InUse;
+use crate::engine::plan::Plan;
+use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::reserve::{Change, Wanted};
+use crate::engine::sandbox::{self, HostFacts};
+use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
+use crate::engine::store::{IntentFile, Locked};
+use crate::engine::view::Subject;
+use crate::engine::{Engine, Run, derived, execute, find, image};
+use crate::error::{Error, Result};
+use crate::kernel::{link, sysctl};
+use crate::sys::{random, time};
+use crate::types::{Id, Name, PortMapping};
+
+/// The host name of the UTS namespace holds this many bytes (uname(2), __NEW_UTS_LEN).
+const HOSTNAME_MAX: usize = 64;
+
+/// What `run` did.
+pub struct Ran {
+    /// The container's id.
+    pub id: Id,
+    /// The exit code; none when it was detached.
+    pub exit: Option<u8>,
+}
+
+/// A container or sandbox that stands in the kernel and in files, all but its commit.
+pub(super) struct Made {
+    /// The intent, still held.
+    pub intent: IntentFile,
+    /// What was done to the sandbox.
+    pub change: Change,
+    /// The network's lock, held until the end.
+    network: Option<InUse>,
+}
+
+/// Which sandbox a new object is to have.
+enum Target {
+    /// The host's own network.
+    Host,
+    /// Its own, on this network.
+    Own(Option<String>),
+    /// Another container's.
+    Of(Name),
+}
+
+impl Engine {
+    /// Creates a container without starting it.
+    pub fn create(&self, spec: &ContainerSpec, run: &mut Run) -> Result<Id> {
+        let Some((made, record)) = self.make_container(spec, run)? else {
+            return random::id();
+        };
+        self.commit(made, &record)?;
+        Ok(record.id)
+    }
+
+    /// Creates a container and runs it: in the foreground until it ends, or detached.
+    pub fn run(&self, spec: &ContainerSpec, detach: bool, run: &mut Run) -> Result<Ran> {
+        let Some((made, record)) = self.make_container(spec, run)? else {
+            return Ok(Ran {
+                id: random::id()?,
+                exit: None,
+            });
+        };
+        self.start_made(made, record, detach, run)
+    }
+
+    /// Creates a sandbox alone.
+    pub fn create_sandbox(&self, spec: &SandboxSpec, run: &mut Run) -> Result<Id> {
+        let target = match &spec.network {
+            NetworkMode::None => Target::Own(None),
+            NetworkMode::Network(network) => Target::Own(Some(network.clone())),
+            NetworkMode::Host | NetworkMode::Container(_) => {
+                return Err(Error::new(
+                    "conflicting options: a sandbox alone cannot share another network namespace, it is one",
+                ));
+            }
+        };
+        let name = self.name_for(spec.name.as_ref())?;
+        let hostname = spec.hostname.clone().unwrap_or_else(|| name.to_string());
+        check_hostname(&hostname)?;
+        let wanted = Wanted {
+            name,
+            container: None,
+            hostname,
+            publish: &spec.publish,
+        };
+        let Some(made) = self.make(&wanted, &target, run)? else {
+            return random::id();
+        };
+        let Some(sandbox) = made.change.sandbox().cloned() else {
+            return random::id();
+        };
+        let locked = self.store.lock()?;
+        self.store.write_sandbox(&locked, &sandbox)?;
+        self.store.end(made.intent)?;
+        Ok(sandbox.id)
+    }
+
+    fn make_container(
+        &self,
+        spec: &ContainerSpec,
+        run: &mut Run,
+    ) -> Result<Option<(Made, ContainerRecord)>> {
+        let image = image::find(&self.places.images, &spec.image)?;
+        let id = random::id()?;
+        let name = self.name_for(spec.name.as_ref())?;
+        let (target, network_mode) = self.target(&spec.network)?;
+        let hostname = self.hostname(spec, &id, &target)?;
+        let wanted = Wanted {
+            name: name.clone(),
+            container: Some(id),
+            hostname: hostname.clone(),
+            publish: &spec.publish,
+        };
+        let Some(made) = self.make(&wanted, &target, run)? else {
+            return Ok(None);
+        };
+        let record = ContainerRecord {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            generation: 1,
+            id,
+            name,
+            sandbox: made.change.sandbox().map(|sandbox| sandbox.name.clone()),
+            network_mode,
+            publish: spec.publish.clone(),
+            image,
+            command: spec.command.clone(),
+            env: environment(&spec.env, &hostname),
+            workdir: spec.workdir.clone(),
+            user: spec.user.clone(),
+            hostname,
+            created: time::now(),
+            auto_remove: spec.auto_remove,
+            interactive: spec.interactive,
+            log_max: spec.log_max,
+            start: None,
+            failure: None,
+        };
+        Ok(Some((made, record)))
+    }
+
+    /// Which sandbox is asked for, and how HostConfig.NetworkMode says it.
+    fn target(&self, mode: &NetworkMode) -> Result<(Target, String)> {
+        Ok(match mode {
+            NetworkMode::Host => (Target::Host, "host".into()),
+            NetworkMode::None => (Target::Own(None), "none".into()),
+            NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
+            NetworkMode::Container(reference) => match self.find(reference)? {
+                Subject::Container(container) => {
+                    let mode = format!("container:{}", container.record.id);
+                    (
+                        container.record.sandbox.map_or(Target::Host, Target::Of),
+                        mode,
+                    )
+                }
+                Subject::Sandbox(sandbox, _) => (
+                    Target::Of(sandbox.name.clone()),
+                    format!("container:{}", sandbox.id),
+                ),
+            },
+        })
+    }
+
+    fn hostname(&self, spec: &ContainerSpec, id: &Id, target: &Target) -> Result<String> {
+        let hostname = match (&spec.hostname, target) {
+            (Some(hostname), _) => hostname.clone(),
+            (None, Target::Own(_)) => id.short(),
+            // A member has its sandbox's host name: they share the file that says it.
+            (None, Target::Of(sandbox)) => match self.store.read::<SandboxRecord>(sandbox)? {
+                Some(sandbox) => sandbox.hostname,
+                None => id.short(),
+            },
+            (None, Target::Host) => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        };
+        check_hostname(&hostname)?;
+        Ok(hostname)
+    }
+
+    /// Reserves and acts: afterwards everything stands but the commit. None in a dry run, which only says the plan.
+    fn make(&self, wanted: &Wanted, target: &Target, run: &mut Run) -> Result<Option<Made>> {
+        let network = match target {
+            Target::Own(Some(reference)) => Some(self.use_network(reference, run)?),
+            _ => None,
+        };
+        let change = loop {
+            let locked = self.store.lock()?;
+            match self.decide(wanted, target, network.as_ref())? {
+                Decided::Wait(name) => {
+                    drop(locked);
+                    self.wait_for(&name, run)?;
+                }
+                Decided::Change(change) if run.dry_run => {
+                    drop(locked);
+                    if let Some(network) = &network {
+                        network.first_use.say(run.say);
+                    }
+                    self.plan(&change, network.as_ref())?.say(run.say);
+                    return Ok(None);
+                }
+                Decided::Change(change) => {
+                    let intent = self.claim_change(&locked, wanted, &change)?;
+                    break Made {
+                        intent,
+                        change,
+                        network,
+                    };
+                }
+            }
+        };
+        match self.act(&change, run) {
+            Ok(()) => Ok(Some(change)),
+            Err(error) => {
+                self.give_back(change)?;
+                Err(error.sandbox(wanted.name.as_str()))
+            }
+        }
+    }
+
+    fn decide(&self, wanted: &Wanted, target: &Target, network: Option<&InUse>) -> Result<Decided> {
+        let under_way = self.store.is_under_way(&wanted.name);
+        let lives_on = self.store.read::<SandboxRecord>(&wanted.name)?;
+        // A removal that is under way makes way: its name is free when it ends. Anything else is Docker's conflict.
+        if under_way && self.store.is_removal(&wanted.name)? {
+            return Ok(Decided::Wait(wanted.name.clone()));
+        }
+        self.refuse_taken_name(&wanted.name)?;
+        let change = match target {
+            Target::Host => match wanted.publish {
+                [] => Change::Nothing,
+                [port, ..] => {
+                    return Err(Error::new(format!(
+                        "cannot publish {port}: the host's own network is used"
+                    )));
+                }
+            },
+            Target::Of(owner) if self.store.is_under_way(owner) => {
+                return Ok(Decided::Wait(owner.clone()));
+            }
+            Target::Of(owner) => match self.store.read::<SandboxRecord>(owner)? {
+                Some(sandbox) => self.decide_join(wanted, sandbox)?,
+                None => return Err(find::no_such(owner.as_str())),
+            },
+            Target::Own(_) => match lives_on {
+                Some(sandbox) => self.decide_take_over(
+                    wanted,
+                    sandbox,
+                    network.map(|network| &network.record.name),
+                )?,
+                None => self.decide_make(wanted, network)?,
+            },
+        };
+        Ok(Decided::Change(change))
+    }
+
+    fn plan(&self, change: &Change, network: Option<&InUse>) -> Result<Plan> {
+        Ok(match change {
+            Change::Nothing => Plan::new(),
+            Change::Make { sandbox, bury } => {
+                let host = HostFacts {
+                    bridge_netfilter: sysctl::read("net/bridge/bridge-nf-call-iptables")
+                        .is_some_and(|v| v == "1"),
+                };
+                let mut plan = Plan::new();
+                if let Some(link) = bury {
+                    plan.push(link::DelLink::veth(link.clone()));
+                }
+                plan.extend(sandbox::make(
+                    sandbox,
+                    network.map(|network| &network.record),
+                    host,
+                ));
+                plan
+            }
+            Change::Join { sandbox } => {
+                let new = newest_ports(sandbox);
+                sandbox::publish(sandbox, new.iter())
+            }
+            Change::TakeOver { sandbox, old } => {
+                let new = newest_ports(sandbox);
+                sandbox::withdraw(sandbox, old.iter().filter(|port| !new.contains(port))).chain(
+                    sandbox::publish(sandbox, new.iter().filter(|port| !old.contains(port))),
+                )
+            }
+        })
+    }
+
+    fn act(&self, made: &Made, run: &mut Run) -> Result<()> {
+        let network = made.network.as_ref();
+        if let Some(network) = network
+            && matches!(made.change, Change::Make { .. })
+            && !self.is_there(&network.record)?
+        {
+            self.ensure(&network.record, run)?;
+        }
+        execute::execute(
+            &self.plan(&made.change, network)?,
+            &mut self.sockets(),
+            run.say,
+        )?;
+        match &made.change {
+            Change::Make { sandbox, .. } => derived::write(&self.store, sandbox),
+            Change::Nothing | Change::Join { .. } | Change::TakeOver { .. } => Ok(()),
+        }
+    }
+
+    /// Frees what an operation claimed after its plan was undone.
+    fn give_back(&self, made: Made) -> Result<()> {
+        let locked = self.store.lock()?;
+        self.free_claims(&locked, &made.intent.intent)?;
+        self.store.end(made.intent)
+    }
+
+    /// Undoes what stands, after an error that came later than the plan.
+    pub(super) fn unmake(&self, made: Made, run: &mut Run) -> Result<()> {
+        self.undo(&made.intent.intent, run)?;
+        self.give_back(made)
+    }
+
+    /// The commit, and the end of the intent.
+    pub(super) fn commit(&self, made: Made, record: &ContainerRecord) -> Result<()> {
+        let locked = self.store.lock()?;
+        self.write_commit(&locked, &made, record)?;
+        self.store.end(made.intent)
+    }
+
+    fn write_commit(&self, locked: &Locked, made: &Made, record: &ContainerRecord) -> Result<()> {
+        match &made.change {
+            Change::Nothing => {}
+            Change::Make { sandbox, .. } => self.store.write_sandbox(locked, sandbox)?,
+            // Others may have joined or left meanwhile: only this member's part is written anew.
+            Change::Join { sandbox } | Change::TakeOver { sandbox, .. } => {
+                let mut now = self
+                    .store
+                    .read::<SandboxRecord>(&sandbox.name)?
+                    .ok_or_else(|| find::no_such(sandbox.name.as_str()))?;
+                now.set_ports(&record.name, &record.publish);
+                if !now.members.contains(&record.name) {
+                    now.members.push(record.name.clone());
+                }
+                self.store.write_sandbox(locked, &now)?;
+            }
+        }
+        self.store.write_container(locked, record)?;
+        if let Change::TakeOver { sandbox, old } = &made.change {
+            for port in old.iter().filter(|port| !record.publish.contains(port)) {
+                self.store.free_port(locked, port, &sandbox.id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Decided {
+    /// An operation on this name has to end first.
+    Wait(Name),
+    Change(Change),
+}
+
+/// The ports of the member that was added last.
+fn newest_ports(sandbox: &SandboxRecord) -> Vec<PortMapping> {
+    sandbox
+        .members
+        .last()
+        .map(|member| sandbox.ports_of(member))
+        .unwrap_or_default()
+}
+
+fn check_hostname(hostname: &str) -> Result<()> {
+    let length = hostname.len();
+    let fits = (1..=HOSTNAME_MAX).contains(&length);
+    if fits
+        && hostname
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && !hostname.starts_with('-')
+    {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "invalid hostname ({hostname}): 1 to {HOSTNAME_MAX} letters, digits, '-', '.' and '_' are allowed"
+    )))
+}
+
+/// Docker's environment: PATH and HOSTNAME, then what was asked for; the later of two values of one name holds.
+fn environment(asked: &[String], hostname: &str) -> Vec<String> {
+    let mut env = vec![
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        format!("HOSTNAME={hostname}"),
+    ];
+    for entry in asked {
+        let key = entry.split('=').next().unwrap_or_default();
+        env.retain(|old| old.split('=').next() != Some(key));
+        env.push(entry.clone());
+    }
+    env
+}

@@ -1,0 +1,220 @@
+//! The only code that runs plans.
+//!
+//! Consecutive operations of one netlink channel go out as one batch. The inverse of each operation is armed before it
+//! acts; the first failure runs the inverses, last first. rtnetlink goes on after a message that failed, so after a
+//! failure in a batch the inverses of the whole batch run; but not that of an object which already existed: it is
+//! somebody else's.
+
+use crate::engine::Say;
+use crate::engine::plan::Plan;
+use crate::error::{Errno, Error, Result};
+pub use crate::kernel::sockets::Sockets;
+use crate::kernel::sockets::refused;
+use crate::kernel::{Channel, Op, Operation, nft};
+use crate::netlink::{Batch, Rejected, TransactError};
+use std::time::Duration;
+
+/// A port that was withdrawn is still there for at most a jiffy or two: it is asked for again so often, so far apart.
+const EXPIRY: (u32, Duration) = (25, Duration::from_millis(2));
+
+/// Runs a plan; after a failure nothing of it is left.
+pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
+    let mut inverses = Vec::with_capacity(8);
+    for group in groups(plan) {
+        for op in group {
+            inverses.extend(op.inverse());
+        }
+        match run(group, sockets) {
+            Ok(()) => group.iter().for_each(|op| say.operation(op)),
+            Err(failure) => {
+                if failure.error.is(Errno::EXIST) {
+                    // What was there before is not ours to take back.
+                    let armed = group[failure.at..]
+                        .iter()
+                        .filter(|op| op.inverse().is_some())
+                        .count();
+                    inverses.truncate(inverses.len() - armed);
+                }
+                undo(inverses, sockets, say);
+                return Err(failure.error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a plan that takes something down: it goes on after a failure and reports the first; what is gone already is fine.
+pub fn teardown(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
+    let mut first = None;
+    for op in plan.operations() {
+        match run(std::slice::from_ref(op), sockets) {
+            Ok(()) => say.operation(op),
+            Err(failure) if is_gone(&failure.error) => {}
+            Err(failure) => first = first.or(Some(failure.error)),
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+fn undo(mut inverses: Vec<Op>, sockets: &mut Sockets, say: &mut dyn Say) {
+    inverses.reverse();
+    for op in &inverses {
+        if let Err(failure) = run(std::slice::from_ref(op), sockets)
+            && !is_gone(&failure.error)
+        {
+            say.note(&format_args!(
+                "while taking back what was done: {}",
+                failure.error
+            ));
+        }
+    }
+}
+
+fn is_gone(error: &Error) -> bool {
+    [Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|errno| error.is(*errno))
+}
+
+/// The runs of operations that share a channel.
+fn groups(plan: &Plan) -> impl Iterator<Item = &[Op]> {
+    let mut rest = plan.operations().as_slice();
+    std::iter::from_fn(move || {
+        let channel = rest.first()?.channel();
+        let mut length = rest.iter().take_while(|op| op.channel() == channel).count();
+        if channel == Channel::Syscall {
+            length = 1;
+        }
+        let (group, after) = rest.split_at(length);
+        rest = after;
+        Some(group)
+    })
+}
+
+/// A failed group: the operation that failed, counted from the group's first.
+struct Failure {
+    at: usize,
+    error: Error,
+}
+
+fn run(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
+    match group.first().map(Operation::channel) {
+        None => Ok(()),
+        Some(Channel::Syscall) => group
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, op)| op.act(sockets).map_err(|error| Failure { at, error })),
+        Some(Channel::Nftables) => run_transaction(group, sockets),
+        Some(Channel::Route(_)) => run_batch(group, sockets),
+    }
+}
+
+/// One send on a rtnetlink socket; an operation on a link that an earlier one of the group makes needs its index, and
+/// so waits for that one.
+fn run_batch(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
+    let mut batch = Batch::default();
+    // For each message, the operation it belongs to.
+    let mut owners = Vec::with_capacity(group.len() + 1);
+    for (at, op) in group.iter().enumerate() {
+        let encoded = match op.encode(&mut batch, sockets) {
+            Err(error) if error.is(Errno::NODEV) && !batch.is_empty() => {
+                send(group, &mut batch, &owners, sockets)?;
+                owners.clear();
+                op.encode(&mut batch, sockets)
+            }
+            encoded => encoded,
+        };
+        encoded.map_err(|error| Failure { at, error })?;
+        owners.resize(batch.count() as usize, at);
+    }
+    send(group, &mut batch, &owners, sockets)
+}
+
+fn send(
+    group: &[Op],
+    batch: &mut Batch,
+    owners: &[usize],
+    sockets: &mut Sockets,
+) -> Result<(), Failure> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let Some(Channel::Route(place)) = group.first().map(Operation::channel) else {
+        return Ok(());
+    };
+    let route = sockets
+        .route(&place)
+        .map_err(|error| Failure { at: 0, error })?;
+    route
+        .socket
+        .transact(batch)
+        .map_err(|error| failure(group, owners, error))
+}
+
+/// One nf_tables transaction.
+fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        let mut batch = Batch::default();
+        nft::begin(&mut batch);
+        let mut owners = vec![0];
+        for (at, op) in group.iter().enumerate() {
+            op.encode(&mut batch, sockets)
+                .map_err(|error| Failure { at, error })?;
+            owners.resize(batch.count() as usize, at);
+        }
+        nft::end(&mut batch);
+        let socket = sockets
+            .netfilter()
+            .map_err(|error| Failure { at: 0, error })?;
+        let Err(error) = socket.commit(&mut batch) else {
+            return Ok(());
+        };
+        let failure = failure(group, &owners, error);
+        let dying = failure.error.is(Errno::EXIST)
+            && matches!(group.get(failure.at), Some(Op::AddElement(_)));
+        if !dying || tries == EXPIRY.0 {
+            return Err(failure);
+        }
+        tries += 1;
+        std::thread::sleep(EXPIRY.1);
+    }
+}
+
+fn failure(group: &[Op], owners: &[usize], error: TransactError) -> Failure {
+    match error {
+        TransactError::Socket(error) => Failure { at: 0, error },
+        TransactError::Rejected(rejected) => {
+            let at = owners.get(rejected.index as usize).copied().unwrap_or(0);
+            Failure {
+                at,
+                error: explained(group.get(at), &rejected),
+            }
+        }
+    }
+}
+
+/// The sentence for a refused operation: its command line is the action, but for the errnos that mislead.
+fn explained(op: Option<&Op>, rejected: &Rejected) -> Error {
+    let action = op.map_or_else(|| "talk to the kernel".to_owned(), |op| said(op));
+    let error = refused(rejected, &format!("do `{action}`"));
+    let because = match (op, rejected.errno) {
+        (_, Errno::PERM | Errno::ACCESS) => {
+            "netcell needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN in this namespace"
+        }
+        (Some(Op::AddVeth(_)), Errno::OPNOTSUPP) => "this kernel lacks CONFIG_VETH",
+        (Some(Op::AddBridge(_)), Errno::OPNOTSUPP) => "this kernel lacks CONFIG_BRIDGE",
+        (Some(Op::AddVeth(_)), Errno::XFULL) => "the bridge has 1,023 ports, and no more fit",
+        (Some(Op::AddTable(_)), Errno::OPNOTSUPP | Errno::NOENT) => {
+            "this kernel lacks a part of nf_tables (CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT, CONFIG_NFT_FIB_INET)"
+        }
+        _ => return error,
+    };
+    error.because(because)
+}
+
+/// The first line of what an operation says.
+fn said(op: &Op) -> String {
+    let text = op.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}

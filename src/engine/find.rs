@@ -1,0 +1,214 @@
+//! Finding: by full id, exact name or unique id prefix, and what the thing found is doing now.
+
+use crate::engine::Engine;
+use crate::engine::Run;
+use crate::engine::process::{Handle, log};
+use crate::engine::record::{ContainerRecord, Exit, SandboxRecord};
+use crate::engine::store::Store;
+use crate::engine::view::{Container, Files, Status, Subject};
+use crate::error::{Error, Result};
+use crate::kernel::netns::pin_path;
+use crate::sys::lock::{self, Hold};
+use crate::types::Name;
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+
+impl Engine {
+    /// The container or sandbox that a reference means.
+    ///
+    /// # Errors
+    /// `No such container: X`, and a prefix that several ids begin with.
+    pub fn find(&self, reference: &str) -> Result<Subject> {
+        let names = match self.store.name_of(reference) {
+            Some(name) => vec![name],
+            None => match reference.parse::<Name>() {
+                Ok(name) if self.is_known(&name) => vec![name],
+                _ => self.store.names_of_prefix(reference)?,
+            },
+        };
+        match names.as_slice() {
+            [name] => self.subject(name)?.ok_or_else(|| no_such(reference)),
+            [] => Err(no_such(reference)),
+            _ => Err(Error::new(format!(
+                "Multiple IDs found with provided prefix: {reference}"
+            ))),
+        }
+    }
+
+    /// The container that a reference means.
+    ///
+    /// # Errors
+    /// As [`Engine::find`], and for a sandbox without a container a sentence that says what it is.
+    pub fn find_container(&self, reference: &str) -> Result<Container> {
+        match self.find(reference)? {
+            Subject::Container(container) => Ok(*container),
+            Subject::Sandbox(sandbox, _) => Err(Error::new(format!(
+                "{} is a sandbox without a process of its own",
+                sandbox.name
+            ))),
+        }
+    }
+
+    /// Every container, and every sandbox that has none of its own name, by name.
+    pub fn containers(&self, run: &mut Run) -> Result<Vec<Subject>> {
+        let broken = &mut |error: Error| run.say.note(&error);
+        let containers = self.store.read_all::<ContainerRecord>(broken)?;
+        let sandboxes = self.store.read_all::<SandboxRecord>(broken)?;
+        let alone = sandboxes
+            .iter()
+            .filter(|s| s.bare && !containers.iter().any(|c| c.name == s.name));
+        let alone: Vec<_> = alone
+            .map(|s| Subject::Sandbox(Box::new(s.clone()), self.files(&s.name, Some(s))))
+            .collect();
+        let mut subjects = Vec::with_capacity(containers.len() + alone.len());
+        for record in containers {
+            let sandbox = record
+                .sandbox
+                .as_ref()
+                .and_then(|name| sandboxes.iter().find(|s| s.name == *name))
+                .cloned();
+            subjects.push(Subject::Container(Box::new(
+                self.container(record, sandbox)?,
+            )));
+        }
+        subjects.extend(alone);
+        Ok(subjects)
+    }
+
+    fn is_known(&self, name: &Name) -> bool {
+        let record = |kind| {
+            self.store
+                .root
+                .exists(&format!("{kind}/{name}/record.json"))
+        };
+        record("containers") || record("sandboxes")
+    }
+
+    fn subject(&self, name: &Name) -> Result<Option<Subject>> {
+        if let Some(record) = self.store.read::<ContainerRecord>(name)? {
+            let sandbox = match &record.sandbox {
+                Some(sandbox) => self.store.read::<SandboxRecord>(sandbox)?,
+                None => None,
+            };
+            return Ok(Some(Subject::Container(Box::new(
+                self.container(record, sandbox)?,
+            ))));
+        }
+        let sandbox = self.store.read::<SandboxRecord>(name)?;
+        Ok(sandbox.map(|sandbox| {
+            let files = self.files(name, Some(&sandbox));
+            Subject::Sandbox(Box::new(sandbox), files)
+        }))
+    }
+
+    fn container(
+        &self,
+        record: ContainerRecord,
+        sandbox: Option<SandboxRecord>,
+    ) -> Result<Container> {
+        let (status, exit) = status(&self.store, &record)?;
+        let files = self.files(&record.name, sandbox.as_ref());
+        Ok(Container {
+            record,
+            sandbox,
+            status,
+            exit,
+            files,
+        })
+    }
+
+    fn files(&self, container: &Name, sandbox: Option<&SandboxRecord>) -> Files {
+        let derived = |file: &str| match sandbox {
+            Some(sandbox) => self
+                .store
+                .path(&format!("sandboxes/{}/{file}", sandbox.name)),
+            None => std::path::PathBuf::from(format!("/etc/{file}")),
+        };
+        Files {
+            pin: sandbox.map(|sandbox| pin_path(&sandbox.name)),
+            hosts: derived("hosts"),
+            hostname: derived("hostname"),
+            resolv: derived("resolv.conf"),
+            log: self
+                .store
+                .path(&format!("containers/{container}/{}", log::CURRENT)),
+        }
+    }
+}
+
+/// The exit code of a container whose monitor died before it: SIGKILL's, the likeliest end.
+pub const LOST: u8 = 137;
+
+/// Docker's sentence for a reference that means nothing.
+pub fn no_such(reference: &str) -> Error {
+    Error::new(format!("No such container: {reference}"))
+}
+
+/// What a container's process does. The monitor holds the `exit` file's lock for life and writes it at the end; where
+/// it died before that, PID 1 itself is asked.
+pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option<Exit>)> {
+    let Some(start) = &record.start else {
+        return Ok((Status::Created, None));
+    };
+    if record.failure.is_some() {
+        return Ok((Status::Created, None));
+    }
+    let path = format!("containers/{}/exit", record.name);
+    if let Some(exit) = read_exit(store, &path)? {
+        return Ok((Status::Exited, Some(exit)));
+    }
+    if let Some(fd) = store.root.open_file(&path, OFlags::RDONLY)? {
+        let free = lock::try_lock(&fd, Hold::Shared)
+            .map_err(|errno| store.root.error("lock", &path, errno))?;
+        if !free {
+            return Ok((Status::Running, None));
+        }
+        // It may have been written between the first look and the lock.
+        if let Some(exit) = read_exit(store, &path)? {
+            return Ok((Status::Exited, Some(exit)));
+        }
+    }
+    if Handle::open(start.pid, start.pid_start).is_some() {
+        return Ok((Status::Running, None));
+    }
+    Ok((
+        Status::Exited,
+        Some(Exit {
+            code: LOST,
+            at: start.at,
+        }),
+    ))
+}
+
+/// The end of a container as its `exit` file has it, once its lock is free.
+pub fn exit_in(exit: &OwnedFd) -> Option<Exit> {
+    let mut bytes = [0; 256];
+    let length = rustix::io::pread(exit, &mut bytes, 0).ok()?;
+    serde_json::from_slice(bytes.get(..length)?).ok()
+}
+
+fn read_exit(store: &Store, path: &str) -> Result<Option<Exit>> {
+    match store.root.read(path)? {
+        Some(bytes) if !bytes.is_empty() => Ok(serde_json::from_slice(&bytes).ok()),
+        _ => Ok(None),
+    }
+}
+
+/// Those of a sandbox's possible members that really are: their record names it, or an operation that may yet commit
+/// such a record is under way. The caller holds `lock`.
+pub fn members(store: &Store, sandbox: &SandboxRecord) -> Result<Vec<Name>> {
+    let mut members = Vec::with_capacity(sandbox.members.len());
+    for name in &sandbox.members {
+        let names_it = match store.read::<ContainerRecord>(name) {
+            Ok(record) => {
+                record.is_some_and(|record| record.sandbox.as_ref() == Some(&sandbox.name))
+            }
+            // Unreadable is not gone: what it may use must stay.
+            Err(_) => true,
+        };
+        if names_it || store.is_under_way(name) {
+            members.push(name.clone());
+        }
+    }
+    Ok(members)
+}

@@ -1,0 +1,322 @@
+//! Starting and ending what exists: `start`, the second half of `run`, `stop`, `kill`, `wait`.
+
+use crate::engine::create::{Made, Ran};
+use crate::engine::find;
+use crate::engine::process::{
+    Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, spawn,
+};
+use crate::engine::record::{ContainerRecord, Failure, Start, VERSION};
+use crate::engine::repair::DEATH;
+use crate::engine::spec::Places;
+use crate::engine::store::{Intent, IntentFile, Process, Verb};
+use crate::engine::view::{Container, Status};
+use crate::engine::{Engine, Run, Silence};
+use crate::error::{Error, Result, exit};
+use crate::kernel::netns;
+use crate::sys::lock::{self, Hold};
+use crate::sys::time;
+use crate::types::{Id, Name};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a monitor may take to write down the end of its container after PID 1 is gone.
+const MONITOR: Duration = Duration::from_secs(5);
+
+/// No wait of netcell's own: as long as the container runs.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Engine {
+    /// The second half of `run`: spawn, commit, release.
+    pub(super) fn start_made(
+        &self,
+        mut made: Made,
+        mut record: ContainerRecord,
+        detach: bool,
+        run: &mut Run,
+    ) -> Result<Ran> {
+        let stdin = record.interactive;
+        let attach = if detach {
+            Attach::Detached { stdin }
+        } else {
+            Attach::Foreground { stdin }
+        };
+        let spawned = match self.spawn(&record, attach, &mut made.intent, run) {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                self.unmake(made, run)?;
+                return Err(error);
+            }
+        };
+        record.start = Some(started(&spawned));
+        self.commit(made, &record)?;
+        match self.release(spawned, &mut record) {
+            Ok(_) if detach => Ok(Ran {
+                id: record.id,
+                exit: None,
+            }),
+            Ok(running) => Ok(Ran {
+                id: record.id,
+                exit: Some(running.attend()?),
+            }),
+            Err(error) => {
+                if record.auto_remove {
+                    self.remove_exactly(&record.name, &record.id, true, run)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a container that is not running; one that is running stays as it is, as with Docker.
+    pub fn start(&self, reference: &str, run: &mut Run) -> Result<()> {
+        let name = self.find_container(reference)?.record.name;
+        let (mut file, mut record) = loop {
+            let locked = self.store.lock()?;
+            if self.store.is_under_way(&name) {
+                drop(locked);
+                self.wait_for(&name, run)?;
+                continue;
+            }
+            let record = self
+                .store
+                .read::<ContainerRecord>(&name)?
+                .ok_or_else(|| find::no_such(reference))?;
+            if run.dry_run || find::status(&self.store, &record)?.0 == Status::Running {
+                return Ok(());
+            }
+            break (self.store.begin(self.intent_to_start(&record))?, record);
+        };
+        let started = self.start_again(&mut file, &mut record, run);
+        let locked = self.store.lock()?;
+        self.store.end(file)?;
+        drop(locked);
+        self.release(started?, &mut record).map(drop)
+    }
+
+    fn start_again(
+        &self,
+        file: &mut IntentFile,
+        record: &mut ContainerRecord,
+        run: &mut Run,
+    ) -> Result<Spawned> {
+        let stdin = record.interactive;
+        let spawned = self.spawn(record, Attach::Detached { stdin }, file, run)?;
+        record.start = Some(started(&spawned));
+        record.failure = None;
+        record.generation = file.intent.generation;
+        let locked = self.store.lock()?;
+        self.store.write_container(&locked, record)?;
+        Ok(spawned)
+    }
+
+    fn intent_to_start(&self, record: &ContainerRecord) -> Intent {
+        Intent {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb: Verb::Start,
+            name: record.name.clone(),
+            container: Some(record.id),
+            generation: record.generation + 1,
+            sandbox: record.sandbox.clone(),
+            whole: None,
+            ports_before: Vec::new(),
+            ports_after: Vec::new(),
+            processes: Vec::new(),
+        }
+    }
+
+    /// Makes the monitor and the child, up to where the child waits to execute its command; the intent names it.
+    fn spawn(
+        &self,
+        record: &ContainerRecord,
+        attach: Attach,
+        file: &mut IntentFile,
+        run: &mut Run,
+    ) -> Result<Spawned> {
+        if let Some(sandbox) = &record.sandbox {
+            netns::check_pin(sandbox)?;
+        }
+        let directory = self.store.path(&format!("containers/{}", record.name));
+        let how = Spawn {
+            exit_file: self.store.new_exit(&record.name)?,
+            log_dir: &directory,
+            log_max: record.log_max,
+            attach,
+            hook: record.auto_remove.then(|| self.auto_removal(record)),
+        };
+        let mut spawned = spawn(
+            &self.child_spec(record, &directory, run.say.wants_operations()),
+            how,
+        )?;
+        spawned.wait(run.say)?;
+        file.note_process(Process {
+            pid: spawned.pid(),
+            start: spawned.pid_start(),
+        })?;
+        Ok(spawned)
+    }
+
+    fn child_spec(&self, record: &ContainerRecord, directory: &Path, verbose: bool) -> ChildSpec {
+        let etc = match &record.sandbox {
+            Some(sandbox) => self.derived_files(sandbox),
+            None => EtcFiles {
+                hosts: "/etc/hosts".into(),
+                hostname: "/etc/hostname".into(),
+                resolv: "/etc/resolv.conf".into(),
+            },
+        };
+        ChildSpec {
+            program: Program {
+                argv: record.command.clone(),
+                env: record.env.clone(),
+                cwd: record.workdir.clone(),
+                user: record.user.clone(),
+                hostname: record.hostname.clone(),
+                limits: Vec::new(),
+            },
+            image: record.image.root.clone(),
+            stage: directory.to_owned(),
+            hidden: vec![self.places.state.clone(), netns::DIRECTORY.into()],
+            netns: record.sandbox.as_ref().map(netns::pin_path),
+            etc,
+            verbose,
+        }
+    }
+
+    /// A sandbox's files, as its members find them in /etc.
+    pub(super) fn derived_files(&self, sandbox: &Name) -> EtcFiles {
+        let file = |name: &str| self.store.path(&format!("sandboxes/{sandbox}/{name}"));
+        EtcFiles {
+            hosts: file("hosts"),
+            hostname: file("hostname"),
+            resolv: file("resolv.conf"),
+        }
+    }
+
+    /// What the monitor of a `--rm` container does at its end.
+    fn auto_removal(&self, record: &ContainerRecord) -> Hook {
+        let (places, name, id) = (self.places.clone(), record.name.clone(), record.id);
+        Box::new(move |_| remove_quietly(&places, &name, &id))
+    }
+
+    /// Lets the child execute its command; where that fails, the container is shown created, with the reason.
+    fn release(&self, spawned: Spawned, record: &mut ContainerRecord) -> Result<Running> {
+        spawned.release().inspect_err(|error| {
+            record.failure = Some(Failure {
+                code: error.exit_code().unwrap_or(exit::CANNOT_EXECUTE),
+                text: error.to_string(),
+            });
+            // The record may have been removed meanwhile, which is as good.
+            if let Ok(locked) = self.store.lock()
+                && self
+                    .store
+                    .read::<ContainerRecord>(&record.name)
+                    .is_ok_and(|now| now.is_some_and(|now| now.id == record.id))
+            {
+                self.store.write_container(&locked, record).ok();
+            }
+        })
+    }
+
+    /// Ends a container: SIGTERM, then after `grace` SIGKILL. One that does not run is fine.
+    pub fn stop(&self, reference: &str, grace: Duration) -> Result<()> {
+        let container = self.find_container(reference)?;
+        let Some(process) = handle(&container) else {
+            return Ok(());
+        };
+        process.signal(Signal::TERM.as_raw())?;
+        if !process.wait(grace) {
+            process.kill();
+            process.wait(DEATH);
+        }
+        self.wait_for_monitor(&container);
+        Ok(())
+    }
+
+    /// Sends a signal to a container's PID 1.
+    ///
+    /// # Errors
+    /// A container that is not running.
+    pub fn kill(&self, reference: &str, signal: i32) -> Result<()> {
+        let cannot_kill =
+            |error: Error| Error::new(format!("Cannot kill container: {reference}: {error}"));
+        let container = self.find_container(reference).map_err(cannot_kill)?;
+        let process = handle(&container).ok_or_else(|| {
+            cannot_kill(Error::new(format!(
+                "Container {} is not running",
+                container.record.id
+            )))
+        })?;
+        process.signal(signal).map_err(cannot_kill)?;
+        if signal == Signal::KILL.as_raw() {
+            process.wait(DEATH);
+            self.wait_for_monitor(&container);
+        }
+        Ok(())
+    }
+
+    /// Waits until a container's process has ended: its exit code. The status survives the container's removal.
+    pub fn wait(&self, reference: &str) -> Result<u8> {
+        let container = self.find_container(reference)?;
+        let waiter = self.store.open_exit(&container.record.name)?;
+        match (container.status, container.exit, waiter) {
+            (Status::Exited, Some(exit), _) => Ok(exit.code),
+            (Status::Running, _, Some(waiter)) => {
+                lock::lock(
+                    &waiter,
+                    Hold::Shared,
+                    FOREVER,
+                    &format!("the end of container {reference}"),
+                )?;
+                if let Some(exit) = find::exit_in(&waiter) {
+                    return Ok(exit.code);
+                }
+                // The monitor died: PID 1 may have outlived it.
+                if let Some(process) = handle(&container) {
+                    process.wait(FOREVER);
+                }
+                Ok(find::LOST)
+            }
+            _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
+        }
+    }
+
+    /// Until the end is written down, `ps` would still show what is gone.
+    fn wait_for_monitor(&self, container: &Container) {
+        if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
+            lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
+        }
+    }
+}
+
+fn started(spawned: &Spawned) -> Start {
+    Start {
+        at: time::now(),
+        pid: spawned.pid(),
+        pid_start: spawned.pid_start(),
+        monitor: spawned.monitor(),
+    }
+}
+
+/// A running container's PID 1.
+fn handle(container: &Container) -> Option<Handle> {
+    let start = container
+        .record
+        .start
+        .as_ref()
+        .filter(|_| container.status == Status::Running)?;
+    Handle::open(start.pid, start.pid_start)
+}
+
+/// The monitor has nobody to tell an error to; what stays is removed by whoever looks at the container next.
+fn remove_quietly(places: &Places, name: &Name, id: &Id) {
+    let run = &mut Run {
+        say: &mut Silence,
+        dry_run: false,
+    };
+    if let Ok(engine) = Engine::open(places, run) {
+        engine.remove_exactly(name, id, true, run).ok();
+    }
+}

@@ -1,0 +1,444 @@
+//! Networks: the bridge, the rules and the forwarding that their sandboxes share.
+//!
+//! What is shared is made idempotently and is never in a sandbox's undo. A network's lock is held shared by whoever
+//! uses the network and alone by whoever makes or removes it; a lease, reserved under the shared lock, keeps it.
+
+use crate::engine::plan::Plan;
+use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::spec::NetworkSpec;
+use crate::engine::store::Lease;
+use crate::engine::view::Network;
+use crate::engine::{Engine, Run, execute, firewall, ipam};
+use crate::error::{Errno, Error, Result};
+use crate::kernel::snapshot::Snapshot;
+use crate::kernel::{Op, Place, addr, link, sysctl};
+use crate::sys::lock::Hold;
+use crate::sys::{random, time};
+use crate::types::{Cidr, Id, IfName, Mac, Name};
+use rustix::fd::OwnedFd;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The network of a container that asks for none; it is made on its first use.
+pub const DEFAULT: &str = "bridge";
+
+/// Names that mean something else than a network of netcell's.
+const PREDEFINED: [&str; 4] = [DEFAULT, "host", "none", "default"];
+
+/// Links without an uplink to take it from have Ethernet's MTU, in bytes.
+const MTU: u32 = 1500;
+
+/// A network in use: it cannot be removed while this lives.
+pub struct InUse {
+    /// Its record.
+    pub record: NetworkRecord,
+    /// Its lock, held shared; none in a dry run of its first use.
+    pub lock: Option<OwnedFd>,
+    /// What a dry run of its first use has to say.
+    pub first_use: Plan,
+}
+
+impl Engine {
+    /// Every network, by name.
+    pub fn networks(&self, run: &mut Run) -> Result<Vec<Network>> {
+        let broken = &mut |error: Error| run.say.note(&error);
+        let sandboxes = self.store.read_all::<SandboxRecord>(broken)?;
+        let records = self.store.read_all::<NetworkRecord>(broken)?;
+        Ok(records
+            .into_iter()
+            .map(|record| with_users(record, &sandboxes))
+            .collect())
+    }
+
+    /// A network by name, id or unique id prefix.
+    ///
+    /// # Errors
+    /// `network X not found`.
+    pub fn network(&self, reference: &str) -> Result<Network> {
+        let record = self
+            .network_record(reference)?
+            .ok_or_else(|| not_found(reference))?;
+        let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        Ok(with_users(record, &sandboxes))
+    }
+
+    /// Creates a network.
+    pub fn network_create(&self, spec: &NetworkSpec, run: &mut Run) -> Result<Id> {
+        let name = &spec.name;
+        if PREDEFINED.contains(&name.as_str()) {
+            return Err(Error::new(format!(
+                "operation is not permitted on predefined {name} network"
+            )));
+        }
+        let exists = || Error::new(format!("network with name {name} already exists"));
+        if run.dry_run {
+            if self.store.read::<NetworkRecord>(name)?.is_some() {
+                return Err(exists());
+            }
+            let record = self.decide_network(name, spec.subnet)?;
+            self.shared(&record)?.say(run.say);
+            return Ok(record.id);
+        }
+        let _lock = self.claim(name)?.ok_or_else(exists)?;
+        self.bring_into_being(name, spec.subnet, run)
+            .map(|record| record.id)
+    }
+
+    /// Removes a network and its bridge.
+    ///
+    /// # Errors
+    /// Refused while sandboxes are on it, naming them.
+    pub fn network_remove(&self, reference: &str, run: &mut Run) -> Result<()> {
+        if PREDEFINED[1..].contains(&reference) {
+            return Err(Error::new(format!(
+                "{reference} is a pre-defined network and cannot be removed"
+            )));
+        }
+        let record = self
+            .network_record(reference)?
+            .ok_or_else(|| not_found(reference))?;
+        let gone = unshare(&record);
+        if run.dry_run {
+            self.refuse_while_used(&record)?;
+            gone.say(run.say);
+            return Ok(());
+        }
+        let _lock = self
+            .store
+            .lock_network(&record.name, Hold::Exclusive)
+            .map_err(|error| gone_meanwhile(error, reference))?;
+        {
+            let _locked = self.store.lock()?;
+            self.refuse_while_used(&record)?;
+        }
+        execute::teardown(&gone, &mut self.sockets(), run.say)?;
+        let _locked = self.store.lock()?;
+        self.forget_network(&record.name)
+    }
+
+    /// Takes a network into use, making the default one on its first use.
+    pub(super) fn use_network(&self, reference: &str, run: &mut Run) -> Result<InUse> {
+        let name = match self.network_record(reference)? {
+            Some(record) => record.name,
+            None if reference == DEFAULT => self.default_name()?,
+            None => return Err(not_found(reference)),
+        };
+        loop {
+            if let Some(record) = self.store.read::<NetworkRecord>(&name)? {
+                let lock = match self.store.lock_network(&name, Hold::Shared) {
+                    Err(error) if error.is(Errno::NOENT) => continue,
+                    lock => lock?,
+                };
+                // It may have been removed, or removed and made again, before the lock was ours.
+                match self.store.read::<NetworkRecord>(&name)? {
+                    Some(now) if now.id == record.id => {
+                        return Ok(InUse {
+                            record,
+                            lock: Some(lock),
+                            first_use: Plan::new(),
+                        });
+                    }
+                    _ => continue,
+                }
+            }
+            if name.as_str() != DEFAULT {
+                return Err(not_found(reference));
+            }
+            if run.dry_run {
+                let record = self.decide_network(&name, None)?;
+                let first_use = self.shared(&record)?;
+                return Ok(InUse {
+                    record,
+                    lock: None,
+                    first_use,
+                });
+            }
+            if let Some(_lock) = self.claim(&name)? {
+                self.bring_into_being(&name, None, run)?;
+            }
+        }
+    }
+
+    /// Makes what a network's sandboxes share where it is missing: bridge, address, rules, forwarding.
+    pub(super) fn ensure(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
+        let plan = self.shared(record)?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let turns_on = plan
+            .operations()
+            .any(|op| matches!(op, Op::Sysctl(set) if set.is_forwarding()));
+        if turns_on {
+            self.store.note_forwarding()?;
+        }
+        execute::execute(&plan, &mut self.sockets(), run.say)?;
+        if turns_on {
+            run.say.note(&"turned on net.ipv4.ip_forward, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded");
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel still has what the network's sandboxes share; asks for two objects only.
+    pub(super) fn is_there(&self, record: &NetworkRecord) -> Result<bool> {
+        let mut sockets = self.sockets();
+        Ok(sockets.has_link(&record.link)? && sockets.has_table()?)
+    }
+
+    /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.
+    fn claim(&self, name: &Name) -> Result<Option<OwnedFd>> {
+        loop {
+            self.store.root.make(&format!("networks/{name}"))?;
+            let lock = match self.store.lock_network(name, Hold::Exclusive) {
+                Err(error) if error.is(Errno::NOENT) => continue,
+                lock => lock?,
+            };
+            return match self.store.read::<NetworkRecord>(name)? {
+                None => Ok(Some(lock)),
+                Some(_) => Ok(None),
+            };
+        }
+    }
+
+    /// Decides, writes and makes a network whose lock is held alone.
+    fn bring_into_being(
+        &self,
+        name: &Name,
+        subnet: Option<Cidr>,
+        run: &mut Run,
+    ) -> Result<NetworkRecord> {
+        let made =
+            self.write_decided(name, subnet)
+                .and_then(|record| match self.ensure(&record, run) {
+                    Ok(()) => Ok(record),
+                    Err(error) => {
+                        let gone = unshare(&record);
+                        execute::teardown(&gone, &mut self.sockets(), run.say).ok();
+                        Err(error)
+                    }
+                });
+        if made.is_err() {
+            let _locked = self.store.lock()?;
+            self.forget_network(name)?;
+        }
+        made
+    }
+
+    fn write_decided(&self, name: &Name, subnet: Option<Cidr>) -> Result<NetworkRecord> {
+        // Two networks that are created at once must not choose the same pool: the later sees the earlier's record.
+        let host = Snapshot::of_host(&mut self.sockets())?;
+        let _locked = self.store.lock()?;
+        let record = self.decide_on(&host, name, subnet)?;
+        self.store.write_network(&record)?;
+        Ok(record)
+    }
+
+    fn decide_network(&self, name: &Name, subnet: Option<Cidr>) -> Result<NetworkRecord> {
+        self.decide_on(&Snapshot::of_host(&mut self.sockets())?, name, subnet)
+    }
+
+    fn decide_on(
+        &self,
+        host: &Snapshot,
+        name: &Name,
+        subnet: Option<Cidr>,
+    ) -> Result<NetworkRecord> {
+        let others = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
+        let subnet = match subnet {
+            Some(subnet) => free_of(ipam::checked_subnet(subnet)?, &others, host)?,
+            None => {
+                let resolvers = resolvers();
+                let in_use: Vec<_> = others
+                    .iter()
+                    .map(|n| n.subnet)
+                    .chain(host.subnets())
+                    .chain(resolvers)
+                    .collect();
+                ipam::free_pool(&in_use)?
+            }
+        };
+        let gateway = ipam::gateway(subnet);
+        Ok(NetworkRecord {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            id: random::id()?,
+            name: name.clone(),
+            created: time::now(),
+            link: free_link(name, &others, host)?,
+            mac: Mac::of(gateway),
+            subnet,
+            gateway,
+            mtu: host.uplink_mtu().unwrap_or(MTU),
+        })
+    }
+
+    /// The plan for what is missing of a network's shared objects. The rules come before forwarding is turned on, so
+    /// that the host is at no moment a router for others.
+    fn shared(&self, record: &NetworkRecord) -> Result<Plan> {
+        let host = Snapshot::of_host(&mut self.sockets())?;
+        let key = |suffix: &str| format!("net/{suffix}").replace("BRIDGE", record.link.as_str());
+        let bridge = record.link.clone();
+        let turn_on = !host.forwards_ipv4()?;
+        let mut plan = Plan::new();
+        plan.push(link::AddBridge {
+            name: bridge.clone(),
+            mac: record.mac,
+            mtu: record.mtu,
+        });
+        plan.push(addr::Add {
+            place: Place::Host,
+            link: bridge.clone(),
+            address: Cidr::v4(record.gateway, record.subnet.prefix),
+        });
+        plan.push(sysctl::Set::new(
+            Place::Host,
+            &key("ipv6/conf/BRIDGE/accept_ra"),
+            "0",
+        ));
+        plan.extend(firewall::table(
+            turn_on || self.store.turned_forwarding_on(),
+        ));
+        plan.extend(firewall::add_network(record));
+        plan.push(sysctl::Set::new(
+            Place::Host,
+            &key("ipv4/conf/BRIDGE/route_localnet"),
+            "1",
+        ));
+        plan.push(link::SetUp {
+            place: Place::Host,
+            link: bridge,
+        });
+        plan.push(sysctl::Set::new(Place::Host, sysctl::FORWARDING, "1"));
+        plan.without_what_holds(&host)
+    }
+
+    fn refuse_while_used(&self, record: &NetworkRecord) -> Result<()> {
+        let mut users = Vec::new();
+        for address in self.store.address_leases(&record.name)? {
+            if let Some(Lease::Held { sandbox, .. }) =
+                self.store.address_lease(&record.name, address)?
+            {
+                users.push(sandbox.to_string());
+            }
+        }
+        users.sort_unstable();
+        if users.is_empty() {
+            return Ok(());
+        }
+        let users = users.join(", ");
+        Err(Error::new(format!(
+            "error while removing network: network {} has active endpoints: {users}",
+            record.name
+        )))
+    }
+
+    fn forget_network(&self, name: &Name) -> Result<()> {
+        self.store
+            .root
+            .unlink(&format!("networks/{name}/record.json"))?;
+        self.store
+            .root
+            .remove_with_files(&format!("networks/{name}/leases"))?;
+        self.store
+            .root
+            .remove_with_files(&format!("networks/{name}"))
+    }
+
+    fn network_record(&self, reference: &str) -> Result<Option<NetworkRecord>> {
+        if let Ok(name) = reference.parse::<Name>()
+            && let Some(record) = self.store.read(&name)?
+        {
+            return Ok(Some(record));
+        }
+        if reference.is_empty() || !reference.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut found = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
+        found.retain(|record| record.id.to_string().starts_with(reference));
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            _ => Err(Error::new(format!(
+                "network {reference} is ambiguous ({} matches found based on ID prefix)",
+                found.len()
+            ))),
+        }
+    }
+
+    fn default_name(&self) -> Result<Name> {
+        DEFAULT.parse()
+    }
+}
+
+/// The plan that takes away what a network's sandboxes shared.
+fn unshare(record: &NetworkRecord) -> Plan {
+    firewall::remove_network(record).chain(Plan::of(link::DelLink::bridge(
+        record.link.clone(),
+        record.mac,
+    )))
+}
+
+fn with_users(record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
+    let on_it = |s: &&SandboxRecord| {
+        s.endpoint
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.network_id == record.id)
+    };
+    let users = sandboxes.iter().filter(on_it).cloned().collect();
+    Network { record, users }
+}
+
+fn not_found(reference: &str) -> Error {
+    Error::new(format!("network {reference} not found"))
+}
+
+fn gone_meanwhile(error: Error, reference: &str) -> Error {
+    if error.is(Errno::NOENT) {
+        not_found(reference)
+    } else {
+        error
+    }
+}
+
+/// A subnet that somebody asked for, if nothing else has it.
+fn free_of(subnet: Cidr, others: &[NetworkRecord], host: &Snapshot) -> Result<Cidr> {
+    if let Some(other) = others.iter().find(|other| other.subnet.overlaps(&subnet)) {
+        return Err(Error::new(format!(
+            "Pool overlaps with other one on this address space: {subnet} overlaps {} of network {}",
+            other.subnet, other.name
+        )));
+    }
+    match host.subnets().find(|used| used.overlaps(&subnet)) {
+        Some(used) => Err(Error::new(format!(
+            "Pool overlaps with other one on this address space: {subnet} overlaps {used} of the host"
+        ))),
+        None => Ok(subnet),
+    }
+}
+
+/// `netcell0` for the default network, else the first `netcellN` that no network and no link has.
+fn free_link(name: &Name, others: &[NetworkRecord], host: &Snapshot) -> Result<IfName> {
+    if name.as_str() == DEFAULT {
+        return "netcell0".parse();
+    }
+    (1..=u32::MAX)
+        .map_while(|n| format!("netcell{n}").parse::<IfName>().ok())
+        .find(|link| !others.iter().any(|other| other.link == *link) && !host.link(link).is_some())
+        .ok_or_else(|| Error::new("no free name for a bridge"))
+}
+
+/// The host's resolvers: a pool that holds one of them would cut the host off from it.
+fn resolvers() -> Vec<Cidr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver"))
+        .filter_map(|s| s.trim().parse::<IpAddr>().ok());
+    servers
+        .filter_map(|server| {
+            if let IpAddr::V4(a) = server {
+                Some(a)
+            } else {
+                None
+            }
+        })
+        .map(|a: Ipv4Addr| Cidr::v4(a, 32))
+        .collect()
+}

@@ -1,0 +1,214 @@
+//! The process that becomes a container's program: `netcell:child`, netcell executed again from a sealed copy.
+//!
+//! It begins with six descriptors and no environment: stdio, its task in memory, the pipe that it reports through,
+//! and the gate that releases it. Whatever fails is reported as a sentence and an exit code, and it ends.
+
+use super::report::{Report, Reporter};
+use super::users;
+use super::{ChildSpec, Program, program, rootfs};
+use crate::error::{Errno, Error, Result, exit};
+use crate::sys::process::CLONE_PARENT;
+use crate::sys::{fd, memfd, path, process, signal};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::Mode;
+use serde::{Deserialize, Serialize};
+use std::ffi::CString;
+
+/// `argv[0]` of the re-executed process: `main` calls [`main`] when it sees it.
+pub const NAME: &str = "netcell:child";
+
+/// The number of the first descriptor after stdio; the others follow in the order of [`Handed`].
+const FIRST: i32 = 3;
+
+/// What the child is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// Build a container and become its first process.
+    Run(ChildSpec),
+    /// Enter a container and become one more process of it.
+    Enter(Program),
+}
+
+/// What is handed to the child besides its stdio.
+pub(super) struct Handed<'a> {
+    /// The [`Task`], as JSON in memory.
+    pub task: BorrowedFd<'a>,
+    /// Where it reports to.
+    pub report: BorrowedFd<'a>,
+    /// `run`: its end of the gate; `exec`: the container's pidfd.
+    pub last: BorrowedFd<'a>,
+}
+
+/// Puts a task into memory, from where the child reads it.
+pub(super) fn task(task: &Task) -> Result<OwnedFd> {
+    let text = serde_json::to_vec(task).map_err(|e| {
+        Error::new(format!(
+            "cannot hand over the container's configuration: {e}"
+        ))
+    })?;
+    memfd::message("task", &text)
+        .map_err(|e| Error::os("hand over the container's configuration", e))
+}
+
+/// Executes netcell again as the child: what a process does that has just been forked. Returns only on failure.
+pub(super) fn become_child(stdio: [BorrowedFd<'_>; 3], handed: &Handed<'_>) -> u8 {
+    let [stdin, stdout, stderr] = stdio;
+    let all = [
+        stdin,
+        stdout,
+        stderr,
+        handed.task,
+        handed.report,
+        handed.last,
+    ];
+    let failed = match fd::place(&all) {
+        Err(errno) => errno,
+        // The numbers are set, the rest of this process's descriptors are closed: the report is the fifth.
+        Ok(()) => match memfd::own_program() {
+            Err(errno) => errno,
+            Ok(copy) => {
+                let name = CString::new(NAME).unwrap_or_default();
+                process::execve_fd(copy.as_fd(), &[name], &[])
+            }
+        },
+    };
+    if let Ok(report) = process::inherited(FIRST + 1) {
+        let error = Error::os("execute netcell's own copy for the container", failed);
+        Reporter(report).fail(&error);
+    }
+    exit::RUN
+}
+
+/// The whole of the child; the exit code is seen only when it could not become the program.
+pub fn main() -> u8 {
+    let inherited = || -> Result<_, Errno> {
+        let task = process::inherited(FIRST)?;
+        let report = process::inherited(FIRST + 1)?;
+        let last = process::inherited(FIRST + 2)?;
+        fd::close_on_exec(report.as_fd())?;
+        fd::close_on_exec(last.as_fd())?;
+        Ok((task, Reporter(report), last))
+    };
+    let Ok((task, report, last)) = inherited() else {
+        return exit::RUN;
+    };
+    let error = match start(task, &report, last) {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    report.fail(&error);
+    error.exit_code().unwrap_or(exit::RUN)
+}
+
+fn start(task: OwnedFd, report: &Reporter, last: OwnedFd) -> Result<u8> {
+    program::hide()?;
+    signal::reset();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    process::leave_session_keyring();
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut std::fs::File::from(task), &mut text)
+        .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
+    match serde_json::from_slice(&text) {
+        Ok(Task::Run(spec)) => run(&spec, report, last),
+        Ok(Task::Enter(program)) => enter(&program, report, last),
+        Err(e) => Err(Error::new(format!(
+            "cannot read the container's configuration: {e}"
+        ))),
+    }
+}
+
+/// Builds the container around this process, waits for the release, and becomes the program.
+fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
+    new_session()?;
+    rustix::system::sethostname(spec.program.hostname.as_bytes()).map_err(|e| {
+        Error::os(
+            format_args!("set the host name {}", spec.program.hostname),
+            e,
+        )
+    })?;
+    if let Some(pin) = &spec.netns {
+        path::place(pin)
+            .and_then(process::enter_netns)
+            .map_err(|e| Error::os(format_args!("enter the sandbox at {}", pin.display()), e))?;
+    }
+    let mut said = |step: &dyn crate::kernel::mount::Step| {
+        if spec.verbose {
+            report.send(&Report::Line(step.to_string()));
+        }
+    };
+    rootfs::build(&rootfs::plan(spec), &mut said, &mut |note| {
+        report.note(note)
+    })?;
+    let user = users::lookup(spec.program.user.as_deref())?;
+    program::make_directory(spec.program.cwd.as_deref());
+    program::become_user(&user, &stdio())?;
+    program::enter_directory(spec.program.cwd.as_deref())?;
+    report.send(&Report::Ready);
+    if !released(&gate) {
+        return Ok(exit::RUN);
+    }
+    report.send(&Report::Going);
+    let error = program::execute(&spec.program, &user.home);
+    // The monitor is told, too: a program that never began has no exit status, and nothing is removed for it.
+    let _ = rustix::io::write(&gate, b"F");
+    Err(error)
+}
+
+/// Enters a container whose pidfd this is, and becomes one more process in it.
+///
+/// A PID namespace is entered by children only, so a sibling is cloned: the command that waits is its parent, too.
+fn enter(program: &Program, report: &Reporter, container: OwnedFd) -> Result<u8> {
+    process::enter_container(&container)
+        .map_err(|e| Error::os("enter the container's namespaces", e))?;
+    drop(container);
+    let inside = || {
+        let go = || -> Result<()> {
+            new_session()?;
+            process::take_limits(&program.limits);
+            let user = users::lookup(program.user.as_deref())?;
+            program::become_user(&user, &stdio())?;
+            program::enter_directory(program.cwd.as_deref())?;
+            report.send(&Report::Going);
+            Err(program::execute(program, &user.home))
+        };
+        match go() {
+            Ok(()) => exit::RUN,
+            Err(error) => {
+                report.fail(&error);
+                error.exit_code().unwrap_or(exit::RUN)
+            }
+        }
+    };
+    let pid = process::clone(CLONE_PARENT, inside)
+        .map_err(|e| Error::os("start a process in the container", e))?;
+    let pid = pid.as_raw_nonzero().get() as u32;
+    report.send(&Report::Started { pid, start: 0 });
+    Ok(0)
+}
+
+fn stdio() -> [BorrowedFd<'static>; 3] {
+    [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ]
+}
+
+fn new_session() -> Result<()> {
+    match rustix::process::setsid() {
+        // It leads a process group, and so a session, already.
+        Ok(_) | Err(Errno::PERM) => Ok(()),
+        Err(errno) => Err(Error::os("begin a session", errno)),
+    }
+}
+
+/// Waits for the release; false when the one who would give it is gone.
+fn released(gate: &OwnedFd) -> bool {
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(gate, &mut byte) {
+            Err(Errno::INTR) => {}
+            other => return other == Ok(1),
+        }
+    }
+}

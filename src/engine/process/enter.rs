@@ -1,0 +1,239 @@
+//! `exec`: one more process in a running container, or the caller's own in a sandbox without one.
+
+use super::attach::{self, Session};
+use super::child::{self, Handed, Task};
+use super::program;
+use super::report::{Report, Reports};
+use super::spawn::{null, output_pipe};
+use super::{EtcFiles, Program, users};
+use crate::engine::record::ContainerRecord;
+use crate::engine::spec::ExecSpec;
+use crate::error::{Errno, Error, Result, exit};
+use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, SlaveAll, Step};
+use crate::sys::{path, process, signal};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::pipe::PipeFlags;
+use rustix::process::Pid;
+use std::path::Path;
+
+/// Runs a command in a running container: its exit code, or 0 at once with `detach`.
+///
+/// It has the container's namespaces, root, user, capabilities and limits. The caller's stdio is handed on through
+/// pipes, its signals go to the command. Errors carry 126 or 127 where the command cannot be executed.
+pub fn enter(record: &ContainerRecord, spec: &ExecSpec) -> Result<u8> {
+    let not_running = || Error::new(format!("container {} is not running", record.id));
+    let start = record.start.as_ref().ok_or_else(not_running)?;
+    let pid = Pid::from_raw(start.pid as i32).ok_or_else(not_running)?;
+    let container = process::pidfd(pid, start.pid_start).map_err(|errno| match errno {
+        Errno::SRCH => not_running(),
+        errno => Error::os(
+            format_args!("open the process of container {}", record.name),
+            errno,
+        ),
+    })?;
+    let mut env = record.env.clone();
+    for entry in &spec.env {
+        program::set(&mut env, entry.clone());
+    }
+    let task = child::task(&Task::Enter(Program {
+        argv: spec.command.clone(),
+        env,
+        cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
+        user: spec.user.clone().or_else(|| record.user.clone()),
+        hostname: record.hostname.clone(),
+        limits: process::limits(pid),
+    }))?;
+    let pipe =
+        || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::os("make a pipe", e));
+    let (reports, report) = pipe()?;
+    let mut mine = Ends::default();
+    let stdio = mine.stdio(spec)?;
+    let signals = match spec.detach {
+        true => None,
+        false => Some(attach::take_signals()?),
+    };
+    let between = process::fork(|| {
+        let stdio = [stdio[0].as_fd(), stdio[1].as_fd(), stdio[2].as_fd()];
+        let handed = Handed {
+            task: task.as_fd(),
+            report: report.as_fd(),
+            last: container.as_fd(),
+        };
+        child::become_child(stdio, &handed)
+    })
+    .map_err(|e| Error::os("fork", e))?;
+    drop((report, stdio, task, container));
+    let begun = begin(Reports::new(reports));
+    let _ = process::wait(between);
+    let child = begun?;
+    let Some(signals) = signals else {
+        return Ok(0);
+    };
+    let session = Session {
+        child,
+        target: rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).ok(),
+        stdin: mine.stdin,
+        outputs: mine.outputs,
+        signals,
+    };
+    Ok(match session.run()? {
+        attach::Ended::Exited(code) => code,
+        attach::Ended::Killed(signal) => 128u8.wrapping_add(signal as u8),
+    })
+}
+
+/// Reads reports until the command has begun, or has not.
+fn begin(mut reports: Reports) -> Result<Pid> {
+    let (mut child, mut going, mut failed) = (None, false, None);
+    // To the end: the process between may report after the one that it made.
+    while let Some(report) = reports.next()? {
+        match report {
+            Report::Started { pid, .. } => child = Pid::from_raw(pid as i32),
+            Report::Going => going = true,
+            Report::Failed(code, text) => failed = Some(Error::new(text).exit(code)),
+            Report::Note(_) | Report::Line(_) | Report::Ready => {}
+        }
+    }
+    match (failed, child, going) {
+        (Some(error), child, _) => {
+            child.map(process::wait);
+            Err(error)
+        }
+        (None, Some(child), true) => Ok(child),
+        (None, child, _) => {
+            child.map(process::wait);
+            Err(Error::new(
+                "the command's process ended before the command began",
+            ))
+        }
+    }
+}
+
+/// The command's ends of the pipes.
+#[derive(Default)]
+struct Ends {
+    stdin: Option<OwnedFd>,
+    outputs: Vec<(OwnedFd, rustix::fd::BorrowedFd<'static>)>,
+}
+
+impl Ends {
+    /// The stdio of the process inside; the other ends stay here.
+    fn stdio(&mut self, spec: &ExecSpec) -> Result<[OwnedFd; 3]> {
+        let stdin = if spec.interactive && !spec.detach {
+            let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
+                .map_err(|e| Error::os("make a pipe", e))?;
+            self.stdin = Some(write);
+            read
+        } else {
+            null()?
+        };
+        if spec.detach {
+            return Ok([stdin, null()?, null()?]);
+        }
+        let (out, child_out) = output_pipe()?;
+        let (err, child_err) = output_pipe()?;
+        self.outputs.push((out, rustix::stdio::stdout()));
+        self.outputs.push((err, rustix::stdio::stderr()));
+        Ok([stdin, child_out, child_err])
+    }
+}
+
+/// A sandbox to run a command in with the caller's own root and privileges.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare<'a> {
+    /// The sandbox's pin.
+    pub netns: &'a Path,
+    /// Its files, which cover the host's.
+    pub etc: &'a EtcFiles,
+    /// The caller's environment, `KEY=VALUE`.
+    pub env: &'a [String],
+}
+
+/// Runs a command in a sandbox without a container, as `ip netns exec` does: with the caller's root and privileges,
+/// the sandbox's network namespace, a /sys that shows it, and its hosts and resolv.conf in /etc.
+///
+/// Returns only with an error, or 0 with `detach`: the command takes the caller's place.
+pub fn enter_bare(sandbox: &Bare<'_>, spec: &ExecSpec) -> Result<u8> {
+    if !spec.detach {
+        return Err(become_command(sandbox, spec));
+    }
+    let (reports, report) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::os("make a pipe", e))?;
+    let null = null()?;
+    let report = super::report::Reporter(report);
+    let child = process::fork(|| {
+        let _ = rustix::process::setsid();
+        let stdio = [null.as_fd(), null.as_fd(), null.as_fd(), report.0.as_fd()];
+        let error = match crate::sys::fd::place(&stdio) {
+            Ok(()) => match process::inherited(3) {
+                Ok(fd) => {
+                    let _ = crate::sys::fd::close_on_exec(fd.as_fd());
+                    let error = become_command(sandbox, spec);
+                    super::report::Reporter(fd).fail(&error);
+                    return exit::RUN;
+                }
+                Err(errno) => errno,
+            },
+            Err(errno) => errno,
+        };
+        report.fail(&Error::os("start the command", error));
+        exit::RUN
+    })
+    .map_err(|e| Error::os("fork", e))?;
+    drop(report);
+    match Reports::new(reports).next()? {
+        Some(Report::Failed(code, text)) => {
+            let _ = process::wait(child);
+            Err(Error::new(text).exit(code))
+        }
+        _ => Ok(0),
+    }
+}
+
+fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
+    let enter = || -> Result<()> {
+        process::unshare_mounts().map_err(|e| Error::os("take a mount namespace", e))?;
+        SlaveAll.act()?;
+        path::place(sandbox.netns)
+            .and_then(process::enter_netns)
+            .map_err(|e| {
+                let at = sandbox.netns.display();
+                Error::os(format_args!("enter the sandbox at {at}"), e)
+            })?;
+        // What a caller without /sys or the two files has not, its command has not, either.
+        let _ = Filesystem {
+            kind: "sysfs",
+            options: &[],
+            at: At::Host("/sys".into()),
+            attr: INERT - crate::sys::mount::Attr::MOUNT_ATTR_RDONLY,
+        }
+        .act();
+        for (name, source) in [
+            ("hosts", &sandbox.etc.hosts),
+            ("resolv.conf", &sandbox.etc.resolv),
+        ] {
+            let _ = EtcFile {
+                source: source.clone(),
+                root: "/".into(),
+                name,
+            }
+            .act();
+        }
+        if let Some(user) = &spec.user {
+            program::switch_user(&users::lookup(Some(user))?)?;
+        }
+        match &spec.workdir {
+            Some(cwd) => program::enter_directory(Some(cwd)),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = enter() {
+        return error;
+    }
+    let mut env = sandbox.env.to_vec();
+    for entry in &spec.env {
+        program::set(&mut env, entry.clone());
+    }
+    signal::reset();
+    program::execute_with(&spec.command, &env)
+}

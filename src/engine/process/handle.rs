@@ -1,0 +1,49 @@
+//! A process of a container by descriptor: no later process of the same number can stand behind it.
+
+use crate::error::{Errno, Error, Result};
+use crate::sys::process;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, Signal};
+use std::time::{Duration, Instant};
+
+/// A process that was alive when this was opened.
+pub struct Handle(OwnedFd);
+
+impl Handle {
+    /// The process with this pid that began at this time; none when it has ended.
+    pub fn open(pid: u32, start: u64) -> Option<Self> {
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let handle = Handle(process::pidfd(pid, start).ok()?);
+        // A zombie still has its pid, and has ended all the same.
+        (!handle.wait(Duration::ZERO)).then_some(handle)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        match process::signal(&self.0, signal) {
+            // Ended meanwhile, which is what most signals are for.
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(Error::os(format_args!("send signal {signal}"), errno)),
+        }
+    }
+
+    /// Sends SIGKILL.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL.as_raw()).ok();
+    }
+
+    /// Waits until it has ended, at most so long: whether it has.
+    pub fn wait(&self, patience: Duration) -> bool {
+        let end = Instant::now().checked_add(patience);
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref()) {
+                Ok(ready) => return ready > 0,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A container's output, kept: two files in its directory, bounded together, with streams and times apart.
+//!
+//! `output` is the current file, `output.1` the one before. When the current one has half of what is allowed, it takes
+//! the other's place. A file is a sequence of frames: stream (1 byte: 1 or 2), length (2 bytes), nanoseconds since
+//! 1970 (8 bytes), all little-endian, and the bytes as they were written. A frame torn by the writer's death ends it.
+
+use crate::engine::record::UnixNanos;
+use crate::error::{Error, Result};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{IoSlice, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The current file.
+pub const CURRENT: &str = "output";
+/// The file before it.
+pub const PREVIOUS: &str = "output.1";
+const HEAD: usize = 11;
+
+/// Which of a program's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// The monitor's side.
+#[derive(Debug)]
+pub(super) struct Writer {
+    dir: OwnedFd,
+    file: Option<OwnedFd>,
+    /// Bytes in the current file.
+    len: u64,
+    /// The most that one of the two files may hold, in bytes.
+    most: u64,
+}
+
+impl Writer {
+    /// A log in this directory, with at most `max` bytes in its two files; what an earlier start left is kept.
+    pub fn open(dir: &Path, max: u64) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(CWD, dir, flags, Mode::empty())
+            .map_err(|e| Error::os(format_args!("open {}", dir.display()), e))?;
+        let mut writer = Writer {
+            dir: opened,
+            file: None,
+            len: 0,
+            most: max / 2,
+        };
+        writer
+            .reopen(OFlags::APPEND)
+            .map_err(|e| Error::os(format_args!("open {}/{CURRENT}", dir.display()), e))?;
+        Ok(writer)
+    }
+
+    /// The descriptors it needs to keep.
+    pub fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        [&self.dir].into_iter().chain(&self.file)
+    }
+
+    fn reopen(&mut self, how: OFlags) -> Result<(), Errno> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
+        let file = rustix::fs::openat(&self.dir, CURRENT, flags, Mode::from_raw_mode(0o600))?;
+        self.len = rustix::fs::fstat(&file)?.st_size as u64;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Keeps what a stream brought. A full file system or a limit too small for a frame loses it: the container goes on.
+    pub fn keep(&mut self, stream: Stream, at: UnixNanos, mut bytes: &[u8]) {
+        let room = self
+            .most
+            .saturating_sub(HEAD as u64)
+            .min(u64::from(u16::MAX)) as usize;
+        while !bytes.is_empty() && room > 0 {
+            let free = self.most.saturating_sub(self.len + HEAD as u64) as usize;
+            // A chunk that does not fit whole begins the next file, unless it would fill one by itself.
+            if free < bytes.len().min(room) {
+                self.rotate();
+            }
+            let (now, rest) = bytes.split_at(bytes.len().min(room));
+            bytes = rest;
+            self.frame(stream, at, now);
+        }
+    }
+
+    fn rotate(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        self.file = None;
+        let moved = rustix::fs::renameat(&self.dir, CURRENT, &self.dir, PREVIOUS);
+        let how = if moved.is_ok() {
+            OFlags::APPEND
+        } else {
+            OFlags::APPEND | OFlags::TRUNC
+        };
+        // Where no new file can be made (no memory, no space) the next chunk tries again.
+        if self.reopen(how).is_err() {
+            self.len = self.most;
+        }
+    }
+
+    fn frame(&mut self, stream: Stream, at: UnixNanos, bytes: &[u8]) {
+        let mut head = [0; HEAD];
+        head[0] = match stream {
+            Stream::Stdout => 1,
+            Stream::Stderr => 2,
+        };
+        head[1..3].copy_from_slice(&(bytes.len() as u16).to_le_bytes());
+        head[3..].copy_from_slice(&at.to_le_bytes());
+        let Some(file) = &self.file else { return };
+        let whole = HEAD + bytes.len();
+        match rustix::io::writev(file, &[IoSlice::new(&head), IoSlice::new(bytes)]) {
+            Ok(n) if n == whole => self.len += n as u64,
+            // No space: half a frame would hide all that follows it.
+            _ => {
+                let _ = rustix::fs::ftruncate(file, self.len);
+            }
+        }
+    }
+}
+
+/// One chunk of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Where it was written.
+    pub stream: Stream,
+    /// When it was read.
+    pub at: UnixNanos,
+    /// What was written; a line may be spread over entries, an entry may hold many.
+    pub bytes: &'a [u8],
+}
+
+/// A reader of the log, which can go on where it stopped: `logs -f`.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    dir: &'a Path,
+    /// Inode of the current file and how much of it was read.
+    seen: Option<(u64, usize)>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the log in a container's directory from its beginning.
+    pub fn new(dir: &'a Path) -> Self {
+        Reader { dir, seen: None }
+    }
+
+    /// Hands all entries since the last call to `sink`, oldest first. No log, or one that is gone, has none.
+    pub fn read(&mut self, sink: &mut dyn FnMut(Entry<'_>)) -> Result<()> {
+        let (current, previous) = self.both()?;
+        let seen = self.seen.take();
+        let skip = |file: &Log| match seen {
+            Some((inode, len)) if inode == file.inode => len,
+            _ => 0,
+        };
+        // Seen up to somewhere in the current file: then all of the previous one was seen before.
+        let fresh =
+            !seen.is_some_and(|(inode, _)| Some(inode) == current.as_ref().map(|f| f.inode));
+        if let Some(file) = previous.filter(|_| fresh) {
+            entries(&file.bytes, skip(&file), sink);
+        }
+        if let Some(file) = current {
+            let read = entries(&file.bytes, skip(&file), sink);
+            self.seen = Some((file.inode, read));
+        }
+        Ok(())
+    }
+
+    /// Both files as they were at one moment: read again when the one took the other's place in between.
+    fn both(&self) -> Result<(Option<Log>, Option<Log>)> {
+        let mut current = Log::read(&self.dir.join(CURRENT))?;
+        loop {
+            let previous = Log::read(&self.dir.join(PREVIOUS))?;
+            let now = std::fs::metadata(self.dir.join(CURRENT))
+                .ok()
+                .map(|m| m.ino());
+            if now == current.as_ref().map(|file| file.inode) {
+                return Ok((current, previous));
+            }
+            current = Log::read(&self.dir.join(CURRENT))?;
+        }
+    }
+}
+
+struct Log {
+    inode: u64,
+    bytes: Vec<u8>,
+}
+
+impl Log {
+    fn read(path: &Path) -> Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|mut file| {
+            file.read_to_end(&mut bytes)?;
+            file.metadata()
+        });
+        match read {
+            Ok(meta) => Ok(Some(Log {
+                inode: meta.ino(),
+                bytes,
+            })),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => {
+                let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+                Err(Error::os(format_args!("read {}", path.display()), errno))
+            }
+        }
+    }
+}
+
+/// Hands the entries from `from` on to `sink`; the position after the last whole one.
+fn entries(file: &[u8], from: usize, sink: &mut dyn FnMut(Entry<'_>)) -> usize {
+    let mut at = from;
+    while let Some((entry, len)) = file.get(at..).and_then(entry) {
+        sink(entry);
+        at += len;
+    }
+    at
+}
+
+fn entry(file: &[u8]) -> Option<(Entry<'_>, usize)> {
+    let head = file.first_chunk::<HEAD>()?;
+    let [stream, a, b, time @ ..] = *head;
+    let len = HEAD + usize::from(u16::from_le_bytes([a, b]));
+    let entry = Entry {
+        stream: match stream {
+            1 => Stream::Stdout,
+            2 => Stream::Stderr,
+            _ => return None,
+        },
+        at: UnixNanos::from_le_bytes(time),
+        bytes: file.get(HEAD..len)?,
+    };
+    Some((entry, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(reader: &mut Reader<'_>) -> Vec<(Stream, UnixNanos, Vec<u8>)> {
+        let mut all = Vec::new();
+        let mut sink = |e: Entry<'_>| all.push((e.stream, e.at, e.bytes.to_vec()));
+        reader.read(&mut sink).unwrap();
+        all
+    }
+
+    struct Dir(std::path::PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let dir =
+                std::env::temp_dir().join(format!("netcell-log-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            Dir(dir)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn streams_and_times_come_back_as_they_went_in() {
+        let dir = Dir::new("streams");
+        let mut log = Writer::open(&dir.0, 1 << 20).unwrap();
+        log.keep(Stream::Stdout, 1, b"out\n");
+        log.keep(Stream::Stderr, 2, b"err\n");
+        let mut reader = Reader::new(&dir.0);
+        assert_eq!(
+            read(&mut reader),
+            [
+                (Stream::Stdout, 1, b"out\n".to_vec()),
+                (Stream::Stderr, 2, b"err\n".to_vec())
+            ]
+        );
+        log.keep(Stream::Stdout, 3, b"more\n");
+        assert_eq!(read(&mut reader), [(Stream::Stdout, 3, b"more\n".to_vec())]);
+        assert_eq!(read(&mut reader), []);
+    }
+
+    #[test]
+    fn two_files_together_never_exceed_the_limit_and_keep_the_newest() {
+        let dir = Dir::new("limit");
+        let max = 400;
+        let mut log = Writer::open(&dir.0, max).unwrap();
+        let mut reader = Reader::new(&dir.0);
+        let mut seen = Vec::new();
+        for n in 0..100u64 {
+            log.keep(Stream::Stdout, n, format!("line {n}\n").as_bytes());
+            let size = |name| std::fs::metadata(dir.0.join(name)).map_or(0, |m| m.len());
+            assert!(size(CURRENT) + size(PREVIOUS) <= max);
+            seen.extend(read(&mut reader).into_iter().map(|(_, at, _)| at));
+        }
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        let kept = read(&mut Reader::new(&dir.0));
+        assert!(kept.len() >= 9, "{}", kept.len());
+        assert_eq!(kept.last().unwrap().1, 99);
+    }
+
+    #[test]
+    fn a_chunk_larger_than_a_file_is_spread_and_a_torn_frame_ends_the_log() {
+        let dir = Dir::new("large");
+        let mut log = Writer::open(&dir.0, 100).unwrap();
+        log.keep(Stream::Stderr, 7, &[b'x'; 60]);
+        let kept = read(&mut Reader::new(&dir.0));
+        assert_eq!(kept.iter().map(|(_, _, b)| b.len()).sum::<usize>(), 60);
+        let torn = std::fs::read(dir.0.join(CURRENT)).unwrap();
+        std::fs::write(dir.0.join(CURRENT), &torn[..torn.len() - 1]).unwrap();
+        assert_eq!(read(&mut Reader::new(&dir.0)).len(), kept.len() - 1);
+    }
+}

@@ -1,0 +1,77 @@
+//! A container's processes: how they begin, what they may do, who watches them, how others join them.
+//!
+//! `run` is three processes in a chain: the command forks a *monitor* in a session of its own, the monitor clones the
+//! *child* into new PID, mount, UTS and IPC namespaces. The child executes a sealed copy of netcell in memory, builds
+//! its root, gives up its privileges, reports that it is ready, and waits. The command commits its record and releases
+//! it: one byte to the monitor, one from there to the child, which executes the container's program. Each holds only
+//! its own ends of the two gates, so the death of one before the release ends the next, and nothing is left behind.
+//!
+//! A container never holds a descriptor of the host's: its stdio are pipes and /dev/null, whoever started it.
+
+mod attach;
+pub mod child;
+mod enter;
+mod handle;
+pub mod log;
+mod monitor;
+mod program;
+mod report;
+pub mod rootfs;
+mod spawn;
+mod users;
+
+pub use enter::{Bare, enter, enter_bare};
+pub use handle::Handle;
+pub use spawn::{Attach, Hook, Running, Spawn, Spawned, spawn};
+
+use crate::sys::process::Limit;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A program to execute, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    /// `KEY=VALUE` entries, later ones winning. PATH, HOSTNAME and HOME are added where they are missing.
+    pub env: Vec<String>,
+    /// Working directory; the root when absent.
+    pub cwd: Option<String>,
+    /// `USER[:GROUP]`, looked up in the container's own /etc/passwd and /etc/group; root when absent.
+    pub user: Option<String>,
+    /// The container's UTS host name.
+    pub hostname: String,
+    /// Resource limits: of `exec`, the container's; none for the caller's own.
+    pub limits: Vec<Limit>,
+}
+
+/// All that a container's first process has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildSpec {
+    /// What it becomes.
+    pub program: Program,
+    /// The image's directory; `/` is the host's own root.
+    pub image: PathBuf,
+    /// The container's directory in the state directory. In the container's mount namespace alone, its writable layer
+    /// is mounted over it; nothing of that remains on the host.
+    pub stage: PathBuf,
+    /// Directories that `/` as an image is not to show: the state directory, /run/netns.
+    pub hidden: Vec<PathBuf>,
+    /// The sandbox's pin, which exists when the child is spawned; none with `--network host`.
+    pub netns: Option<PathBuf>,
+    /// The sandbox's files.
+    pub etc: EtcFiles,
+    /// Whether each mount is to be said as it is done.
+    pub verbose: bool,
+}
+
+/// The three files of a sandbox that its members find in /etc.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcFiles {
+    /// /etc/hosts.
+    pub hosts: PathBuf,
+    /// /etc/hostname.
+    pub hostname: PathBuf,
+    /// /etc/resolv.conf.
+    pub resolv: PathBuf,
+}

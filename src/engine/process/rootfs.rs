@@ -1,0 +1,338 @@
+//! A container's root file system, as a list of mount operations for its first process to do.
+//!
+//! An image directory becomes the lower layer of an overlay whose upper is a bounded tmpfs in the container's own
+//! mount namespace, and the process's root. `/` stays where it is, in a namespace whose mounts lead nowhere: without
+//! devices but the usual ones, with its own /proc, /sys and /dev, and the state directory out of sight. What Docker's
+//! runc mounts, masks and makes read-only, so does this.
+
+use super::{ChildSpec, EtcFiles};
+use crate::error::Result;
+use crate::kernel::mount::{
+    At, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Mask, Move, NoDevices,
+    Overlay, Pivot, ReadOnly, ReadOnlyImage, SlaveAll, Step, Symlink, missed,
+};
+use crate::sys::mount::Attr;
+use crate::sys::process;
+use std::path::{Path, PathBuf};
+
+/// What a container's writable layer may grow to: a share of the host's memory (tmpfs(5)).
+const UPPER: &[(&str, &str)] = &[("size", "25%"), ("mode", "755")];
+
+/// Paths that show nothing: the OCI default list.
+const MASKED: [&str; 12] = [
+    "proc/acpi",
+    "proc/asound",
+    "proc/interrupts",
+    "proc/kcore",
+    "proc/keys",
+    "proc/latency_stats",
+    "proc/sched_debug",
+    "proc/scsi",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "sys/devices/virtual/powercap",
+    "sys/firmware",
+];
+
+/// Paths that are only to be read: the OCI default list.
+const READ_ONLY: [&str; 5] = [
+    "proc/bus",
+    "proc/fs",
+    "proc/irq",
+    "proc/sys",
+    "proc/sysrq-trigger",
+];
+
+const DEVICES: [(&str, &str); 6] = [
+    ("/dev/null", "dev/null"),
+    ("/dev/zero", "dev/zero"),
+    ("/dev/full", "dev/full"),
+    ("/dev/random", "dev/random"),
+    ("/dev/urandom", "dev/urandom"),
+    ("/dev/tty", "dev/tty"),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("dev/fd", "/proc/self/fd"),
+    ("dev/stdin", "/proc/self/fd/0"),
+    ("dev/stdout", "/proc/self/fd/1"),
+    ("dev/stderr", "/proc/self/fd/2"),
+    ("dev/ptmx", "pts/ptmx"),
+];
+
+/// A step, and what becomes of its failure.
+pub struct Planned {
+    /// What to do.
+    pub step: Box<dyn Step>,
+    /// What then, when it cannot be done.
+    pub otherwise: Otherwise,
+}
+
+/// What the failure of a step means.
+pub enum Otherwise {
+    /// There is no container without it.
+    Fail,
+    /// The container goes on without; the words say what it lacks.
+    Note(&'static str),
+    /// This is done in its place, and the words say so.
+    Instead(&'static str, Vec<Planned>),
+}
+
+/// The steps that give a container its root.
+pub fn plan(spec: &ChildSpec) -> Vec<Planned> {
+    let mut plan = Plan {
+        steps: Vec::new(),
+        root: spec.stage.join("root"),
+        user: process::in_user_namespace(),
+    };
+    plan.must(SlaveAll);
+    if spec.image == Path::new("/") {
+        plan.host_root(spec);
+    } else {
+        plan.image_root(spec);
+    }
+    plan.steps
+}
+
+/// Does the steps in the calling process's mount namespace.
+///
+/// `said` gets each line when it is done, `note` a sentence for each thing that the container goes without.
+pub fn build(
+    steps: &[Planned],
+    said: &mut dyn FnMut(&dyn Step),
+    note: &mut dyn FnMut(String),
+) -> Result<()> {
+    for planned in steps {
+        match (planned.step.act(), &planned.otherwise) {
+            (Ok(()), _) => said(&*planned.step),
+            (Err(error), Otherwise::Fail) => return Err(error),
+            (Err(error), Otherwise::Note(what)) => note(missed(what, &error)),
+            (Err(error), Otherwise::Instead(what, instead)) => {
+                note(missed(what, &error));
+                build(instead, said, note)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Plan {
+    steps: Vec<Planned>,
+    /// The root that steps are for, a path of the host.
+    root: PathBuf,
+    /// Whether this is root in a user namespace only.
+    user: bool,
+}
+
+impl Plan {
+    /// An empty plan for the same root.
+    fn alternative(&self) -> Plan {
+        Plan {
+            steps: Vec::new(),
+            root: self.root.clone(),
+            user: self.user,
+        }
+    }
+
+    fn add(&mut self, step: impl Step + 'static, otherwise: Otherwise) {
+        self.steps.push(Planned {
+            step: Box::new(step),
+            otherwise,
+        });
+    }
+
+    fn must(&mut self, step: impl Step + 'static) {
+        self.add(step, Otherwise::Fail);
+    }
+
+    fn may(&mut self, step: impl Step + 'static, without: &'static str) {
+        self.add(step, Otherwise::Note(without));
+    }
+
+    fn at(&self, path: &'static str) -> At {
+        At::Within {
+            root: self.root.clone(),
+            path,
+        }
+    }
+
+    fn directory(&mut self, path: &'static str) {
+        let (at, mode) = (self.at(path), 0o755);
+        self.must(Directory { at, mode });
+    }
+
+    fn tmpfs(&self, at: At, options: &'static [(&'static str, &'static str)]) -> Filesystem {
+        Filesystem {
+            kind: "tmpfs",
+            options,
+            at,
+            attr: Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NODEV,
+        }
+    }
+
+    fn stage(&mut self, spec: &ChildSpec) {
+        let at = At::Host(spec.stage.clone());
+        self.must(self.tmpfs(at, UPPER));
+    }
+
+    fn image_root(&mut self, spec: &ChildSpec) {
+        self.stage(spec);
+        let overlay = Overlay {
+            image: spec.image.clone(),
+            stage: spec.stage.clone(),
+            user: self.user,
+        };
+        let mut instead = self.alternative();
+        instead.must(ReadOnlyImage {
+            image: spec.image.clone(),
+            stage: spec.stage.clone(),
+        });
+        for path in ["tmp", "run"] {
+            let tmpfs = instead.tmpfs(instead.at(path), &[("size", "25%"), ("mode", "1777")]);
+            instead.may(tmpfs, "the image has no directory for a writable tmpfs");
+        }
+        let without = "overlayfs cannot be used (CONFIG_OVERLAY_FS), so the root is read-only and only /tmp and /run can be written";
+        self.add(overlay, Otherwise::Instead(without, instead.steps));
+        self.etc(&spec.etc);
+        for path in ["proc", "sys", "dev"] {
+            self.directory(path);
+        }
+        self.proc_and_sys();
+        self.dev();
+        self.must(Pivot {
+            root: self.root.clone(),
+        });
+    }
+
+    fn host_root(&mut self, spec: &ChildSpec) {
+        self.must(NoDevices);
+        self.root = PathBuf::from("/");
+        self.etc(&spec.etc);
+        // The devices are the host's, so the new /dev is built aside before it covers the old one.
+        self.stage(spec);
+        self.root = spec.stage.clone();
+        self.directory("dev");
+        self.dev();
+        self.must(Move {
+            from: spec.stage.join("dev"),
+            to: PathBuf::from("/dev"),
+        });
+        self.root = PathBuf::from("/");
+        self.proc_and_sys();
+        for path in &spec.hidden {
+            self.must(Cover(path.clone()));
+        }
+    }
+
+    fn etc(&mut self, etc: &EtcFiles) {
+        let files = [
+            (
+                "hosts",
+                &etc.hosts,
+                "the container has no /etc/hosts of its own",
+            ),
+            (
+                "hostname",
+                &etc.hostname,
+                "the container has no /etc/hostname of its own",
+            ),
+            (
+                "resolv.conf",
+                &etc.resolv,
+                "the container has no /etc/resolv.conf of its own",
+            ),
+        ];
+        for (name, source, without) in files {
+            let file = EtcFile {
+                source: source.clone(),
+                root: self.root.clone(),
+                name,
+            };
+            self.may(file, without);
+        }
+    }
+
+    fn proc_and_sys(&mut self) {
+        self.must(Filesystem {
+            kind: "proc",
+            options: &[],
+            at: self.at("proc"),
+            attr: INERT - Attr::MOUNT_ATTR_RDONLY,
+        });
+        let sysfs = Filesystem {
+            kind: "sysfs",
+            options: &[],
+            at: self.at("sys"),
+            attr: INERT,
+        };
+        let mut host = self.alternative();
+        host.may(HostSysfs(self.at("sys")), "the container has no /sys");
+        self.add(
+            sysfs,
+            Otherwise::Instead(
+                "/sys is the host's and shows the host's interfaces",
+                host.steps,
+            ),
+        );
+        for path in READ_ONLY {
+            self.must(ReadOnly(self.at(path)));
+        }
+        for path in MASKED {
+            self.must(Mask(self.at(path)));
+        }
+    }
+
+    fn dev(&mut self) {
+        let attr = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NOEXEC;
+        let tmpfs = Filesystem {
+            attr: attr | Attr::MOUNT_ATTR_NODEV,
+            ..self.tmpfs(self.at("dev"), &[("mode", "755"), ("size", "64k")])
+        };
+        self.must(tmpfs);
+        for (source, path) in DEVICES {
+            let at = self.at(path);
+            self.may(Device { source, at }, "the container lacks a device");
+        }
+        for (path, to) in LINKS {
+            let at = self.at(path);
+            self.must(Symlink { at, to });
+        }
+        for path in ["dev/pts", "dev/shm", "dev/mqueue"] {
+            self.directory(path);
+        }
+        let pts = |options| Filesystem {
+            kind: "devpts",
+            options,
+            at: self.at("dev/pts"),
+            attr,
+        };
+        // The group of terminals is 5 wherever there is one; a user namespace may have no such id.
+        let with_group = pts(&[
+            ("newinstance", ""),
+            ("ptmxmode", "0666"),
+            ("mode", "0620"),
+            ("gid", "5"),
+        ]);
+        let without_group = pts(&[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")]);
+        let shm = Filesystem {
+            attr: attr | Attr::MOUNT_ATTR_NODEV,
+            ..self.tmpfs(self.at("dev/shm"), &[("mode", "1777"), ("size", "64m")])
+        };
+        let mqueue = Filesystem {
+            kind: "mqueue",
+            options: &[],
+            at: self.at("dev/mqueue"),
+            attr: attr | Attr::MOUNT_ATTR_NODEV,
+        };
+        let pts = if self.user { without_group } else { with_group };
+        self.may(
+            pts,
+            "the container has no pseudo-terminals (CONFIG_UNIX98_PTYS)",
+        );
+        self.must(shm);
+        self.may(
+            mqueue,
+            "the container has no /dev/mqueue (CONFIG_POSIX_MQUEUE)",
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! The command's side of `run` and `start`: fork the monitor, wait until the child is ready, release it.
+
+use super::ChildSpec;
+use super::attach::{self, Session};
+use super::child::{self, Task};
+use super::log::Writer;
+use super::monitor::Monitor;
+use super::report::{Report, Reports};
+use crate::engine::Say;
+use crate::engine::record::Exit;
+use crate::error::{Error, Result, exit};
+use crate::sys::process;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::Pid;
+use std::path::Path;
+
+/// What the monitor does last, after the exit status is written and before its lock is free: `--rm`.
+///
+/// It runs in the monitor, where every descriptor that was open before is closed: it opens what it needs.
+pub type Hook = Box<dyn FnOnce(Exit)>;
+
+/// Who gets the output, and what stdin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attach {
+    /// The log alone. With `stdin` (`-di`) the container's stdin is open and silent, else /dev/null.
+    Detached {
+        /// `-i`.
+        stdin: bool,
+    },
+    /// The log and the command. With `stdin` (`-i`) the container's stdin is fed from the command's, else /dev/null.
+    Foreground {
+        /// `-i`.
+        stdin: bool,
+    },
+}
+
+/// What a container is started with besides its own configuration.
+pub struct Spawn<'a> {
+    /// The container's `exit` file, new and empty, opened for writing. It is locked here (flock, exclusive), and stays
+    /// so until the monitor ends.
+    pub exit_file: OwnedFd,
+    /// The directory for its log.
+    pub log_dir: &'a Path,
+    /// The most that the log may hold, in bytes; 0 keeps none.
+    pub log_max: u64,
+    /// Who gets the output.
+    pub attach: Attach,
+    /// What is done after its end.
+    pub hook: Option<Hook>,
+}
+
+/// A container that is being set up. Dropped before its [release](Spawned::release), it is killed.
+#[derive(Debug)]
+pub struct Spawned {
+    monitor: Option<Pid>,
+    gate: Option<OwnedFd>,
+    reports: Reports,
+    stdin: Option<OwnedFd>,
+    foreground: bool,
+    started: Option<(u32, u64)>,
+}
+
+/// A container whose program has begun.
+#[derive(Debug)]
+pub struct Running {
+    monitor: Pid,
+    pid: u32,
+    pid_start: u64,
+    stdin: Option<OwnedFd>,
+    signals: Option<OwnedFd>,
+}
+
+fn os(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::os(what, errno)
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))
+}
+
+/// A pipe for one of a container's outputs: its reading end, and an end for the container that can be read, too.
+///
+/// With that the pipe has a reader for as long as the container holds it: should the monitor be killed, a write waits
+/// when the pipe is full instead of killing the writer by SIGPIPE (pipe(7)).
+pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe()?;
+    let path = format!("/proc/self/fd/{}", write.as_raw_fd());
+    let both = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    Ok((read, both.unwrap_or(write)))
+}
+
+pub(super) fn null() -> Result<OwnedFd> {
+    rustix::fs::openat(
+        CWD,
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(os("open /dev/null"))
+}
+
+/// Begins a container: its monitor and its first process exist or soon will, and set themselves up.
+///
+/// The sandbox's pin has to be there; the rest of the sandbox can be built meanwhile. Every descriptor of the caller's
+/// is closed in both, locks among them.
+pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
+    rustix::fs::flock(&how.exit_file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(os("lock the container's exit file"))?;
+    let log = match how.log_max {
+        0 => None,
+        max => Some(Writer::open(how.log_dir, max)?),
+    };
+    let (gate, my_gate) = pipe()?;
+    let (reports, report) = pipe()?;
+    let (out, child_out) = output_pipe()?;
+    let (err, child_err) = output_pipe()?;
+    let (foreground, wanted) = match how.attach {
+        Attach::Detached { stdin } => (false, stdin),
+        Attach::Foreground { stdin } => (true, stdin),
+    };
+    let (child_in, my_in) = if wanted {
+        let (read, write) = pipe()?;
+        (read, Some(write))
+    } else {
+        (null()?, None)
+    };
+    let (stdin, kept) = if foreground {
+        (my_in, None)
+    } else {
+        (None, my_in)
+    };
+    let mut monitor = Some(Monitor {
+        gate,
+        report,
+        task: child::task(&Task::Run(spec.clone()))?,
+        stdio: [child_in, child_out, child_err],
+        stdin: kept,
+        outputs: [out, err],
+        exit_file: how.exit_file,
+        log,
+        foreground,
+        hook: how.hook,
+    });
+    let pid = process::fork(|| monitor.take().map_or(exit::RUN, Monitor::run))
+        .map_err(os("fork the container's monitor"))?;
+    drop(monitor);
+    Ok(Spawned {
+        monitor: Some(pid),
+        gate: Some(my_gate),
+        reports: Reports::new(reports),
+        stdin,
+        foreground,
+        started: None,
+    })
+}
+
+impl Spawned {
+    /// Waits until the container is set up; it then waits to be released.
+    ///
+    /// Its notes and, if asked for, its mounts are said. An error carries the exit code for the user's mistakes (125).
+    pub fn wait(&mut self, say: &mut dyn Say) -> Result<()> {
+        loop {
+            match self.reports.next()? {
+                Some(Report::Started { pid, start }) => self.started = Some((pid, start)),
+                Some(Report::Note(text)) => say.note(&text),
+                Some(Report::Line(text)) => say.operation(&text),
+                Some(Report::Ready) => return Ok(()),
+                Some(Report::Going) => {}
+                Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
+                None => return Err(died()),
+            }
+        }
+    }
+
+    /// PID 1 of the container as the host numbers it; known after [`wait`](Spawned::wait).
+    pub fn pid(&self) -> u32 {
+        self.started.map_or(0, |(pid, _)| pid)
+    }
+
+    /// Its start time, in clock ticks since boot.
+    pub fn pid_start(&self) -> u64 {
+        self.started.map_or(0, |(_, start)| start)
+    }
+
+    /// The monitor's pid.
+    pub fn monitor(&self) -> u32 {
+        self.monitor
+            .map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
+    }
+
+    /// Lets the program begin, and waits until it has.
+    ///
+    /// Errors: what Docker says of a program that cannot be executed (exit code 126) or is not there (127). Monitor
+    /// and child are gone then, and the `exit` file is empty.
+    pub fn release(mut self) -> Result<Running> {
+        let (Some(gate), Some(monitor)) = (self.gate.take(), self.monitor) else {
+            return Err(died());
+        };
+        // From here on a signal is the container's.
+        let signals = match self.foreground {
+            true => Some(attach::take_signals()?),
+            false => None,
+        };
+        rustix::io::write(&gate, b"G").map_err(|_| died())?;
+        let mut going = false;
+        loop {
+            match self.reports.next()? {
+                Some(Report::Going) => going = true,
+                Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
+                Some(_) => {}
+                None if going => break,
+                None => return Err(died()),
+            }
+        }
+        self.monitor = None;
+        Ok(Running {
+            monitor,
+            pid: self.pid(),
+            pid_start: self.pid_start(),
+            stdin: self.stdin.take(),
+            signals,
+        })
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.gate = None;
+        // It ends at once; then nothing of it is left, and the exit file is free.
+        if let Some(monitor) = self.monitor.take() {
+            let _ = process::wait(monitor);
+        }
+    }
+}
+
+fn died() -> Error {
+    Error::new("the container's process ended before its program began").exit(exit::RUN)
+}
+
+impl Running {
+    /// Stays with a container in the foreground until its monitor has ended, `--rm` included: the exit code.
+    ///
+    /// Signals that the command gets go to PID 1, its stdin to the container's, if that was asked. For a detached
+    /// container there is nothing to stay for: drop this.
+    pub fn attend(self) -> Result<u8> {
+        let Some(signals) = self.signals else {
+            return Ok(0);
+        };
+        let pid = Pid::from_raw(self.pid as i32).ok_or_else(died)?;
+        let session = Session {
+            child: self.monitor,
+            // Ended already: then there is nobody to send signals to.
+            target: process::pidfd(pid, self.pid_start).ok(),
+            stdin: self.stdin,
+            outputs: Vec::new(),
+            signals,
+        };
+        match session.run()? {
+            attach::Ended::Exited(code) => Ok(code),
+            attach::Ended::Killed(_) => Err(Error::new(
+                "the container's monitor was killed: the container runs on, its output is lost",
+            )
+            .exit(exit::RUN)),
+        }
+    }
+}

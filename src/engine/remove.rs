@@ -1,0 +1,236 @@
+//! `rm`: an intent to remove is completed, never undone.
+
+use crate::engine::find::{self, no_such};
+use crate::engine::plan::Plan;
+use crate::engine::process::Handle;
+use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::repair::DEATH;
+use crate::engine::sandbox;
+use crate::engine::store::{Intent, IntentFile, Verb};
+use crate::engine::view::{Status, Subject};
+use crate::engine::{Engine, Run, execute, reaper};
+use crate::error::{Error, Result};
+use crate::types::{Id, Name};
+
+impl Engine {
+    /// Removes a container, or a sandbox that was created alone; the sandbox goes with its last member.
+    ///
+    /// # Errors
+    /// A running container without `force`; a sandbox that only other members keep.
+    pub fn remove(&self, reference: &str, force: bool, run: &mut Run) -> Result<()> {
+        let (name, id) = match self.find(reference)? {
+            Subject::Container(container) => (container.record.name, container.record.id),
+            Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
+            Subject::Sandbox(sandbox, _) => {
+                let members = {
+                    let _locked = self.store.lock()?;
+                    find::members(&self.store, &sandbox)?
+                };
+                let members: Vec<_> = members.iter().map(Name::as_str).collect();
+                return Err(Error::new(format!(
+                    "sandbox {} lives on for {}: it goes with its last member",
+                    sandbox.name,
+                    members.join(", ")
+                )));
+            }
+        };
+        self.remove_exactly(&name, &id, force, run)
+    }
+
+    /// Removes what has this name and this id, and nothing that got the name later.
+    pub(super) fn remove_exactly(
+        &self,
+        name: &Name,
+        id: &Id,
+        force: bool,
+        run: &mut Run,
+    ) -> Result<()> {
+        let file = loop {
+            let locked = self.store.lock()?;
+            if self.store.is_under_way(name) {
+                drop(locked);
+                self.wait_for(name, run)?;
+                continue;
+            }
+            let intent = self.removal_of(name, id, force)?;
+            if let Some(sandbox) = &intent.whole
+                && self.store.is_under_way(&sandbox.name)
+            {
+                drop(locked);
+                self.wait_for(&sandbox.name, run)?;
+                continue;
+            }
+            if run.dry_run {
+                drop(locked);
+                self.removal_plan(&intent)?.say(run.say);
+                return Ok(());
+            }
+            break self.store.begin(intent)?;
+        };
+        self.complete_removal(file, run)
+    }
+
+    /// What is to be removed with a name. The caller holds `lock`.
+    fn removal_of(&self, name: &Name, id: &Id, force: bool) -> Result<Intent> {
+        let container = self
+            .store
+            .read::<ContainerRecord>(name)?
+            .filter(|record| record.id == *id);
+        let sandbox_name = match &container {
+            Some(record) => record.sandbox.as_ref(),
+            None => Some(name),
+        };
+        let sandbox = match sandbox_name {
+            Some(sandbox) => self.store.read::<SandboxRecord>(sandbox)?,
+            None => None,
+        };
+        if container.is_none()
+            && !sandbox
+                .as_ref()
+                .is_some_and(|sandbox| sandbox.bare && sandbox.id == *id)
+        {
+            return Err(no_such(name.as_str()));
+        }
+        let mut processes = Vec::new();
+        if let Some(record) = &container {
+            let running = find::status(&self.store, record)?.0 == Status::Running;
+            if running && !force {
+                return Err(Error::new(format!(
+                    "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
+                )));
+            }
+            processes.extend(
+                record
+                    .start
+                    .iter()
+                    .map(|start| crate::engine::store::Process {
+                        pid: start.pid,
+                        start: start.pid_start,
+                    }),
+            );
+        }
+        let stays = match &sandbox {
+            Some(sandbox) => self.other_member(sandbox, name)?.is_some(),
+            None => false,
+        };
+        let own_ports = sandbox
+            .as_ref()
+            .map(|sandbox| sandbox.ports_of(name))
+            .unwrap_or_default();
+        // The first member's ports belong to the sandbox: they stay until it goes or is taken over.
+        let first = sandbox
+            .as_ref()
+            .is_some_and(|sandbox| sandbox.name == *name);
+        Ok(Intent {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb: Verb::Remove,
+            name: name.clone(),
+            container: container.as_ref().map(|record| record.id),
+            generation: 0,
+            sandbox: sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
+            whole: sandbox.filter(|_| !stays),
+            ports_before: own_ports.clone(),
+            ports_after: if first { own_ports } else { Vec::new() },
+            processes,
+        })
+    }
+
+    /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.
+    pub(super) fn complete_removal(&self, file: IntentFile, run: &mut Run) -> Result<()> {
+        let intent = &file.intent;
+        self.end_processes(intent)?;
+        let plan = self.removal_plan(intent)?;
+        execute::teardown(&plan, &mut self.sockets(), run.say)
+            .map_err(|error| error.sandbox(intent.name.as_str()))?;
+        let link = intent
+            .whole
+            .as_ref()
+            .and_then(|sandbox| sandbox.endpoint.as_ref())
+            .map(|endpoint| endpoint.link.clone());
+        {
+            let locked = self.store.lock()?;
+            if let Some(id) = &intent.container {
+                self.store.remove_container(&locked, &intent.name, id)?;
+            }
+            match (&intent.whole, &intent.sandbox) {
+                (Some(sandbox), _) => {
+                    self.free_leases(&locked, sandbox)?;
+                    self.store
+                        .remove_sandbox(&locked, &sandbox.name, &sandbox.id)?;
+                }
+                (None, Some(sandbox)) => self.leave(&locked, sandbox, intent)?,
+                (None, None) => {}
+            }
+            self.store.end(file)?;
+        }
+        match link {
+            Some(link) => reaper::see_off(link),
+            None => Ok(()),
+        }
+    }
+
+    /// PID 1's death takes every process of its namespace along.
+    fn end_processes(&self, intent: &Intent) -> Result<()> {
+        // The record's start, when there is one: an intent that was read back has no processes of its own.
+        let recorded = match &intent.container {
+            Some(id) => self
+                .store
+                .read::<ContainerRecord>(&intent.name)?
+                .filter(|record| record.id == *id),
+            None => None,
+        };
+        if let Some(start) = recorded.and_then(|record| record.start)
+            && let Some(process) = Handle::open(start.pid, start.pid_start)
+        {
+            process.kill();
+            process.wait(DEATH);
+        }
+        Ok(())
+    }
+
+    fn removal_plan(&self, intent: &Intent) -> Result<Plan> {
+        match (&intent.whole, &intent.sandbox) {
+            (Some(sandbox), _) => Ok(sandbox::unmake(sandbox)),
+            (None, Some(name)) => {
+                let gone = intent
+                    .ports_before
+                    .iter()
+                    .filter(|port| !intent.ports_after.contains(port));
+                Ok(self
+                    .store
+                    .read::<SandboxRecord>(name)?
+                    .map(|sandbox| sandbox::withdraw(&sandbox, gone))
+                    .unwrap_or_default())
+            }
+            (None, None) => Ok(Plan::new()),
+        }
+    }
+
+    /// A member leaves a sandbox that others keep.
+    fn leave(
+        &self,
+        locked: &crate::engine::store::Locked,
+        sandbox: &Name,
+        intent: &Intent,
+    ) -> Result<()> {
+        let Some(mut record) = self.store.read::<SandboxRecord>(sandbox)? else {
+            return Ok(());
+        };
+        for port in intent
+            .ports_before
+            .iter()
+            .filter(|port| !intent.ports_after.contains(port))
+        {
+            self.store.free_port(locked, port, &record.id)?;
+        }
+        record.set_ports(&intent.name, &intent.ports_after);
+        record.members.retain(|member| *member != intent.name);
+        if record.name == intent.name && record.bare {
+            record.bare = false;
+            self.store.root.unlink(&format!("ids/{}", record.id))?;
+        }
+        self.store.write_sandbox(locked, &record)
+    }
+}

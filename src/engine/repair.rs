@@ -1,0 +1,113 @@
+//! Scavenging: what a dead command left under way is undone, or, for a removal, completed.
+//!
+//! It runs at the start of every command that takes `lock`, and costs as much as there are operations in flight. An
+//! intent is held by its flock while it is settled, so two commands never settle the same one.
+
+use crate::engine::process::Handle;
+use crate::engine::record::{ContainerRecord, SandboxRecord};
+use crate::engine::sandbox;
+use crate::engine::store::{Intent, IntentFile, Verb};
+use crate::engine::{Engine, Run, execute};
+use crate::error::Result;
+use crate::types::Name;
+use std::time::Duration;
+
+/// How long PID 1 may take to die of SIGKILL before its sandbox goes anyway: a stopped `exec` parent can hold it up.
+pub(super) const DEATH: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Settles every intent whose owner is dead. One that cannot be settled is said, and hinders nothing else.
+    pub(super) fn scavenge(&self, run: &mut Run) -> Result<()> {
+        for file in self.store.abandoned()? {
+            let name = file.intent.name.clone();
+            if let Err(error) = self.settle(file, run) {
+                run.say.note(&format_args!(
+                    "cannot clear up after an interrupted operation on {name}: {error}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the operation on a name has ended; what its owner left by dying is settled.
+    pub(super) fn wait_for(&self, name: &Name, run: &mut Run) -> Result<()> {
+        self.store.wait_for(name)?;
+        self.scavenge(run)
+    }
+
+    fn settle(&self, file: IntentFile, run: &mut Run) -> Result<()> {
+        if file.intent.host != self.host {
+            // Begun in another network namespace, whose links and rules cannot be reached from here.
+            return Ok(());
+        }
+        match file.intent.verb {
+            Verb::Remove => self.complete_removal(file, run),
+            Verb::Create | Verb::Start if self.is_committed(&file.intent)? => {
+                let _locked = self.store.lock()?;
+                self.store.end(file)
+            }
+            Verb::Start => {
+                kill(&file.intent);
+                let _locked = self.store.lock()?;
+                self.store.end(file)
+            }
+            Verb::Create => {
+                kill(&file.intent);
+                self.undo(&file.intent, run)?;
+                let locked = self.store.lock()?;
+                self.free_claims(&locked, &file.intent)?;
+                self.store.end(file)
+            }
+        }
+    }
+
+    fn is_committed(&self, intent: &Intent) -> Result<bool> {
+        match &intent.container {
+            Some(id) => {
+                let record = self.store.read::<ContainerRecord>(&intent.name)?;
+                Ok(record.is_some_and(|record| {
+                    record.id == *id && record.generation >= intent.generation
+                }))
+            }
+            None => {
+                let record = self.store.read::<SandboxRecord>(&intent.name)?;
+                Ok(record.is_some_and(|record| {
+                    intent
+                        .whole
+                        .as_ref()
+                        .is_some_and(|whole| whole.id == record.id)
+                }))
+            }
+        }
+    }
+
+    /// Takes back what an operation that never committed did to the kernel.
+    pub(super) fn undo(&self, intent: &Intent, run: &mut Run) -> Result<()> {
+        let plan = match (&intent.whole, &intent.sandbox) {
+            (Some(whole), _) => sandbox::unmake(whole),
+            (None, Some(name)) => match self.store.read::<SandboxRecord>(name)? {
+                Some(sandbox) => {
+                    let (before, after) = (&intent.ports_before, &intent.ports_after);
+                    sandbox::withdraw(&sandbox, after.iter().filter(|port| !before.contains(port)))
+                        .chain(sandbox::publish(
+                            &sandbox,
+                            before.iter().filter(|port| !after.contains(port)),
+                        ))
+                }
+                None => return Ok(()),
+            },
+            (None, None) => return Ok(()),
+        };
+        execute::teardown(&plan, &mut self.sockets(), run.say)
+    }
+}
+
+/// Kills what an operation had made; each process dies with its maker anyway, this only makes it certain.
+fn kill(intent: &Intent) {
+    for made in &intent.processes {
+        if let Some(process) = Handle::open(made.pid, made.start) {
+            process.kill();
+            process.wait(DEATH);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Reserve: under `lock`, decide what an operation is to make, claim it, and write down what to undo.
+//!
+//! Nothing is made here but files. Everything that is claimed stands in the intent first, so that a death at any point
+//! leaves an intent from which the rest can be freed.
+
+use crate::engine::network::InUse;
+use crate::engine::record::{ContainerRecord, Endpoint, SandboxPort, SandboxRecord, VERSION};
+use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
+use crate::engine::{Engine, find, ipam, names};
+use crate::error::{Error, Result};
+use crate::kernel::{link, netns};
+use crate::sys::{port, random, time};
+use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
+
+/// What is asked of a sandbox, from a container's or a bare sandbox's specification.
+pub struct Wanted<'a> {
+    /// The object's name.
+    pub name: Name,
+    /// The container's id; none for a bare sandbox.
+    pub container: Option<Id>,
+    /// The sandbox's host name.
+    pub hostname: String,
+    /// The ports to publish.
+    pub publish: &'a [PortMapping],
+}
+
+/// What an operation does to the sandbox of its object.
+pub enum Change {
+    /// No sandbox: the host's own network.
+    Nothing,
+    /// A new one.
+    Make {
+        /// The new sandbox.
+        sandbox: SandboxRecord,
+        /// A link that still holds its address and has to be deleted by force.
+        bury: Option<IfName>,
+    },
+    /// Another member joins, with its ports.
+    Join {
+        /// The sandbox as it will be.
+        sandbox: SandboxRecord,
+    },
+    /// A sandbox that lives on without its first container gets a new one of the same name.
+    TakeOver {
+        /// The sandbox as it will be.
+        sandbox: SandboxRecord,
+        /// The old container's ports.
+        old: Vec<PortMapping>,
+    },
+}
+
+impl Change {
+    /// The sandbox as it will be.
+    pub fn sandbox(&self) -> Option<&SandboxRecord> {
+        match self {
+            Change::Nothing => None,
+            Change::Make { sandbox, .. }
+            | Change::Join { sandbox }
+            | Change::TakeOver { sandbox, .. } => Some(sandbox),
+        }
+    }
+}
+
+impl Engine {
+    /// A name for a new object: the one asked for, or a generated one that nothing has.
+    pub(super) fn name_for(&self, asked: Option<&Name>) -> Result<Name> {
+        if let Some(name) = asked {
+            return Ok(name.clone());
+        }
+        loop {
+            let name = names::generate()?;
+            let taken = |kind: &str| self.store.root.exists(&format!("{kind}/{name}"));
+            if !taken("containers") && !taken("sandboxes") && !self.store.is_under_way(&name) {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// Docker's conflict, when a container or sandbox has this name or is getting it.
+    pub(super) fn refuse_taken_name(&self, name: &Name) -> Result<()> {
+        let holder = match self.store.read::<ContainerRecord>(name)? {
+            Some(record) => Some(format!("container \"{}\"", record.id)),
+            None if self.store.is_under_way(name) => Some("another operation".to_owned()),
+            None => match self.store.read::<SandboxRecord>(name)? {
+                Some(sandbox) if sandbox.bare => Some(format!("sandbox \"{}\"", sandbox.id)),
+                _ => None,
+            },
+        };
+        match holder {
+            None => Ok(()),
+            Some(holder) => Err(Error::new(format!(
+                "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
+            ))),
+        }
+    }
+
+    /// Decides on a new sandbox. The caller holds `lock`.
+    pub(super) fn decide_make(&self, wanted: &Wanted, network: Option<&InUse>) -> Result<Change> {
+        netns::refuse_taken_pin(&wanted.name)?;
+        let (endpoint, bury) = match network {
+            Some(network) => self
+                .decide_endpoint(wanted, network)
+                .map(|(endpoint, bury)| (Some(endpoint), bury))?,
+            None => (None, None),
+        };
+        refuse_ports_without_network(wanted.publish, endpoint.as_ref())?;
+        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])?;
+        let ports = wanted
+            .publish
+            .iter()
+            .map(|mapping| SandboxPort {
+                mapping: *mapping,
+                member: wanted.name.clone(),
+            })
+            .collect();
+        let sandbox = SandboxRecord {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            id: random::id()?,
+            name: wanted.name.clone(),
+            bare: wanted.container.is_none(),
+            hostname: wanted.hostname.clone(),
+            created: time::now(),
+            endpoint,
+            ports,
+            members: wanted
+                .container
+                .iter()
+                .map(|_| wanted.name.clone())
+                .collect(),
+        };
+        Ok(Change::Make { sandbox, bury })
+    }
+
+    fn decide_endpoint(
+        &self,
+        wanted: &Wanted,
+        network: &InUse,
+    ) -> Result<(Endpoint, Option<IfName>)> {
+        let record = &network.record;
+        let choice = ipam::choose(&self.store, record, &wanted.name, &|link| {
+            !link::exists(link)
+        })?;
+        let endpoint = Endpoint {
+            id: random::id()?,
+            network: record.name.clone(),
+            network_id: record.id,
+            ifname: "eth0".parse()?,
+            link: random::link()?,
+            mac: Mac::of(choice.address),
+            address: Cidr::v4(choice.address, record.subnet.prefix),
+            gateway: record.gateway,
+            mtu: record.mtu,
+        };
+        Ok((endpoint, choice.bury))
+    }
+
+    /// Decides on joining a sandbox. The caller holds `lock`.
+    pub(super) fn decide_join(&self, wanted: &Wanted, sandbox: SandboxRecord) -> Result<Change> {
+        refuse_ports_without_network(wanted.publish, sandbox.endpoint.as_ref())?;
+        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])?;
+        Ok(Change::Join {
+            sandbox: with_member(sandbox, wanted),
+        })
+    }
+
+    /// Decides on taking a sandbox over. The caller holds `lock`.
+    ///
+    /// # Errors
+    /// Names the option that differs from the sandbox's.
+    pub(super) fn decide_take_over(
+        &self,
+        wanted: &Wanted,
+        sandbox: SandboxRecord,
+        network: Option<&Name>,
+    ) -> Result<Change> {
+        let name = &sandbox.name;
+        let has = sandbox.endpoint.as_ref().map(|endpoint| &endpoint.network);
+        if has != network {
+            let say = |network: Option<&Name>| network.map_or("none", Name::as_str).to_owned();
+            return Err(Error::new(format!(
+                "sandbox {name} lives on with its other members on network {}, and a container that takes it over cannot ask for network {}",
+                say(has),
+                say(network)
+            )));
+        }
+        if wanted.hostname != sandbox.hostname
+            && wanted
+                .container
+                .is_some_and(|id| id.short() != wanted.hostname)
+        {
+            return Err(Error::new(format!(
+                "sandbox {name} lives on with its other members under the host name {}, and a container that takes it over cannot ask for {}",
+                sandbox.hostname, wanted.hostname
+            )));
+        }
+        refuse_ports_without_network(wanted.publish, sandbox.endpoint.as_ref())?;
+        let old = sandbox.ports_of(&wanted.name);
+        self.refuse_taken_ports(&wanted.name, wanted.publish, &old)?;
+        Ok(Change::TakeOver {
+            sandbox: with_member(sandbox, wanted),
+            old,
+        })
+    }
+
+    /// Claims what was decided: the intent, then the leases and the names. On an error all is freed again.
+    pub(super) fn claim_change(
+        &self,
+        locked: &Locked,
+        wanted: &Wanted,
+        change: &Change,
+    ) -> Result<IntentFile> {
+        let file = self.store.begin(self.intent_of(wanted, change))?;
+        match self.write_claims(locked, &file.intent, change) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                self.free_claims(locked, &file.intent)?;
+                self.store.end(file)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn intent_of(&self, wanted: &Wanted, change: &Change) -> Intent {
+        let (whole, before) = match change {
+            Change::Make { sandbox, .. } => (Some(sandbox.clone()), Vec::new()),
+            Change::TakeOver { old, .. } => (None, old.clone()),
+            Change::Join { .. } | Change::Nothing => (None, Vec::new()),
+        };
+        Intent {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb: Verb::Create,
+            name: wanted.name.clone(),
+            container: wanted.container,
+            generation: 1,
+            sandbox: change.sandbox().map(|sandbox| sandbox.name.clone()),
+            whole,
+            ports_before: before,
+            ports_after: wanted.publish.to_vec(),
+            processes: Vec::new(),
+        }
+    }
+
+    fn write_claims(&self, locked: &Locked, intent: &Intent, change: &Change) -> Result<()> {
+        let store = &self.store;
+        if let Some(id) = &intent.container {
+            store.root.make(&format!("containers/{}", intent.name))?;
+            store.write_id(locked, id, &intent.name)?;
+        }
+        let Some(sandbox) = change.sandbox() else {
+            return Ok(());
+        };
+        let lease = Lease::Held {
+            id: sandbox.id,
+            sandbox: sandbox.name.clone(),
+        };
+        for port in intent
+            .ports_after
+            .iter()
+            .filter(|port| !intent.ports_before.contains(port))
+        {
+            store.lease_port(locked, port, &lease)?;
+        }
+        match change {
+            Change::Make { sandbox, .. } => {
+                store.root.make(&format!("sandboxes/{}", sandbox.name))?;
+                if let Some((network, address)) = sandbox.leased() {
+                    store.lease_address(locked, network, address, &lease)?;
+                }
+                if sandbox.bare {
+                    store.write_id(locked, &sandbox.id, &sandbox.name)?;
+                }
+                Ok(())
+            }
+            // A member that may yet be counts at once: the sandbox must not go while it is being made.
+            Change::Join { .. } => self.note_member(locked, &sandbox.name, &intent.name),
+            Change::TakeOver { .. } | Change::Nothing => Ok(()),
+        }
+    }
+
+    fn note_member(&self, locked: &Locked, sandbox: &Name, member: &Name) -> Result<()> {
+        match self.store.read::<SandboxRecord>(sandbox)? {
+            Some(mut record) if !record.members.contains(member) => {
+                record.members.push(member.clone());
+                self.store.write_sandbox(locked, &record)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Frees everything that an intent claimed and that no committed record has. The caller holds `lock`, and what the
+    /// kernel had of it is gone.
+    pub(super) fn free_claims(&self, locked: &Locked, intent: &Intent) -> Result<()> {
+        let store = &self.store;
+        if let Some(whole) = &intent.whole {
+            self.free_leases(locked, whole)?;
+            store.remove_sandbox(locked, &whole.name, &whole.id)?;
+        } else if let Some(name) = &intent.sandbox
+            && let Some(mut sandbox) = store.read::<SandboxRecord>(name)?
+        {
+            for port in intent
+                .ports_after
+                .iter()
+                .filter(|port| !intent.ports_before.contains(port))
+            {
+                store.free_port(locked, port, &sandbox.id)?;
+            }
+            // Back to what it was before: its members, and the ports of this one.
+            sandbox.members.retain(|member| *member != intent.name);
+            sandbox.set_ports(&intent.name, &intent.ports_before);
+            store.write_sandbox(locked, &sandbox)?;
+        }
+        if let Some(id) = &intent.container {
+            store.remove_container(locked, &intent.name, id)?;
+        }
+        Ok(())
+    }
+
+    /// Frees a sandbox's ports and its address; the address keeps a tombstone while its link may still be there.
+    pub(super) fn free_leases(&self, locked: &Locked, sandbox: &SandboxRecord) -> Result<()> {
+        for port in &sandbox.ports {
+            self.store.free_port(locked, &port.mapping, &sandbox.id)?;
+        }
+        if let (Some((network, address)), Some(endpoint)) = (sandbox.leased(), &sandbox.endpoint) {
+            let still_there = link::exists(&endpoint.link);
+            let tombstone = still_there.then(|| Lease::Tombstone {
+                link: endpoint.link.clone(),
+                since: time::since_boot(),
+            });
+            self.store
+                .free_address(locked, network, address, &sandbox.id, tombstone)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses ports that another sandbox has, that the same command names twice, or that a program on the host
+    /// listens on. `own` are those that the same container already had.
+    fn refuse_taken_ports(
+        &self,
+        name: &Name,
+        ports: &[PortMapping],
+        own: &[PortMapping],
+    ) -> Result<()> {
+        for (i, port) in ports.iter().enumerate() {
+            let taken = |by: String| {
+                Error::new(format!(
+                    "Bind for {}:{} failed: port is already allocated to {by} (publishing {port} for {name})",
+                    port.host_ip, port.host_port
+                ))
+            };
+            if ports[..i].iter().any(|other| other.collides_with(port)) {
+                return Err(taken("the same container".into()));
+            }
+            if own.iter().any(|other| other.same_host_end(port)) {
+                continue;
+            }
+            match self.store.port_conflict(port)? {
+                Some((held, Lease::Held { sandbox, .. }))
+                    if !own.iter().any(|other| other.same_host_end(&held)) =>
+                {
+                    return Err(taken(format!("sandbox {sandbox}")));
+                }
+                _ => port::refuse_if_listened_on(port)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The member that a sandbox has besides this one, if any. The caller holds `lock`.
+    pub(super) fn other_member(&self, sandbox: &SandboxRecord, but: &Name) -> Result<Option<Name>> {
+        let members = find::members(&self.store, sandbox)?;
+        let other = members.into_iter().find(|member| member != but);
+        Ok(other.or_else(|| (sandbox.bare && sandbox.name != *but).then(|| sandbox.name.clone())))
+    }
+}
+
+fn with_member(mut sandbox: SandboxRecord, wanted: &Wanted) -> SandboxRecord {
+    sandbox.set_ports(&wanted.name, wanted.publish);
+    sandbox.members.retain(|member| *member != wanted.name);
+    sandbox.members.push(wanted.name.clone());
+    sandbox
+}
+
+fn refuse_ports_without_network(ports: &[PortMapping], endpoint: Option<&Endpoint>) -> Result<()> {
+    match (ports.first(), endpoint) {
+        (Some(port), None) => Err(Error::new(format!(
+            "cannot publish {port}: a sandbox on network none has no address that a port could lead to"
+        ))),
+        _ => Ok(()),
+    }
+}

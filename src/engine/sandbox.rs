@@ -1,0 +1,139 @@
+//! A sandbox as plans: what makes it, what takes it down, what changes its published ports. Decides, touches nothing.
+
+use crate::engine::firewall;
+use crate::engine::plan::Plan;
+use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
+use crate::kernel::{Place, addr, conntrack, link, netns, route, sysctl};
+use crate::types::{IfName, Name, PortMapping};
+use std::net::IpAddr;
+
+/// What of the host decides how a sandbox is made.
+#[derive(Debug, Clone, Copy)]
+pub struct HostFacts {
+    /// net.bridge.bridge-nf-call-iptables is 1: a port must let a frame out where it came in, for a sandbox that
+    /// reaches itself by its published port.
+    pub bridge_netfilter: bool,
+}
+
+/// Settings of every new namespace, as Docker's containers have them; and no address or route from a router
+/// advertisement, which a hostile neighbour could send.
+const SYSCTLS: [(&str, &str); 4] = [
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    ("net/ipv4/ping_group_range", "0 2147483647"),
+    ("net/ipv6/conf/all/accept_ra", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+];
+
+/// The plan that makes a sandbox: namespace, links, addresses, routes, published ports.
+pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: HostFacts) -> Plan {
+    let name = &sandbox.name;
+    let inside = Place::Sandbox(name.clone());
+    let mut plan = Plan::new();
+    plan.push(netns::Pin { name: name.clone() });
+    for (key, value) in SYSCTLS {
+        plan.push(sysctl::Set::new(inside.clone(), key, value));
+    }
+    if let (Some(endpoint), Some(network)) = (&sandbox.endpoint, network) {
+        attach(&mut plan, name, endpoint, network, host);
+    }
+    plan.push(link::SetUp {
+        place: inside.clone(),
+        link: IfName::lo(),
+    });
+    if let Some(endpoint) = &sandbox.endpoint {
+        let (place, link) = (inside, endpoint.ifname.clone());
+        plan.push(link::SetUp {
+            place: place.clone(),
+            link: link.clone(),
+        });
+        plan.push(addr::Add {
+            place: place.clone(),
+            link: link.clone(),
+            address: endpoint.address,
+        });
+        plan.push(route::AddDefault {
+            place,
+            link,
+            via: IpAddr::V4(endpoint.gateway),
+        });
+    }
+    plan.extend(publish(
+        sandbox,
+        sandbox.ports.iter().map(|port| &port.mapping),
+    ));
+    plan
+}
+
+fn attach(
+    plan: &mut Plan,
+    sandbox: &Name,
+    endpoint: &Endpoint,
+    network: &NetworkRecord,
+    host: HostFacts,
+) {
+    plan.push(link::AddVeth {
+        host: endpoint.link.clone(),
+        peer: endpoint.ifname.clone(),
+        sandbox: sandbox.clone(),
+        mac: endpoint.mac,
+        mtu: endpoint.mtu,
+        master: network.link.clone(),
+    });
+    if host.bridge_netfilter {
+        plan.push(link::Hairpin {
+            link: endpoint.link.clone(),
+        });
+    }
+}
+
+/// The plan that makes ports lead to a sandbox.
+pub fn publish<'a>(sandbox: &SandboxRecord, ports: impl Iterator<Item = &'a PortMapping>) -> Plan {
+    let mut plan = Plan::new();
+    if let Some(IpAddr::V4(to)) = sandbox
+        .endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.address.addr)
+    {
+        ports.for_each(|mapping| plan.push(firewall::add_port(*mapping, to)));
+    }
+    plan
+}
+
+/// The plan that withdraws ports from a sandbox, and the connections that came through them.
+pub fn withdraw<'a>(
+    sandbox: &SandboxRecord,
+    ports: impl Iterator<Item = &'a PortMapping> + Clone,
+) -> Plan {
+    let mut plan = Plan::new();
+    if let Some(IpAddr::V4(to)) = sandbox
+        .endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.address.addr)
+    {
+        ports
+            .clone()
+            .for_each(|mapping| plan.push(firewall::remove_port(*mapping, to)));
+        ports.for_each(|mapping| {
+            plan.push(conntrack::Forget {
+                mapping: *mapping,
+                to,
+            })
+        });
+    }
+    plan
+}
+
+/// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
+/// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
+pub fn unmake(sandbox: &SandboxRecord) -> Plan {
+    let mut plan = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
+    if let Some(endpoint) = &sandbox.endpoint {
+        plan.push(link::Block {
+            link: endpoint.link.clone(),
+        });
+    }
+    plan.push(netns::Unpin {
+        name: sandbox.name.clone(),
+    });
+    plan
+}

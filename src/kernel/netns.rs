@@ -1,0 +1,114 @@
+//! Pinned network namespaces: `/run/netns/NAME`, where `ip netns` keeps its own.
+
+use super::sockets::Sockets;
+use super::{Channel, Op, Operation};
+use crate::error::{Errno, Error, Result};
+use crate::sys::netns::{self, NetNs};
+use crate::types::Name;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where pins are, as iproute2 has it (NETNS_RUN_DIR in include/namespace.h).
+pub const DIRECTORY: &str = "/run/netns";
+
+/// The pin of a sandbox.
+pub fn pin_path(sandbox: &Name) -> PathBuf {
+    Path::new(DIRECTORY).join(sandbox.as_str())
+}
+
+/// Refuses a name whose pin exists: nobody's but its maker's to touch.
+pub fn refuse_taken_pin(sandbox: &Name) -> Result<()> {
+    let path = pin_path(sandbox);
+    match netns::is_pin(&path) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(format!(
+            "cannot make the sandbox {sandbox}: {} exists and is not netcell's",
+            path.display()
+        ))),
+    }
+}
+
+/// Checks that a sandbox's pin is there and is a namespace.
+pub fn check_pin(sandbox: &Name) -> Result<()> {
+    let path = pin_path(sandbox);
+    match netns::is_pin(&path) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::new(format!(
+            "the sandbox {sandbox} is broken: {} is no network namespace any more",
+            path.display()
+        ))),
+        None => Err(Error::new(format!(
+            "the sandbox {sandbox} is broken: its pin {} is gone",
+            path.display()
+        ))),
+    }
+}
+
+/// Makes a namespace and pins it.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// The sandbox.
+    pub name: Name,
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ip netns add {}", self.name)
+    }
+}
+
+impl Operation for Pin {
+    fn channel(&self) -> Channel {
+        Channel::Syscall
+    }
+
+    fn act(&self, sockets: &mut Sockets) -> Result<()> {
+        let path = pin_path(&self.name);
+        match sockets.create_and_pin(&self.name, &path) {
+            // The first sandbox of this boot: the directory of pins is not there yet.
+            Err(error) if error.is(Errno::NOENT) => {
+                netns::prepare_pin_directory(Path::new(DIRECTORY))?;
+                sockets.create_and_pin(&self.name, &path)
+            }
+            made => made,
+        }
+    }
+
+    fn inverse(&self) -> Option<Op> {
+        Some(
+            Unpin {
+                name: self.name.clone(),
+            }
+            .into(),
+        )
+    }
+}
+
+/// Takes a pin away; with the last reference to the namespace go all its links.
+#[derive(Debug, Clone)]
+pub struct Unpin {
+    /// The sandbox.
+    pub name: Name,
+}
+
+impl fmt::Display for Unpin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ip netns delete {}", self.name)
+    }
+}
+
+impl Operation for Unpin {
+    fn channel(&self) -> Channel {
+        Channel::Syscall
+    }
+
+    fn act(&self, sockets: &mut Sockets) -> Result<()> {
+        sockets.leave(&self.name);
+        netns::unpin(&pin_path(&self.name))
+    }
+}
+
+/// Opens a sandbox's namespace by its pin.
+pub fn open(sandbox: &Name) -> Result<NetNs> {
+    NetNs::open(&pin_path(sandbox))
+}

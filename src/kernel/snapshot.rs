@@ -1,0 +1,290 @@
+//! What a namespace has now: links, addresses, routes, listening sockets, and on the host netcell's table.
+
+use super::sockets::{self, Sockets, plain};
+use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, IFLA_INFO_KIND, RTEXT_FILTER_SKIP_STATS};
+use super::{Place, link, sysctl};
+use crate::error::{Error, Result};
+use crate::netlink::{Message, attributes};
+use crate::types::{Cidr, IfName, Mac};
+use neli::consts::rtnl::{Ifa, Ifla, Rta, Rtm};
+use serde::Serialize;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A link.
+#[derive(Debug, Clone, Serialize)]
+pub struct Link {
+    /// Its index in its namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its kind (IFLA_INFO_KIND): `bridge`, `veth`; none for hardware and `lo`.
+    pub kind: Option<String>,
+    /// The flags of linux/if.h, as bits.
+    pub flags: u32,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its MAC, when it has one.
+    pub mac: Option<Mac>,
+    /// The index of its bridge.
+    pub master: Option<u32>,
+    /// Its group.
+    pub group: u32,
+}
+
+impl Link {
+    /// IFF_UP: somebody brought it up.
+    pub fn is_up(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// IFF_RUNNING: it also has a carrier.
+    pub fn is_running(&self) -> bool {
+        self.flags & 0x40 != 0
+    }
+
+    /// IFF_LOOPBACK.
+    pub fn is_loopback(&self) -> bool {
+        self.flags & 0x8 != 0
+    }
+}
+
+/// An address of a link.
+#[derive(Debug, Clone, Serialize)]
+pub struct Address {
+    /// The link's index.
+    pub link: u32,
+    /// The address with its prefix.
+    pub address: Cidr,
+    /// 0 universe, 253 link, 254 host (linux/rtnetlink.h).
+    pub scope: u8,
+}
+
+/// A route of the main table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Route {
+    /// The destination; none for the default route.
+    pub destination: Option<Cidr>,
+    /// The next hop.
+    pub via: Option<IpAddr>,
+    /// The index of the link it leaves by.
+    pub link: Option<u32>,
+    /// Its metric.
+    pub metric: Option<u32>,
+    /// The preferred source address.
+    pub source: Option<IpAddr>,
+}
+
+/// A namespace at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Its links, by index.
+    pub links: Vec<Link>,
+    /// Their addresses.
+    pub addresses: Vec<Address>,
+    /// The routes of the main table.
+    pub routes: Vec<Route>,
+    /// On the host: whether netcell's table is there.
+    pub table: bool,
+    /// On the host: the value of net.ipv4.ip_forward.
+    pub forwarding: Option<String>,
+}
+
+impl Snapshot {
+    /// The host, with what netcell shares there.
+    pub fn of_host(sockets: &mut Sockets) -> Result<Self> {
+        let mut now = Self::of(sockets.route(&Place::Host)?)?;
+        now.table = sockets.has_table()?;
+        now.forwarding = sysctl::read(sysctl::FORWARDING);
+        Ok(now)
+    }
+
+    /// A namespace's links, addresses and routes.
+    pub fn of(route: &mut sockets::Route) -> Result<Self> {
+        let failed = |error| plain(error, "list links, addresses and routes");
+        let socket = &mut route.socket;
+        let links = socket
+            .dump(
+                |batch, flags| {
+                    let mask = |a: &mut crate::netlink::Attributes| {
+                        a.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+                    };
+                    batch.message(u16::from(Rtm::Getlink), flags, &link::header(0, 0, 0), mask);
+                },
+                read_link,
+            )
+            .map_err(failed)?;
+        let addresses = socket
+            .dump(
+                |batch, flags| batch.message(u16::from(Rtm::Getaddr), flags, &[0; 8], |_| {}),
+                read_address,
+            )
+            .map_err(failed)?;
+        let routes = socket
+            .dump(
+                |batch, flags| batch.message(u16::from(Rtm::Getroute), flags, &[0; 12], |_| {}),
+                read_route,
+            )
+            .map_err(failed)?;
+        Ok(Snapshot {
+            links,
+            addresses,
+            routes,
+            table: false,
+            forwarding: None,
+        })
+    }
+
+    /// A link by its name.
+    pub fn link(&self, name: &IfName) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name.as_str())
+    }
+
+    /// Whether netcell's table is there and a bridge of this name too: then the bridge's elements are.
+    pub fn has_bridge(&self, name: &IfName) -> bool {
+        self.table && self.link(name).is_some()
+    }
+
+    /// Whether a link has an address.
+    pub fn has_address(&self, name: &IfName, address: Cidr) -> bool {
+        self.link(name).is_some_and(|link| {
+            self.addresses
+                .iter()
+                .any(|a| a.link == link.index && a.address == address)
+        })
+    }
+
+    /// What is reachable on-link or by a route, default routes left out.
+    pub fn subnets(&self) -> impl Iterator<Item = Cidr> {
+        let routed = self.routes.iter().filter_map(|route| route.destination);
+        self.addresses
+            .iter()
+            .map(|a| a.address.subnet())
+            .chain(routed)
+    }
+
+    /// The MTU of the link that the IPv4 default route leaves by, in bytes.
+    pub fn uplink_mtu(&self) -> Option<u32> {
+        let default = self
+            .routes
+            .iter()
+            .filter(|route| route.destination.is_none());
+        let index = default
+            .min_by_key(|route| route.metric.unwrap_or(0))?
+            .link?;
+        self.links
+            .iter()
+            .find(|link| link.index == index)
+            .map(|link| link.mtu)
+    }
+
+    /// Whether the host forwards IPv4.
+    ///
+    /// # Errors
+    /// A host without /proc/sys/net cannot be asked, nor told.
+    pub fn forwards_ipv4(&self) -> Result<bool> {
+        match &self.forwarding {
+            Some(value) => Ok(value != "0"),
+            None => Err(Error::new(
+                "cannot read /proc/sys/net/ipv4/ip_forward: a network needs /proc and a kernel with CONFIG_INET",
+            )),
+        }
+    }
+}
+
+fn read_link(message: &Message) -> Option<Link> {
+    let index = word(message.body, 4)?;
+    let flags = word(message.body, 8)?;
+    let mut link = Link {
+        index,
+        name: String::new(),
+        kind: None,
+        flags,
+        mtu: 0,
+        mac: None,
+        master: None,
+        group: 0,
+    };
+    for a in attributes(message.body.get(16..)?) {
+        match a.kind {
+            IFLA_GROUP => link.group = a.u32()?,
+            kind if kind == u16::from(Ifla::Ifname) => link.name = a.str()?.to_owned(),
+            kind if kind == u16::from(Ifla::Mtu) => link.mtu = a.u32()?,
+            kind if kind == u16::from(Ifla::Master) => link.master = a.u32(),
+            kind if kind == u16::from(Ifla::Address) => link.mac = a.value.try_into().ok().map(Mac),
+            kind if kind == u16::from(Ifla::Linkinfo) => {
+                link.kind = a
+                    .nested()
+                    .find(|a| a.kind == IFLA_INFO_KIND)
+                    .and_then(|a| a.str())
+                    .map(str::to_owned);
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+fn read_address(message: &Message) -> Option<Address> {
+    let head = message.body.get(..8)?;
+    let (mut local, mut address) = (None, None);
+    for a in attributes(message.body.get(8..)?) {
+        match a.kind {
+            kind if kind == u16::from(Ifa::Local) => local = ip(a.value),
+            kind if kind == u16::from(Ifa::Address) => address = ip(a.value),
+            _ => {}
+        }
+    }
+    let address = Cidr {
+        addr: local.or(address)?,
+        prefix: head[1],
+    };
+    Some(Address {
+        link: word(message.body, 4)?,
+        address,
+        scope: head[3],
+    })
+}
+
+fn read_route(message: &Message) -> Option<Route> {
+    const RT_TABLE_MAIN: u8 = 254;
+    const RTN_UNICAST: u8 = 1;
+    let head = message.body.get(..12)?;
+    if head[4] != RT_TABLE_MAIN || head[7] != RTN_UNICAST {
+        return None;
+    }
+    let mut route = Route {
+        destination: None,
+        via: None,
+        link: None,
+        metric: None,
+        source: None,
+    };
+    for a in attributes(message.body.get(12..)?) {
+        match a.kind {
+            kind if kind == u16::from(Rta::Dst) => {
+                route.destination = ip(a.value).map(|addr| Cidr {
+                    addr,
+                    prefix: head[1],
+                })
+            }
+            kind if kind == u16::from(Rta::Gateway) => route.via = ip(a.value),
+            kind if kind == u16::from(Rta::Oif) => route.link = a.u32(),
+            kind if kind == u16::from(Rta::Priority) => route.metric = a.u32(),
+            kind if kind == u16::from(Rta::Prefsrc) => route.source = ip(a.value),
+            _ => {}
+        }
+    }
+    Some(route)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
+        _ => None,
+    }
+}

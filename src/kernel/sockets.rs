@@ -1,0 +1,224 @@
+//! The sockets that one command talks to the kernel through: the host's, opened when first needed, and a sandbox's,
+//! opened while its namespace is entered to be made.
+
+use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, RTEXT_FILTER_SKIP_STATS};
+use super::uapi::nf_tables::{
+    NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NFT_MSG_GETTABLE, NFTA_TABLE_NAME,
+};
+use super::{Found, Lookup, Place, link, netns, nft};
+use crate::error::{Errno, Error, Result};
+use crate::netlink::{Batch, Family, Message, Rejected, Socket, TransactError, attributes};
+use crate::sys::netns::{NetNs, create_and_pin};
+use crate::types::{IfName, Mac, Name};
+use heapless::Vec;
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{Ifla, Rtm};
+use rustix::fd::{AsFd, AsRawFd};
+use std::path::Path;
+
+/// Links that a command needs again: its bridge, `eth0`.
+type Links = Vec<(IfName, Found), 4>;
+
+/// A namespace's rtnetlink socket, and what it answered about names.
+pub struct Route {
+    /// The socket.
+    pub socket: Socket,
+    links: Links,
+}
+
+impl Route {
+    /// Opens one in the namespace that this process is in.
+    pub fn open() -> Result<Self> {
+        Ok(Route {
+            socket: Socket::open(Family::Route)?,
+            links: Vec::new(),
+        })
+    }
+
+    /// A link by its name: none when there is no such link.
+    pub fn link(&mut self, name: &IfName) -> Result<Option<Found>> {
+        if let Some((_, found)) = self.links.iter().find(|(known, _)| known == name) {
+            return Ok(Some(*found));
+        }
+        let mut ask = Batch::default();
+        ask.message(
+            u16::from(Rtm::Getlink),
+            NlmF::REQUEST,
+            &link::header(0, 0, 0),
+            |a| {
+                a.str(u16::from(Ifla::Ifname), name.as_str());
+                a.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+            },
+        );
+        let found = self
+            .socket
+            .get(&mut ask, read_link)
+            .map_err(|error| plain(error, &format!("look up {name}")))?;
+        if let Some(found) = found {
+            // A full cache only costs a question.
+            let _ = self.links.push((name.clone(), found));
+        }
+        Ok(found)
+    }
+}
+
+fn read_link(message: &Message) -> Option<Found> {
+    let index = u32::from_ne_bytes(message.body.get(4..8)?.try_into().ok()?);
+    let mut found = Found {
+        index,
+        group: 0,
+        mac: None,
+    };
+    for attribute in attributes(message.body.get(16..)?) {
+        match attribute.kind {
+            IFLA_GROUP => found.group = attribute.u32()?,
+            kind if kind == u16::from(Ifla::Address) => {
+                found.mac = attribute.value.try_into().ok().map(Mac)
+            }
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+struct Inside {
+    name: Name,
+    namespace: NetNs,
+    route: Route,
+}
+
+/// Every socket of one command.
+#[derive(Default)]
+pub struct Sockets {
+    host: Option<Route>,
+    nftables: Option<Socket>,
+    inside: Option<Inside>,
+}
+
+impl Sockets {
+    /// None opened yet.
+    pub fn new() -> Self {
+        Sockets::default()
+    }
+
+    /// The rtnetlink socket of a place.
+    pub fn route(&mut self, place: &Place) -> Result<&mut Route> {
+        match place {
+            Place::Host => {
+                if self.host.is_none() {
+                    self.host = Some(Route::open()?);
+                }
+                self.host
+                    .as_mut()
+                    .ok_or_else(|| Error::new("no socket for rtnetlink"))
+            }
+            Place::Sandbox(name) => Ok(&mut self.inside(name)?.route),
+        }
+    }
+
+    /// The nfnetlink socket of the host's namespace.
+    pub fn netfilter(&mut self) -> Result<&mut Socket> {
+        if self.nftables.is_none() {
+            self.nftables = Some(Socket::open(Family::Netfilter)?);
+        }
+        self.nftables
+            .as_mut()
+            .ok_or_else(|| Error::new("no socket for nfnetlink"))
+    }
+
+    /// Makes a sandbox's namespace, pins it, and keeps a socket in it.
+    pub fn create_and_pin(&mut self, name: &Name, path: &Path) -> Result<()> {
+        let (namespace, route) = create_and_pin(path, Route::open)?;
+        self.inside = Some(Inside {
+            name: name.clone(),
+            namespace,
+            route,
+        });
+        Ok(())
+    }
+
+    /// Lets go of a sandbox: an open descriptor would keep its namespace alive.
+    pub fn leave(&mut self, name: &Name) {
+        if self
+            .inside
+            .as_ref()
+            .is_some_and(|inside| inside.name == *name)
+        {
+            self.inside = None;
+        }
+    }
+
+    /// A sandbox's namespace, opened by its pin where it was not made just now.
+    pub fn namespace(&mut self, name: &Name) -> Result<&NetNs> {
+        Ok(&self.inside(name)?.namespace)
+    }
+
+    fn inside(&mut self, name: &Name) -> Result<&mut Inside> {
+        if self
+            .inside
+            .as_ref()
+            .is_none_or(|inside| inside.name != *name)
+        {
+            let namespace = netns::open(name)?;
+            let route = namespace.within(Route::open)??;
+            self.inside = Some(Inside {
+                name: name.clone(),
+                namespace,
+                route,
+            });
+        }
+        self.inside
+            .as_mut()
+            .ok_or_else(|| Error::new("no socket in the sandbox"))
+    }
+
+    /// Whether the host has a link of this name.
+    pub fn has_link(&mut self, link: &IfName) -> Result<bool> {
+        Ok(self.route(&Place::Host)?.link(link)?.is_some())
+    }
+
+    /// Whether the host has netcell's table.
+    pub fn has_table(&mut self) -> Result<bool> {
+        let mut ask = Batch::default();
+        ask.message(
+            NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE,
+            NlmF::REQUEST,
+            &nft::header(NFPROTO_INET),
+            |a| {
+                a.str(NFTA_TABLE_NAME, nft::TABLE);
+            },
+        );
+        let found = self.netfilter()?.get(&mut ask, |_| Some(()));
+        Ok(found
+            .map_err(|error| plain(error, "look up table inet netcell"))?
+            .is_some())
+    }
+}
+
+impl Lookup for Sockets {
+    fn link(&mut self, place: &Place, link: &IfName) -> Result<Found> {
+        let found = self.route(place)?.link(link)?;
+        found.ok_or_else(|| Error::os(format_args!("find the link {link}"), Errno::NODEV))
+    }
+
+    fn namespace(&mut self, sandbox: &Name) -> Result<i32> {
+        Ok(Sockets::namespace(self, sandbox)?.as_fd().as_raw_fd())
+    }
+}
+
+/// A failed exchange as one sentence.
+pub fn plain(error: TransactError, action: &str) -> Error {
+    match error {
+        TransactError::Socket(error) => error,
+        TransactError::Rejected(rejected) => refused(&rejected, action),
+    }
+}
+
+/// A refused message as one sentence.
+pub fn refused(rejected: &Rejected, action: &str) -> Error {
+    let error = Error::os(action, rejected.errno);
+    match &rejected.words {
+        Some(words) => error.kernel(words.clone()),
+        None => error,
+    }
+}

@@ -1,0 +1,254 @@
+//! Sending a batch and hearing of each message; asking for one object; dumping all.
+
+use super::batch::{Batch, HEADER};
+use super::decode::{Message, attributes, messages};
+use crate::error::{Errno, Error, Result};
+use crate::sys::socket::{Family, Netlink};
+use neli::consts::nl::{NlmF, Nlmsg};
+
+/// A dump that changed while it was read is asked for again, so often at most.
+const INTERRUPTED: usize = 5;
+
+/// A message that the kernel refused.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Which of the batch's messages, from 0; the whole batch's failure counts as its first.
+    pub index: u32,
+    /// Why.
+    pub errno: Errno,
+    /// The kernel's words (NLMSGERR_ATTR_MSG), where it has some.
+    pub words: Option<String>,
+}
+
+/// Why a batch did not go through.
+#[derive(Debug)]
+pub enum TransactError {
+    /// The kernel refused messages of it; the first stands for all.
+    Rejected(Rejected),
+    /// Nothing could be sent or heard.
+    Socket(Error),
+}
+
+impl From<Error> for TransactError {
+    fn from(error: Error) -> Self {
+        TransactError::Socket(error)
+    }
+}
+
+/// A netlink socket of one namespace and one family.
+pub struct Socket {
+    netlink: Netlink,
+    sequence: u32,
+}
+
+impl Socket {
+    /// Opens a socket in the namespace that this process is in; it stays bound to it.
+    pub fn open(family: Family) -> Result<Self> {
+        Ok(Socket {
+            netlink: Netlink::open(family)?,
+            sequence: 1,
+        })
+    }
+
+    /// Sends messages that are each acknowledged, and empties the batch.
+    ///
+    /// rtnetlink carries out every message, whether or not an earlier one failed.
+    pub fn transact(&mut self, batch: &mut Batch) -> Result<(), TransactError> {
+        let count = batch.count();
+        let first = self.send(batch)?;
+        let mut rejected = None;
+        let mut open = count;
+        while open > 0 {
+            self.hear(true, |message| {
+                let index = message.sequence.wrapping_sub(first);
+                if message.kind == u16::from(Nlmsg::Error) && index < count {
+                    open -= 1;
+                    rejected = rejected.take().or_else(|| refusal(&message, index));
+                }
+            })?;
+        }
+        rejected.map_or(Ok(()), |rejected| Err(TransactError::Rejected(rejected)))
+    }
+
+    /// Sends one nf_tables transaction: the batch is BEGIN, messages, END. All of it takes effect or nothing.
+    ///
+    /// The acknowledgement of the last message inside is not the commit: what counts is that nothing was refused.
+    pub fn commit(&mut self, batch: &mut Batch) -> Result<(), TransactError> {
+        let last = batch.count().saturating_sub(2);
+        batch.ack_only(last);
+        let count = batch.count();
+        let first = self.send(batch)?;
+        let mut rejected: Option<Rejected> = None;
+        let mut done = false;
+        while !done && rejected.is_none() {
+            self.hear(true, |message| {
+                note_commit(&message, first, count, last, &mut rejected, &mut done)
+            })?;
+        }
+        // The kernel has answered everything by the time send returns: what else was refused is there by now.
+        while self.hear(false, |message| {
+            note_commit(&message, first, count, last, &mut rejected, &mut done)
+        })? {}
+        rejected.map_or(Ok(()), |rejected| Err(TransactError::Rejected(rejected)))
+    }
+
+    /// Asks for one object: none when it does not exist.
+    pub fn get<T>(
+        &mut self,
+        batch: &mut Batch,
+        mut read: impl FnMut(&Message) -> Option<T>,
+    ) -> Result<Option<T>, TransactError> {
+        let first = self.send(batch)?;
+        let (mut found, mut rejected, mut answered) = (None, None, false);
+        while !answered {
+            self.hear(true, |message| {
+                if message.sequence != first {
+                    return;
+                }
+                answered = true;
+                if message.kind == u16::from(Nlmsg::Error) {
+                    rejected = refusal(&message, 0);
+                } else {
+                    found = read(&message);
+                }
+            })?;
+        }
+        match rejected {
+            Some(Rejected {
+                errno: Errno::NODEV | Errno::NOENT,
+                ..
+            }) => Ok(None),
+            Some(rejected) => Err(TransactError::Rejected(rejected)),
+            None => Ok(found),
+        }
+    }
+
+    /// Dumps: `write` makes the request, `read` takes each object. One that changed meanwhile is asked for again.
+    pub fn dump<T>(
+        &mut self,
+        mut write: impl FnMut(&mut Batch, NlmF),
+        mut read: impl FnMut(&Message) -> Option<T>,
+    ) -> Result<Vec<T>, TransactError> {
+        let mut batch = Batch::default();
+        for _ in 0..INTERRUPTED {
+            write(&mut batch, NlmF::REQUEST | NlmF::DUMP);
+            let first = self.send(&mut batch)?;
+            let (mut all, mut done, mut torn, mut rejected) = (Vec::new(), false, false, None);
+            while !done {
+                self.hear(true, |message| {
+                    if message.sequence != first {
+                        return;
+                    }
+                    torn |= message.flags & NlmF::DUMP_INTR.bits() != 0;
+                    match message.kind {
+                        kind if kind == u16::from(Nlmsg::Error) => {
+                            rejected = refusal(&message, 0);
+                            done = true;
+                        }
+                        kind if kind == u16::from(Nlmsg::Done) => {
+                            rejected = refusal(&message, 0);
+                            done = true;
+                        }
+                        _ => all.extend(read(&message)),
+                    }
+                })?;
+            }
+            match rejected {
+                Some(rejected) => return Err(TransactError::Rejected(rejected)),
+                None if !torn => return Ok(all),
+                None => {}
+            }
+        }
+        Err(TransactError::Socket(Error::new(format!(
+            "cannot read the kernel's tables: they changed during each of {INTERRUPTED} dumps"
+        ))))
+    }
+
+    fn send(&mut self, batch: &mut Batch) -> Result<u32> {
+        if batch.overflowed() {
+            batch.clear();
+            return Err(Error::os("send netlink messages", Errno::MSGSIZE)
+                .because("they are too large for one batch"));
+        }
+        let first = self.sequence;
+        self.sequence = self.sequence.wrapping_add(batch.count());
+        let sent = self
+            .netlink
+            .send(batch.finish(first))
+            .map_err(|errno| Error::os("send netlink messages", errno));
+        batch.clear();
+        sent.map(|()| first)
+    }
+
+    /// Hears one datagram; false when there is none and `wait` was not asked for.
+    fn hear(&self, wait: bool, mut each: impl FnMut(Message)) -> Result<bool> {
+        // The kernel's dumps use buffers of at most 32 KiB (netlink_dump in net/netlink/af_netlink.c).
+        let mut buffer = [0; 32 * 1024];
+        match self.netlink.receive(&mut buffer, wait) {
+            Ok(bytes) => {
+                messages(bytes).for_each(&mut each);
+                Ok(true)
+            }
+            Err(Errno::AGAIN) if !wait => Ok(false),
+            Err(Errno::AGAIN) => Err(Error::os(
+                "hear from the kernel over netlink",
+                Errno::TIMEDOUT,
+            )),
+            Err(errno) => Err(Error::os("hear from the kernel over netlink", errno)),
+        }
+    }
+}
+
+fn note_commit(
+    message: &Message,
+    first: u32,
+    count: u32,
+    last: u32,
+    rejected: &mut Option<Rejected>,
+    done: &mut bool,
+) {
+    let index = message.sequence.wrapping_sub(first);
+    if message.kind == u16::from(Nlmsg::Error) && index < count {
+        *done |= index == last;
+        if rejected.is_none() {
+            *rejected = refusal(message, index);
+        }
+    }
+}
+
+/// The refusal in an NLMSG_ERROR (or the end of a dump); none when it is an acknowledgement.
+fn refusal(message: &Message, index: u32) -> Option<Rejected> {
+    /// NLMSGERR_ATTR_MSG of linux/netlink.h.
+    const WORDS: u16 = 1;
+    let code = i32::from_ne_bytes(message.body.get(..4)?.try_into().ok()?);
+    if code == 0 {
+        return None;
+    }
+    // The failed request follows: its header alone where the answer is capped, else all of it.
+    let capped = message.flags & NlmF::CAPPED.bits() != 0;
+    let request = message.body.get(4..).unwrap_or_default();
+    let length = request
+        .get(..4)
+        .and_then(|b| b.try_into().ok())
+        .map_or(HEADER, |b| u32::from_ne_bytes(b) as usize);
+    let skipped = if capped {
+        HEADER
+    } else {
+        length.next_multiple_of(4)
+    };
+    // NLM_F_ACK_TLVS (linux/netlink.h): extended-ack attributes are there.
+    let words = if message.flags & 0x200 != 0 {
+        request.get(skipped..)
+    } else {
+        None
+    };
+    let words = words
+        .and_then(|bytes| attributes(bytes).find(|a| a.kind == WORDS))
+        .and_then(|a| a.str())
+        .map(str::to_owned);
+    Some(Rejected {
+        index,
+        errno: Errno::from_raw_os_error(-code),
+        words,
+    })
+}

@@ -1,0 +1,76 @@
+//! File descriptors: which ones a process keeps, and at which numbers.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::{Errno, FdFlags};
+
+/// Above every number that [`place`] gives out.
+const HIGH: i32 = 64;
+
+/// Closes every descriptor from `first` on, except `keep`. See close_range(2), Linux 5.9.
+///
+/// For a process that has just been forked or is about to exec: it closes numbers, whoever owns them.
+pub fn close_from(first: i32, keep: &[BorrowedFd<'_>]) {
+    let mut keep: Vec<i32> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.sort_unstable();
+    let mut from = first;
+    for fd in keep.into_iter().filter(|&fd| fd >= first) {
+        if fd > from {
+            close_between(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close_between(from, i32::MAX);
+}
+
+fn close_between(first: i32, last: i32) {
+    // SAFETY: integers only; the numbers are given up by the caller's contract.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if done == 0 {
+        return;
+    }
+    // Behind an old seccomp filter or an emulator: one by one, as far as any is open.
+    let mut open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
+        .map(|dir| {
+            dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
+                .collect()
+        })
+        .unwrap_or_else(|_| (first..last.min(1024)).collect());
+    open.retain(|fd| (first..=last).contains(fd));
+    for fd in open {
+        // SAFETY: as above.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Puts `fds` at the numbers 0, 1, 2 … without close-on-exec and closes every other descriptor.
+///
+/// For a process that is about to exec: whatever owned the numbers before is overwritten.
+pub fn place(fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    // First all of them up, so that none is overwritten before it is placed.
+    let mut high = Vec::with_capacity(fds.len());
+    for fd in fds {
+        // SAFETY: fcntl(2) with integers; the new number is closed below.
+        match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH) } {
+            -1 => return Err(last_errno()),
+            number => high.push(number),
+        }
+    }
+    for (number, from) in (0i32..).zip(&high) {
+        // SAFETY: dup2(2) with integers; by this function's contract nothing else uses the number any more.
+        if unsafe { libc::dup2(*from, number) } < 0 {
+            return Err(last_errno());
+        }
+    }
+    close_from(fds.len() as i32, &[]);
+    Ok(())
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Sets close-on-exec.
+pub fn close_on_exec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)
+}

@@ -1,0 +1,345 @@
+//! Processes: fork, clone, exec, namespaces, identity.
+//!
+//! netcell is single-threaded, so a forked child may allocate and call anything. A child is a closure that never
+//! returns to its caller's frames: nothing that the parent owns is dropped twice.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
+use std::ptr;
+
+/// The child becomes a sibling. See clone(2).
+pub const CLONE_PARENT: c_int = libc::CLONE_PARENT;
+
+/// What a container has of its own besides the network namespace, which is its sandbox's.
+pub const CONTAINER_NAMESPACES: c_int =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+
+/// Ends the process at once, without destructors or exit handlers: what a forked child does. See _exit(2).
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit(2) takes no pointers and does not return.
+    unsafe { libc::_exit(c_int::from(code)) }
+}
+
+/// Runs `child` in a forked process, which ends with the code it returns. See fork(2).
+pub fn fork(child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+    // SAFETY: the process has one thread, so the child may do all that the parent may (fork(2)).
+    match unsafe { libc::fork() } {
+        0 => exit_now(child()),
+        pid => Pid::from_raw(pid)
+            .filter(|_| pid > 0)
+            .ok_or_else(last_errno),
+    }
+}
+
+/// struct clone_args of include/uapi/linux/sched.h, its first version (CLONE_ARGS_SIZE_VER0).
+#[repr(C, align(8))]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+/// Runs `child` in a process that begins in new namespaces (`CLONE_NEW*`), or with `CLONE_PARENT` as its sibling.
+///
+/// clone3(2), or clone(2) where a seccomp filter or an emulator does not know it. Like fork it copies the address
+/// space, so the child may do all that the parent may.
+pub fn clone(flags: c_int, child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+    let exit_signal = if flags & libc::CLONE_PARENT != 0 {
+        0 // CLONE_PARENT takes the caller's own; clone3 refuses another (kernel/fork.c, copy_process).
+    } else {
+        libc::SIGCHLD
+    };
+    let args = CloneArgs {
+        flags: flags as u64,
+        exit_signal: exit_signal as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: the argument is a live struct clone_args of the size given; without CLONE_VM and without a stack the
+    // child goes on with a copy of this one, as after fork(2).
+    let mut pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    if pid < 0 && last_errno() == Errno::NOSYS {
+        let flags = c_long::from(flags | exit_signal);
+        // SAFETY: as above; clone(2) without a stack. s390 alone has the stack first.
+        pid = unsafe {
+            if cfg!(target_arch = "s390x") {
+                libc::syscall(libc::SYS_clone, 0, flags, 0, 0, 0)
+            } else {
+                libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0)
+            }
+        };
+    }
+    match pid {
+        0 => exit_now(child()),
+        pid => i32::try_from(pid)
+            .ok()
+            .filter(|&pid| pid > 0)
+            .and_then(Pid::from_raw)
+            .ok_or_else(last_errno),
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// A null-terminated array of pointers to `strings`, which it borrows.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([ptr::null()])
+        .collect()
+}
+
+/// Replaces the program by the one at `path`; returns only with an error. See execve(2).
+pub fn execve(path: &CStr, argv: &[CString], env: &[CString]) -> Errno {
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: path is a C string, argv and env are null-terminated arrays of C strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    last_errno()
+}
+
+/// Replaces the program by the file that `program` is open on; returns only with an error. See execveat(2).
+pub fn execve_fd(program: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> Errno {
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: an empty C string as path, and null-terminated arrays of C strings that outlive the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    last_errno()
+}
+
+/// Enters the network namespace that `netns` (a pin or a /proc/PID/ns/net link) is open on. See setns(2).
+pub fn enter_netns(netns: impl AsFd) -> Result<(), Errno> {
+    rustix::thread::move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))
+}
+
+/// Enters a container's five namespaces; its PID namespace only for the caller's later children.
+///
+/// By pidfd (Linux 5.8), atomically: all or none.
+pub fn enter_container(pidfd: impl AsFd) -> Result<(), Errno> {
+    rustix::thread::move_into_thread_name_spaces(
+        pidfd.as_fd(),
+        ThreadNameSpaceType::MOUNT
+            | ThreadNameSpaceType::PROCESS_ID
+            | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+            | ThreadNameSpaceType::NETWORK,
+    )
+}
+
+/// Takes a mount namespace of the caller's own. See unshare(2).
+pub fn unshare_mounts() -> Result<(), Errno> {
+    // SAFETY: only CLONE_FILES could make other threads' descriptors invalid; it is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
+/// Whether the process is root, if at all, in a user namespace only (user_namespaces(7)).
+pub fn in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// Leaves the session keyring of whoever started the process for a new, empty one. See keyctl(2).
+///
+/// A kernel without keyrings has nothing to leave.
+pub fn leave_session_keyring() {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: a null name asks for an anonymous keyring; nothing else is passed.
+    unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            KEYCTL_JOIN_SESSION_KEYRING,
+            ptr::null::<c_char>(),
+        )
+    };
+}
+
+/// Waits for a child to end: its exit status, or the signal that killed it.
+pub fn wait_status(child: Pid) -> Result<Result<u8, i32>, Errno> {
+    let status = loop {
+        match rustix::process::waitid(WaitId::Pid(child), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            other => break other?.ok_or(Errno::CHILD)?,
+        }
+    };
+    Ok(match status.exit_status() {
+        Some(code) => Ok((code & 0xff) as u8),
+        None => Err(status.terminating_signal().unwrap_or(0)),
+    })
+}
+
+/// Waits for a child to end: its exit status, or 128 plus the signal that killed it.
+pub fn wait(child: Pid) -> Result<u8, Errno> {
+    Ok(wait_status(child)?.unwrap_or_else(|signal| 128u8.wrapping_add(signal as u8)))
+}
+
+/// A resource limit: its index in [`LIMITS`], the soft and the hard value; none is unlimited. See getrlimit(2).
+pub type Limit = (u32, Option<u64>, Option<u64>);
+
+/// The names of /proc/PID/limits (fs/proc/base.c, lnames).
+const LIMITS: [(&str, rustix::process::Resource); 16] = {
+    use rustix::process::Resource as R;
+    [
+        ("Max cpu time", R::Cpu),
+        ("Max file size", R::Fsize),
+        ("Max data size", R::Data),
+        ("Max stack size", R::Stack),
+        ("Max core file size", R::Core),
+        ("Max resident set", R::Rss),
+        ("Max processes", R::Nproc),
+        ("Max open files", R::Nofile),
+        ("Max locked memory", R::Memlock),
+        ("Max address space", R::As),
+        ("Max file locks", R::Locks),
+        ("Max pending signals", R::Sigpending),
+        ("Max msgqueue size", R::Msgqueue),
+        ("Max nice priority", R::Nice),
+        ("Max realtime priority", R::Rtprio),
+        ("Max realtime timeout", R::Rttime),
+    ]
+};
+
+/// The resource limits of a process, in the order of [`LIMITS`]; none where they cannot be read.
+///
+/// From /proc/PID/limits: prlimit(2) on another user's process would take CAP_SYS_RESOURCE.
+pub fn limits(pid: Pid) -> Vec<Limit> {
+    let path = format!("/proc/{}/limits", pid.as_raw_pid());
+    parse_limits(&std::fs::read_to_string(path).unwrap_or_default())
+}
+
+fn parse_limits(text: &str) -> Vec<Limit> {
+    let parse = |line: &str| {
+        let index = LIMITS.iter().position(|(name, _)| line.starts_with(name))?;
+        let mut values = line[LIMITS[index].0.len()..].split_ascii_whitespace();
+        let mut value = || match values.next()? {
+            "unlimited" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        Some((index as u32, value()?, value()?))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// Takes over resource limits from [`limits`]; one that may not be raised stays as it is.
+pub fn take_limits(limits: &[Limit]) {
+    for &(index, current, maximum) in limits {
+        if let Some((_, resource)) = LIMITS.get(index as usize) {
+            let limit = rustix::process::Rlimit { current, maximum };
+            let _ = rustix::process::setrlimit(*resource, limit);
+        }
+    }
+}
+
+/// The field 22 of /proc/PID/stat: when the process started, in clock ticks since boot. See proc_pid_stat(5).
+///
+/// Together with the pid it names a process for good: a pid is used again, a pair is not.
+pub fn start_time(pid: Pid) -> Result<u64, Errno> {
+    let path = format!("/proc/{}/stat", pid.as_raw_pid());
+    let stat = std::fs::read(path).map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::NOENT) | None => Errno::SRCH,
+        Some(errno) => errno,
+    })?;
+    parse_start_time(&stat).ok_or(Errno::SRCH)
+}
+
+/// The command's name, field 2, may contain spaces and parentheses: fields are counted from its last parenthesis.
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let after = stat.iter().rposition(|&b| b == b')')? + 1;
+    let text = std::str::from_utf8(&stat[after..]).ok()?;
+    text.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// A pidfd of the process that has this pid and started at that time; ESRCH if it is another, or none.
+pub fn pidfd(pid: Pid, started: u64) -> Result<OwnedFd, Errno> {
+    // The descriptor first and the time after: from then on it cannot become another process.
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    if start_time(pid)? == started {
+        Ok(pidfd)
+    } else {
+        Err(Errno::SRCH)
+    }
+}
+
+/// Sends a signal, real-time signals among them, to the process of a pidfd. See pidfd_send_signal(2).
+pub fn signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    let none = ptr::null::<libc::siginfo_t>();
+    // SAFETY: no pointer but a null siginfo, which the call allows.
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, none, 0) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// Gives back to the kernel what the C library keeps free on its heap, where it can. See malloc_trim(3).
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes and returns integers; every live allocation stays where it is.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// A file descriptor that a parent left open at a fixed number.
+///
+/// Only the start of a re-executed process may call it, once a number: what it returns closes it.
+pub fn inherited(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: F_GETFD only asks whether the number is open.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: it is open, and by the contract above nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_is_counted_from_the_last_parenthesis() {
+        let stat =
+            b"17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000\n";
+        assert_eq!(parse_start_time(stat), Some(987_654));
+        assert_eq!(parse_start_time(b"17 (torn"), None);
+    }
+
+    #[test]
+    fn limits_are_read_as_the_kernel_prints_them() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                    Max cpu time              unlimited            unlimited            seconds   \n\
+                    Max open files            1024                 524288               files     \n";
+        assert_eq!(
+            parse_limits(text),
+            [(0, None, None), (7, Some(1024), Some(524_288))]
+        );
+        assert_eq!(limits(rustix::process::getpid()).len(), LIMITS.len());
+    }
+
+    #[test]
+    fn a_pidfd_of_another_start_time_is_refused() {
+        let me = rustix::process::getpid();
+        let started = start_time(me).unwrap();
+        assert!(pidfd(me, started).is_ok());
+        assert_eq!(pidfd(me, started + 1).unwrap_err(), Errno::SRCH);
+    }
+}

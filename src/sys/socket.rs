@@ -1,0 +1,118 @@
+//! Netlink sockets: raw sends and receives, with what rustix does not wrap.
+
+use crate::error::{Errno, Error, Result};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Result as Io;
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
+use rustix::net::{
+    AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
+    socket_with, sockopt,
+};
+use std::io::IoSliceMut;
+use std::time::Duration;
+
+/// A kernel that does not answer for so long never will.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A netlink protocol (netlink(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// NETLINK_ROUTE: links, addresses, routes.
+    Route,
+    /// NETLINK_NETFILTER: nf_tables, connection tracking.
+    Netfilter,
+}
+
+/// A netlink socket, bound to the network namespace it was opened in.
+#[derive(Debug)]
+pub struct Netlink(OwnedFd);
+
+impl Netlink {
+    /// Opens a socket in the namespace that this process is in.
+    ///
+    /// # Errors
+    /// EPROTONOSUPPORT names the kernel option that is missing.
+    pub fn open(family: Family) -> Result<Self> {
+        let (protocol, name) = match family {
+            // NETLINK_ROUTE is protocol 0, the family's default.
+            Family::Route => (None, "rtnetlink"),
+            Family::Netfilter => (Some(NETFILTER), "nfnetlink"),
+        };
+        let failed = |errno| Error::os(format_args!("open a socket for {name}"), errno);
+        let fd = socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            protocol,
+        )
+        .map_err(|errno| match errno {
+            Errno::PROTONOSUPPORT => failed(errno)
+                .because("this kernel lacks CONFIG_NETFILTER_NETLINK and CONFIG_NF_TABLES"),
+            errno => failed(errno),
+        })?;
+        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(PATIENCE)).map_err(failed)?;
+        let socket = Netlink(fd);
+        // Both are comforts: the kernel's words for errors (4.12), and dumps that honour their filters (4.20).
+        socket.set(libc::NETLINK_EXT_ACK);
+        socket.set(libc::NETLINK_GET_STRICT_CHK);
+        Ok(socket)
+    }
+
+    fn set(&self, option: libc::c_int) {
+        let on: libc::c_int = 1;
+        // SAFETY: the value is an int that lives over the call, and its size is given.
+        unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_NETLINK,
+                option,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+
+    /// Sends a buffer of messages to the kernel, which has carried them out when this returns.
+    pub fn send(&self, bytes: &[u8]) -> Io<()> {
+        loop {
+            match send(&self.0, bytes, SendFlags::empty()) {
+                Ok(n) if n == bytes.len() => return Ok(()),
+                Ok(_) => return Err(Errno::MSGSIZE),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Receives one datagram from the kernel; others' are dropped. Without `wait`, EAGAIN when there is none.
+    ///
+    /// # Errors
+    /// ENOBUFS when the kernel had to drop some; EMSGSIZE for one that does not fit.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8], wait: bool) -> Io<&'a [u8]> {
+        let flags = if wait {
+            RecvFlags::TRUNC
+        } else {
+            RecvFlags::TRUNC | RecvFlags::DONTWAIT
+        };
+        let length = loop {
+            let mut parts = [IoSliceMut::new(buffer)];
+            match recvmsg(&self.0, &mut parts, &mut Default::default(), flags) {
+                Ok(message) => {
+                    let from = message
+                        .address
+                        .and_then(|address| SocketAddrNetlink::try_from(address).ok());
+                    if from.is_some_and(|from| from.pid() != 0) {
+                        continue;
+                    }
+                    if message.flags.contains(ReturnFlags::TRUNC) {
+                        return Err(Errno::MSGSIZE);
+                    }
+                    break message.bytes;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        };
+        buffer.get(..length).ok_or(Errno::MSGSIZE)
+    }
+}
