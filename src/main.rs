@@ -1,6 +1,16 @@
 //! netcell: a network namespace of its own for a process or container on a small Linux host.
+//!
+//! Chooses the face; the only place that exits.
 
-fn main() {
-    eprintln!("netcell: nothing is built yet");
-    std::process::exit(125);
+use netcell::engine::process::child;
+use netcell::face::cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A container's first process is netcell again, from a sealed copy in memory: nothing may come before it.
+    let name = std::env::args_os().next();
+    if name.is_some_and(|name| name == child::NAME) {
+        return child::main().into();
+    }
+    cli::main(std::env::args_os().skip(1)).into()
 }

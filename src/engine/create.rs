@@ -46,6 +46,11 @@ enum Target {
 }
 
 impl Engine {
+    /// Whether there is such an image.
+    pub fn check_image(&self, name: &str) -> Result<()> {
+        image::find(&self.places.images, name).map(drop)
+    }
+
     /// Creates a container without starting it.
     pub fn create(&self, spec: &ContainerSpec, run: &mut Run) -> Result<Id> {
         let Some((made, record)) = self.make_container(spec, run)? else {

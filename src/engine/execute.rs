@@ -196,7 +196,7 @@ fn failure(group: &[Op], owners: &[usize], error: TransactError) -> Failure {
 
 /// The sentence for a refused operation: its command line is the action, but for the errnos that mislead.
 fn explained(op: Option<&Op>, rejected: &Rejected) -> Error {
-    let action = op.map_or_else(|| "talk to the kernel".to_owned(), |op| said(op));
+    let action = op.map_or_else(|| "talk to the kernel".to_owned(), said);
     let error = refused(rejected, &format!("do `{action}`"));
     let because = match (op, rejected.errno) {
         (_, Errno::PERM | Errno::ACCESS) => {

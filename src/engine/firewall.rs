@@ -24,14 +24,18 @@ fn elements(network: &NetworkRecord) -> [Element; 3] {
 /// A network's part of the table.
 pub fn add_network(network: &NetworkRecord) -> Plan {
     let mut plan = Plan::new();
-    elements(network).map(|element| plan.push(AddElement(element)));
+    elements(network)
+        .into_iter()
+        .for_each(|element| plan.push(AddElement(element)));
     plan
 }
 
 /// The same, taken out.
 pub fn remove_network(network: &NetworkRecord) -> Plan {
     let mut plan = Plan::new();
-    elements(network).map(|element| plan.push(DelElement(element)));
+    elements(network)
+        .into_iter()
+        .for_each(|element| plan.push(DelElement(element)));
     plan
 }
 

@@ -28,6 +28,7 @@ mod store;
 pub mod view;
 
 pub use create::Ran;
+pub use network::is_default as network_is_default;
 
 use crate::error::Result;
 use crate::sys::netns::NetNs;

@@ -27,12 +27,17 @@ const PREDEFINED: [&str; 4] = [DEFAULT, "host", "none", "default"];
 /// Links without an uplink to take it from have Ethernet's MTU, in bytes.
 const MTU: u32 = 1500;
 
+/// Whether this is the name of the default network.
+pub fn is_default(name: &Name) -> bool {
+    name.as_str() == DEFAULT
+}
+
 /// A network in use: it cannot be removed while this lives.
 pub struct InUse {
     /// Its record.
     pub record: NetworkRecord,
     /// Its lock, held shared; none in a dry run of its first use.
-    pub lock: Option<OwnedFd>,
+    _lock: Option<OwnedFd>,
     /// What a dry run of its first use has to say.
     pub first_use: Plan,
 }
@@ -133,7 +138,7 @@ impl Engine {
                     Some(now) if now.id == record.id => {
                         return Ok(InUse {
                             record,
-                            lock: Some(lock),
+                            _lock: Some(lock),
                             first_use: Plan::new(),
                         });
                     }
@@ -148,7 +153,7 @@ impl Engine {
                 let first_use = self.shared(&record)?;
                 return Ok(InUse {
                     record,
-                    lock: None,
+                    _lock: None,
                     first_use,
                 });
             }
@@ -420,7 +425,7 @@ fn free_link(name: &Name, others: &[NetworkRecord], host: &Snapshot) -> Result<I
     }
     (1..=u32::MAX)
         .map_while(|n| format!("netcell{n}").parse::<IfName>().ok())
-        .find(|link| !others.iter().any(|other| other.link == *link) && !host.link(link).is_some())
+        .find(|link| !others.iter().any(|other| other.link == *link) && host.link(link).is_none())
         .ok_or_else(|| Error::new("no free name for a bridge"))
 }
 

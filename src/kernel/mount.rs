@@ -272,9 +272,9 @@ impl Overlay {
         let upper = format!("{}/upper", mount::of(stage.as_fd()));
         let work = format!("{}/work", mount::of(stage.as_fd()));
         let mut options = vec![
-            ("lowerdir", Value::Text(&*lower)),
-            ("upperdir", Value::Text(&*upper)),
-            ("workdir", Value::Text(&*work)),
+            ("lowerdir", Value::Text(&lower)),
+            ("upperdir", Value::Text(&upper)),
+            ("workdir", Value::Text(&work)),
         ];
         if self.user {
             options.push(("userxattr", Value::Flag));

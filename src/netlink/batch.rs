@@ -138,7 +138,7 @@ impl Batch {
     }
 
     fn pad(&mut self) {
-        while self.bytes.len() % 4 != 0 && !self.overflow {
+        while !self.bytes.len().is_multiple_of(4) && !self.overflow {
             self.overflow |= self.bytes.push(0).is_err();
         }
     }

@@ -7,7 +7,7 @@
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags};
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::ptr;
 
@@ -125,11 +125,6 @@ pub fn execve_fd(program: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> 
         )
     };
     last_errno()
-}
-
-/// Enters the network namespace that `netns` (a pin or a /proc/PID/ns/net link) is open on. See setns(2).
-pub fn enter_netns(netns: impl AsFd) -> Result<(), Errno> {
-    rustix::thread::move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))
 }
 
 /// Enters a container's five namespaces; its PID namespace only for the caller's later children.

@@ -7,8 +7,9 @@ use super::report::{Report, Reporter};
 use super::users;
 use super::{ChildSpec, Program, program, rootfs};
 use crate::error::{Errno, Error, Result, exit};
+use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
-use crate::sys::{fd, memfd, path, process, signal};
+use crate::sys::{fd, memfd, process, signal};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
@@ -127,8 +128,8 @@ fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
         )
     })?;
     if let Some(pin) = &spec.netns {
-        path::place(pin)
-            .and_then(process::enter_netns)
+        NetNs::open(pin)?
+            .enter()
             .map_err(|e| Error::os(format_args!("enter the sandbox at {}", pin.display()), e))?;
     }
     let mut said = |step: &dyn crate::kernel::mount::Step| {

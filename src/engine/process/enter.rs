@@ -10,7 +10,8 @@ use crate::engine::record::ContainerRecord;
 use crate::engine::spec::ExecSpec;
 use crate::error::{Errno, Error, Result, exit};
 use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, SlaveAll, Step};
-use crate::sys::{path, process, signal};
+use crate::sys::netns::NetNs;
+use crate::sys::{process, signal};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
@@ -194,12 +195,10 @@ fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
     let enter = || -> Result<()> {
         process::unshare_mounts().map_err(|e| Error::os("take a mount namespace", e))?;
         SlaveAll.act()?;
-        path::place(sandbox.netns)
-            .and_then(process::enter_netns)
-            .map_err(|e| {
-                let at = sandbox.netns.display();
-                Error::os(format_args!("enter the sandbox at {at}"), e)
-            })?;
+        let at = sandbox.netns.display();
+        NetNs::open(sandbox.netns)?
+            .enter()
+            .map_err(|e| Error::os(format_args!("enter the sandbox at {at}"), e))?;
         // What a caller without /sys or the two files has not, its command has not, either.
         let _ = Filesystem {
             kind: "sysfs",

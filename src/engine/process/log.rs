@@ -160,8 +160,7 @@ impl<'a> Reader<'a> {
             _ => 0,
         };
         // Seen up to somewhere in the current file: then all of the previous one was seen before.
-        let fresh =
-            !seen.is_some_and(|(inode, _)| Some(inode) == current.as_ref().map(|f| f.inode));
+        let fresh = seen.is_none_or(|(inode, _)| Some(inode) != current.as_ref().map(|f| f.inode));
         if let Some(file) = previous.filter(|_| fresh) {
             entries(&file.bytes, skip(&file), sink);
         }

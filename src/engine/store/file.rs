@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Error, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Result as Io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -299,12 +299,6 @@ impl Directory {
             }
         }
         Ok(names)
-    }
-
-    /// Whether the path is a plain file.
-    pub fn is_file(&self, below: &str) -> bool {
-        fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
     fn with_parent<T>(&self, below: &str, act: impl Fn() -> Io<T>) -> Result<T> {

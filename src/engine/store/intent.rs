@@ -95,11 +95,6 @@ pub struct IntentFile {
 }
 
 impl IntentFile {
-    /// The descriptor, which a forked child has to close.
-    pub fn descriptor(&self) -> &OwnedFd {
-        &self.fd
-    }
-
     /// Appends a process; what was made must be known before it can go on without us.
     pub fn note_process(&mut self, process: Process) -> Result<()> {
         let failed = |errno| {

@@ -42,14 +42,7 @@ pub struct Store {
 
 /// `lock`, held: the right to change files in the state directory. Dropping it lets go.
 pub struct Locked {
-    fd: OwnedFd,
-}
-
-impl Locked {
-    /// The descriptor, which a forked child has to close.
-    pub fn descriptor(&self) -> &OwnedFd {
-        &self.fd
-    }
+    _descriptor: OwnedFd,
 }
 
 impl Store {
@@ -79,8 +72,9 @@ impl Store {
 
     /// Takes `lock`.
     pub fn lock(&self) -> Result<Locked> {
-        let fd = self.locked_file("lock", Hold::Exclusive, "the state directory's lock")?;
-        Ok(Locked { fd })
+        let _descriptor =
+            self.locked_file("lock", Hold::Exclusive, "the state directory's lock")?;
+        Ok(Locked { _descriptor })
     }
 
     /// Takes a network's lock: shared to use it, exclusive to make or remove what its users share.

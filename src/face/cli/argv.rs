@@ -1,0 +1,248 @@
+//! Docker's spellings, made plain for argh: `-dit`, `--name=x`, `-p8080:80`, options only before IMAGE.
+//!
+//! argh tells which options a subcommand has (`ArgsInfo`); here the words are put in argh's form and what is no
+//! option goes behind `--`, so that a container's command reaches it untouched.
+
+use crate::error::{Error, Result};
+use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
+use std::ffi::OsString;
+
+/// Why a subcommand did not do what its words say.
+#[derive(Debug)]
+pub enum Usage {
+    /// The words ask for the page that explains them.
+    Help(String),
+    /// The words are not well formed.
+    Wrong(Error),
+    /// The words are, and it failed.
+    Failed(Error),
+}
+
+impl From<Error> for Usage {
+    fn from(error: Error) -> Self {
+        Usage::Failed(error)
+    }
+}
+
+/// The words as text.
+///
+/// # Errors
+/// Names and paths of containers are JSON in the records, and JSON is UTF-8.
+pub fn utf8(words: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
+    let text = |(at, word): (usize, OsString)| {
+        word.into_string().map_err(|word| {
+            Error::new(format!(
+                "argument {} is not UTF-8: {}",
+                at + 1,
+                word.to_string_lossy()
+            ))
+        })
+    };
+    words.enumerate().map(text).collect()
+}
+
+/// Where options may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Options {
+    /// Anywhere.
+    Anywhere,
+    /// Only before the first word that is none: the rest belongs to a container's command.
+    First,
+}
+
+/// Parses a subcommand's words.
+pub fn parse<T: FromArgs + ArgsInfo>(
+    command: &str,
+    words: &[String],
+    options: Options,
+) -> Result<T, Usage> {
+    let plain = normalise(words, T::get_args_info().flags, options).map_err(Usage::Wrong)?;
+    let plain: Vec<_> = plain.iter().map(String::as_str).collect();
+    let mut name = vec!["netcell"];
+    name.extend(command.split(' '));
+    T::from_args(&name, &plain).map_err(|early| match early.status {
+        Ok(()) => Usage::Help(early.output),
+        Err(()) => Usage::Wrong(Error::new(one_line(&early.output))),
+    })
+}
+
+/// argh's complaints have several lines.
+fn one_line(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words
+        .join(" ")
+        .trim_end_matches("Run netcell --help for more information.")
+        .trim_end()
+        .to_owned()
+}
+
+fn normalise(words: &[String], flags: &[FlagInfo], options: Options) -> Result<Vec<String>> {
+    let (mut plain, mut rest) = (Vec::new(), Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            rest.extend(words.by_ref().cloned());
+        } else if word == "--help" {
+            return Ok(vec![word.clone()]);
+        } else if let Some(long) = word.strip_prefix("--") {
+            long_option(word, long, flags, &mut words, &mut plain)?;
+        } else if word.len() > 1 && word.starts_with('-') {
+            short_options(word, flags, &mut words, &mut plain)?;
+        } else {
+            rest.push(word.clone());
+            if options == Options::First {
+                rest.extend(words.by_ref().cloned());
+            }
+        }
+    }
+    plain.push("--".into());
+    plain.extend(rest);
+    Ok(plain)
+}
+
+fn long_option<'a>(
+    word: &str,
+    long: &str,
+    flags: &[FlagInfo],
+    words: &mut impl Iterator<Item = &'a String>,
+    plain: &mut Vec<String>,
+) -> Result<()> {
+    let (name, value) = long
+        .split_once('=')
+        .map_or((long, None), |(name, value)| (name, Some(value)));
+    // Docker's hidden second spelling.
+    let name = if name == "net" { "network" } else { name };
+    let flag = flags
+        .iter()
+        .find(|flag| flag.long.trim_start_matches('-') == name);
+    let flag = flag.ok_or_else(|| unknown(name))?;
+    match (&flag.kind, value) {
+        (FlagInfoKind::Switch, None | Some("true")) => plain.push(format!("--{name}")),
+        (FlagInfoKind::Switch, Some("false")) => {}
+        (FlagInfoKind::Switch, Some(value)) => {
+            return Err(Error::new(format!(
+                "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"
+            )));
+        }
+        (FlagInfoKind::Option { .. }, value) => {
+            let value = value.map(str::to_owned).or_else(|| words.next().cloned());
+            plain.extend([format!("--{name}"), value.ok_or_else(|| needs_value(word))?]);
+        }
+    }
+    Ok(())
+}
+
+/// `-dit`, `-p 80:80`, `-p80:80`, `-de A=1`: switches in a row, the last may be an option with its value.
+fn short_options<'a>(
+    word: &str,
+    flags: &[FlagInfo],
+    words: &mut impl Iterator<Item = &'a String>,
+    plain: &mut Vec<String>,
+) -> Result<()> {
+    let mut rest = word[1..].chars();
+    while let Some(letter) = rest.next() {
+        if letter == 't' && flags.iter().all(|flag| flag.short != Some('t')) {
+            return Err(Error::new(
+                "-t is not built yet: a container gets pipes, not a terminal",
+            ));
+        }
+        let flag = flags.iter().find(|flag| flag.short == Some(letter));
+        let flag = flag
+            .ok_or_else(|| Error::new(format!("unknown shorthand flag: '{letter}' in {word}")))?;
+        plain.push(flag.long.to_owned());
+        if let FlagInfoKind::Option { .. } = flag.kind {
+            let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
+            let value = if joined.is_empty() {
+                words.next().cloned()
+            } else {
+                Some(joined.to_owned())
+            };
+            plain.push(value.ok_or_else(|| needs_value(word))?);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(format!("unknown flag: --{name}"))
+}
+
+fn needs_value(word: &str) -> Error {
+    Error::new(format!("flag needs an argument: {word}"))
+}
+
+/// The words that are not options, at least one.
+pub fn at_least_one(command: &str, words: &[String]) -> Result<(), Usage> {
+    match words {
+        [] => Err(Usage::Wrong(Error::new(format!(
+            "'netcell {command}' requires at least 1 argument"
+        )))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    /// Test.
+    struct Words {
+        /// a
+        #[argh(switch, short = 'd')]
+        detach: bool,
+        /// b
+        #[argh(switch, short = 'i')]
+        interactive: bool,
+        /// c
+        #[argh(option, short = 'p')]
+        publish: Vec<String>,
+        /// d
+        #[argh(option)]
+        name: Option<String>,
+        #[argh(positional, greedy)]
+        rest: Vec<String>,
+    }
+
+    fn parsed(text: &str) -> Result<Words, String> {
+        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        parse("run", &words, Options::First).map_err(|usage| match usage {
+            Usage::Help(text) => text,
+            Usage::Wrong(error) | Usage::Failed(error) => error.to_string(),
+        })
+    }
+
+    #[test]
+    fn dockers_spellings_are_understood() {
+        let words =
+            parsed("-di -p8080:80 -p 81:81 --name=web --publish=82:82 alpine -d --name x -- y")
+                .expect("parsed");
+        assert!(words.detach && words.interactive);
+        assert_eq!(words.publish, ["8080:80", "81:81", "82:82"]);
+        assert_eq!(words.name.as_deref(), Some("web"));
+        assert_eq!(words.rest, ["alpine", "-d", "--name", "x", "--", "y"]);
+        assert_eq!(parsed("-- help").expect("parsed").rest, ["help"]);
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        assert_eq!(
+            parsed("--nonsense alpine").expect_err("refused"),
+            "unknown flag: --nonsense"
+        );
+        assert_eq!(
+            parsed("-dx alpine").expect_err("refused"),
+            "unknown shorthand flag: 'x' in -dx"
+        );
+        assert_eq!(
+            parsed("--name").expect_err("refused"),
+            "flag needs an argument: --name"
+        );
+        assert!(
+            parsed("-dit alpine")
+                .expect_err("refused")
+                .starts_with("-t is not built yet")
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! `netcell inspect`.
+
+use super::argv::{self, Options, Usage};
+use super::output::{self, Voice};
+use super::template::Template;
+use super::{Cli, json};
+use crate::error::{Result, exit};
+use argh::{ArgsInfo, FromArgs};
+use serde_json::Value;
+
+/// Everything about containers and sandboxes, as a JSON array, or by a template.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    example = "netcell inspect web --format '{{{{.NetworkSettings.SandboxKey}}'",
+    error_code(1, "nothing of that name; the rest is printed"),
+    error_code(64, "a template that is not supported or not well formed")
+)]
+struct Words {
+    #[argh(option, short = 'f', arg_name = "TEMPLATE")]
+    /// field paths and json in double braces, as in Docker's templates
+    format: Option<String>,
+    #[argh(positional, greedy, arg_name = "NAME…")]
+    names: Vec<String>,
+}
+
+/// Carries out `netcell inspect`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Words = argv::parse("inspect", words, Options::Anywhere)?;
+    argv::at_least_one("inspect", &words.names)?;
+    let template = words.format.as_deref().map(Template::parse).transpose()?;
+    let mut missing = Vec::new();
+    let found = cli.engine(Voice::Quiet, |engine, _| {
+        let each = |name: &String| engine.find(name).map(|subject| json::subject(&subject));
+        Ok(words
+            .names
+            .iter()
+            .map(each)
+            .filter_map(|found| found.map_err(|error| missing.push(error)).ok())
+            .collect::<Vec<_>>())
+    })?;
+    print(&found, template.as_ref())?;
+    for error in &missing {
+        output::complain(error);
+    }
+    Ok(if missing.is_empty() { 0 } else { exit::FAILURE })
+}
+
+/// Prints objects as an array, or each by the template.
+pub(super) fn print(found: &[Value], template: Option<&Template>) -> Result<()> {
+    match template {
+        None => output::line(&json::text(&Value::Array(found.to_vec()))),
+        Some(template) => found
+            .iter()
+            .try_for_each(|value| output::line(&template.render(value)?)),
+    }
+}

@@ -1,0 +1,247 @@
+//! Docker's JSON for containers, sandboxes and networks: its keys, in its order, for what netcell has.
+
+use super::age;
+use crate::engine::network_is_default;
+use crate::engine::record::{Endpoint, SandboxRecord};
+use crate::engine::view::{Container, Files, Network, Status, Subject};
+use crate::types::PortMapping;
+use serde_json::{Map, Value, json};
+
+/// With Docker's indent of four.
+pub fn text(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    // A Value has no key or number that JSON could not hold, and a Vec takes every byte.
+    let _ = serde::Serialize::serialize(value, &mut serializer);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// `0.0.0.0:8080->80/tcp`.
+pub fn arrow(port: &PortMapping) -> String {
+    format!(
+        "{}:{}->{}/{}",
+        port.host_ip, port.host_port, port.container_port, port.proto
+    )
+}
+
+/// Docker's map of ports: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
+pub fn ports(ports: &[PortMapping]) -> Value {
+    let mut map = Map::new();
+    for port in ports {
+        let binding =
+            json!({"HostIp": port.host_ip.to_string(), "HostPort": port.host_port.to_string()});
+        let key = format!("{}/{}", port.container_port, port.proto);
+        if let Value::Array(bindings) = map.entry(key).or_insert_with(|| json!([])) {
+            bindings.push(binding)
+        }
+    }
+    map.sort_keys();
+    map.into()
+}
+
+/// A container, or a sandbox alone in the shape of one.
+pub fn subject(subject: &Subject) -> Value {
+    match subject {
+        Subject::Container(found) => container(found),
+        Subject::Sandbox(sandbox, files) => alone(sandbox, files),
+    }
+}
+
+fn container(found: &Container) -> Value {
+    let record = &found.record;
+    let program = record.command.first().cloned().unwrap_or_default();
+    let mut object = json!({
+        "Id": record.id,
+        "Created": age::moment(Some(record.created)),
+        "Path": program,
+        "Args": record.command.get(1..).unwrap_or_default(),
+        "State": state(found),
+        "Image": record.image.root,
+        "ResolvConfPath": found.files.resolv,
+        "HostnamePath": found.files.hostname,
+        "HostsPath": found.files.hosts,
+        "LogPath": found.files.log,
+        "Name": format!("/{}", record.name),
+        "RestartCount": 0,
+        "Platform": "linux",
+        "HostConfig": {
+            "LogConfig": {"Type": "netcell", "Config": {"max-size": record.log_max.to_string()}},
+            "NetworkMode": record.network_mode,
+            "PortBindings": ports(&record.publish),
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            "AutoRemove": record.auto_remove,
+            "IpcMode": "private",
+            "Privileged": false,
+            "PublishAllPorts": false,
+            "ReadonlyRootfs": false,
+        },
+        "Mounts": [],
+        "Config": {
+            "Hostname": record.hostname,
+            "Domainname": "",
+            "User": record.user.as_deref().unwrap_or_default(),
+            "ExposedPorts": exposed(&record.publish),
+            "Tty": false,
+            "OpenStdin": record.interactive,
+            "Env": record.env,
+            "Cmd": record.command,
+            "Image": record.image.name,
+            "WorkingDir": record.workdir.as_deref().unwrap_or_default(),
+            "Entrypoint": null,
+            "Labels": {},
+        },
+    });
+    object["NetworkSettings"] = network_settings(found.sandbox.as_ref(), &found.files);
+    object
+}
+
+fn state(found: &Container) -> Value {
+    let record = &found.record;
+    let (status, running) = match found.status {
+        Status::Created => ("created", false),
+        Status::Running => ("running", true),
+        Status::Exited => ("exited", false),
+    };
+    let failed = record.failure.as_ref();
+    let code = found
+        .exit
+        .map(|exit| exit.code)
+        .or(failed.map(|failure| failure.code))
+        .unwrap_or(0);
+    let started = record
+        .start
+        .as_ref()
+        .filter(|_| failed.is_none())
+        .map(|start| start.at);
+    json!({
+        "Status": status,
+        "Running": running,
+        "Paused": false,
+        "Restarting": false,
+        "OOMKilled": false,
+        "Dead": false,
+        "Pid": found.pid(),
+        "ExitCode": code,
+        "Error": failed.map(|failure| failure.text.as_str()).unwrap_or_default(),
+        "StartedAt": age::moment(started),
+        "FinishedAt": age::moment(found.exit.map(|exit| exit.at)),
+    })
+}
+
+fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
+    let mappings: Vec<_> = sandbox.ports.iter().map(|port| port.mapping).collect();
+    let mode = sandbox
+        .endpoint
+        .as_ref()
+        .map_or("none", |endpoint| endpoint.network.as_str());
+    json!({
+        "Id": sandbox.id,
+        "Created": age::moment(Some(sandbox.created)),
+        "ResolvConfPath": files.resolv,
+        "HostnamePath": files.hostname,
+        "HostsPath": files.hosts,
+        "Name": format!("/{}", sandbox.name),
+        "State": {
+            "Status": "created",
+            "Running": false,
+            "Pid": 0,
+            "ExitCode": 0,
+            "Error": "",
+            "StartedAt": age::moment(None),
+            "FinishedAt": age::moment(None),
+        },
+        "HostConfig": {"NetworkMode": mode, "PortBindings": ports(&mappings)},
+        "Config": {"Hostname": sandbox.hostname},
+        "NetworkSettings": network_settings(Some(sandbox), files),
+    })
+}
+
+fn exposed(ports: &[PortMapping]) -> Value {
+    let keys = ports
+        .iter()
+        .map(|port| (format!("{}/{}", port.container_port, port.proto), json!({})));
+    Value::Object(keys.collect())
+}
+
+/// The sandbox's: what a member that joined has is what its first one has.
+fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
+    let endpoint = sandbox.and_then(|sandbox| sandbox.endpoint.as_ref());
+    let mappings: Vec<_> = sandbox
+        .map(|s| s.ports.iter().map(|port| port.mapping).collect())
+        .unwrap_or_default();
+    let mut networks = Map::new();
+    if let Some(endpoint) = endpoint {
+        networks.insert(endpoint.network.to_string(), attachment(endpoint));
+    }
+    // The fields of before networks had names, which scripts still read: of the default network only.
+    let legacy = endpoint.filter(|endpoint| network_is_default(&endpoint.network));
+    let text = |value: fn(&Endpoint) -> String| legacy.map(value).unwrap_or_default();
+    json!({
+        "Bridge": "",
+        "SandboxID": sandbox.map(|sandbox| sandbox.id.to_string()).unwrap_or_default(),
+        "HairpinMode": false,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "Ports": ports(&mappings),
+        "SandboxKey": files.pin.as_ref().map(|pin| pin.display().to_string()).unwrap_or_default(),
+        "SecondaryIPAddresses": null,
+        "SecondaryIPv6Addresses": null,
+        "EndpointID": text(|endpoint| endpoint.id.to_string()),
+        "Gateway": text(|endpoint| endpoint.gateway.to_string()),
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": text(|endpoint| endpoint.address.addr.to_string()),
+        "IPPrefixLen": legacy.map_or(0, |endpoint| endpoint.address.prefix),
+        "IPv6Gateway": "",
+        "MacAddress": text(|endpoint| endpoint.mac.to_string()),
+        "Networks": networks,
+    })
+}
+
+fn attachment(endpoint: &Endpoint) -> Value {
+    json!({
+        "IPAMConfig": null,
+        "Links": null,
+        "Aliases": null,
+        "NetworkID": endpoint.network_id,
+        "EndpointID": endpoint.id,
+        "Gateway": endpoint.gateway,
+        "IPAddress": endpoint.address.addr,
+        "IPPrefixLen": endpoint.address.prefix,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": endpoint.mac,
+        "DriverOpts": null,
+    })
+}
+
+/// A network, as `docker network inspect` has it; its users are sandboxes.
+pub fn network(found: &Network) -> Value {
+    let record = &found.record;
+    let user = |sandbox: &SandboxRecord| {
+        let endpoint = sandbox.endpoint.as_ref()?;
+        let value = json!({
+            "Name": sandbox.name,
+            "EndpointID": endpoint.id,
+            "MacAddress": endpoint.mac,
+            "IPv4Address": endpoint.address,
+            "IPv6Address": "",
+        });
+        Some((sandbox.id.to_string(), value))
+    };
+    json!({
+        "Name": record.name,
+        "Id": record.id,
+        "Created": age::moment(Some(record.created)),
+        "Scope": "local",
+        "Driver": "bridge",
+        "EnableIPv6": false,
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": record.subnet, "Gateway": record.gateway}]},
+        "Internal": false,
+        "Containers": Value::Object(found.users.iter().filter_map(user).collect()),
+        "Options": {"com.docker.network.bridge.name": record.link, "com.docker.network.driver.mtu": record.mtu.to_string()},
+        "Labels": {},
+    })
+}

@@ -1,0 +1,81 @@
+//! `netcell kill`.
+
+use super::Cli;
+use super::argv::{self, Options, Usage};
+use super::output::Voice;
+use crate::error::{Error, Result};
+use argh::{ArgsInfo, FromArgs};
+
+/// Send a signal to containers' first processes.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(example = "netcell kill -s HUP web", error_code(1, "an error"))]
+struct Words {
+    #[argh(
+        option,
+        short = 's',
+        arg_name = "SIGNAL",
+        default = "String::from(\"KILL\")"
+    )]
+    /// a signal's name or number; default KILL
+    signal: String,
+    #[argh(positional, greedy, arg_name = "NAME…")]
+    names: Vec<String>,
+}
+
+/// signal(7); the numbers are the same on every architecture that netcell is built for but MIPS.
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+
+fn signal(text: &str) -> Result<i32> {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let named = SIGNALS
+        .iter()
+        .zip(1..)
+        .find(|(known, _)| **known == name)
+        .map(|(_, number)| number);
+    let numbered = || {
+        name.parse::<i32>()
+            .ok()
+            .filter(|number| (1..=64).contains(number))
+    };
+    named.or_else(numbered).ok_or_else(|| {
+        Error::new(format!(
+            "Invalid signal: {text}: a name as in HUP or a number from 1 to 64 is wanted"
+        ))
+    })
+}
+
+/// Carries out `netcell kill`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Words = argv::parse("kill", words, Options::Anywhere)?;
+    argv::at_least_one("kill", &words.names)?;
+    let signal = signal(&words.signal)?;
+    let code = cli.each(Voice::Quiet, &words.names, |engine, name, _| {
+        engine.kill(name, signal)?;
+        Ok(Some(name.to_owned()))
+    });
+    Ok(code?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in [
+            ("KILL", 9),
+            ("sigterm", 15),
+            ("SIGHUP", 1),
+            ("31", 31),
+            ("64", 64),
+        ] {
+            assert_eq!(super::signal(text).expect("a signal"), number);
+        }
+        for bad in ["", "0", "65", "NOPE", "-9"] {
+            assert!(super::signal(bad).is_err(), "{bad}");
+        }
+    }
+}

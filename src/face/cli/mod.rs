@@ -1,0 +1,268 @@
+//! The command line: Docker's grammar, a file a subcommand.
+//!
+//! A subcommand parses its words into the engine's types, calls the engine, and prints. Data goes to stdout, every
+//! message to stderr as one sentence; the exit code is what it returns.
+
+mod age;
+mod argv;
+mod create;
+mod exec;
+mod inspect;
+mod json;
+mod kill;
+mod logs;
+mod network;
+mod output;
+mod port;
+mod ps;
+mod rm;
+mod run;
+mod show;
+mod start;
+mod stop;
+mod table;
+mod template;
+mod version;
+mod wait;
+
+use crate::engine::spec::Places;
+use crate::engine::{Engine, Run, Say};
+use crate::error::{Error, Result, exit};
+use argv::Usage;
+use output::Voice;
+use std::ffi::OsString;
+
+/// A subcommand: its name, what carries it out, what it is for, and the exit code of its errors.
+struct Command {
+    name: &'static str,
+    act: fn(&Cli, &[String]) -> Result<u8, Usage>,
+    about: &'static str,
+    failure: u8,
+}
+
+const fn command(
+    name: &'static str,
+    act: fn(&Cli, &[String]) -> Result<u8, Usage>,
+    about: &'static str,
+) -> Command {
+    Command {
+        name,
+        act,
+        about,
+        failure: exit::FAILURE,
+    }
+}
+
+const COMMANDS: [Command; 16] = [
+    Command {
+        failure: exit::RUN,
+        ..command(
+            "run",
+            run::main,
+            "create a container and run a command in it",
+        )
+    },
+    command(
+        "create",
+        create::main,
+        "create a container, or a sandbox alone, without starting it",
+    ),
+    command(
+        "exec",
+        exec::main,
+        "run a command in a container or sandbox",
+    ),
+    command(
+        "start",
+        start::main,
+        "start containers that are not running",
+    ),
+    command("stop", stop::main, "stop containers: SIGTERM, then SIGKILL"),
+    command("kill", kill::main, "send a signal to containers"),
+    command(
+        "wait",
+        wait::main,
+        "wait until containers end, and print their exit codes",
+    ),
+    command("rm", rm::main, "remove containers and sandboxes"),
+    command("ps", ps::main, "list containers"),
+    command("logs", logs::main, "print what a container has written"),
+    command("port", port::main, "list a container's published ports"),
+    command(
+        "inspect",
+        inspect::main,
+        "everything about containers, as JSON or by a template",
+    ),
+    command(
+        "show",
+        show::main,
+        "links, addresses, routes and sockets of a sandbox, or of the host",
+    ),
+    command(
+        "network",
+        network::main,
+        "create, list, inspect and remove networks",
+    ),
+    command("version", version::main, "the version of netcell"),
+    command("help", help, "this page"),
+];
+
+/// What every subcommand gets: where things are.
+pub(crate) struct Cli {
+    places: Places,
+}
+
+impl Cli {
+    /// Opens the engine, and hands it to `act` with a voice to speak with.
+    fn engine<T>(
+        &self,
+        mut voice: Voice,
+        act: impl FnOnce(&Engine, &mut Run) -> Result<T>,
+    ) -> Result<T> {
+        let dry_run = voice.begin()?;
+        let mut run = Run {
+            say: &mut voice,
+            dry_run,
+        };
+        let engine = Engine::open(&self.places, &mut run)?;
+        act(&engine, &mut run)
+    }
+
+    /// Does something to each of several objects and prints its name; goes on after an error, which is said.
+    fn each(
+        &self,
+        voice: Voice,
+        names: &[String],
+        mut act: impl FnMut(&Engine, &str, &mut Run) -> Result<Option<String>>,
+    ) -> Result<u8> {
+        self.engine(voice, |engine, run| {
+            let mut code = 0;
+            for name in names {
+                match act(engine, name, run) {
+                    Ok(Some(line)) => output::line(&line)?,
+                    Ok(None) => {}
+                    Err(error) => {
+                        output::complain(&error);
+                        code = exit::FAILURE;
+                    }
+                }
+            }
+            Ok(code)
+        })
+    }
+}
+
+/// Carries out one command line, without the program's name: the exit code.
+pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
+    match parse(words) {
+        Ok((command, cli, words)) => match (command.act)(&cli, &words) {
+            Ok(code) => code,
+            Err(Usage::Help(text)) => output::text(&text).map_or(exit::FAILURE, |()| 0),
+            Err(Usage::Wrong(error)) => {
+                output::complain(&error);
+                eprintln!("Run 'netcell {} --help' for more information", command.name);
+                error.exit_code().unwrap_or(command.failure)
+            }
+            Err(Usage::Failed(error)) => {
+                output::complain(&error);
+                error.exit_code().unwrap_or(command.failure)
+            }
+        },
+        Err(error) => {
+            output::complain(&error);
+            error.exit_code().unwrap_or(exit::FAILURE)
+        }
+    }
+}
+
+fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli, Vec<String>)> {
+    let mut words = argv::utf8(words)?.into_iter().peekable();
+    let from = |variable: &str, default: &str| {
+        std::env::var_os(variable)
+            .unwrap_or_else(|| default.into())
+            .into()
+    };
+    let mut places = Places {
+        state: from("NETCELL_ROOT", "/run/netcell"),
+        images: from("NETCELL_IMAGES", "/var/lib/netcell/images"),
+    };
+    while let Some(word) = words.next_if(|word| word.starts_with('-')) {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let place = match option.as_str() {
+            "--root" => &mut places.state,
+            "--images" => &mut places.images,
+            "--help" | "-h" => return Ok((find("help")?, Cli { places }, Vec::new())),
+            "--version" => return Ok((find("version")?, Cli { places }, Vec::new())),
+            _ => {
+                return Err(Error::new(format!(
+                    "unknown flag: {option}: before the subcommand only --root DIR and --images DIR are known"
+                )));
+            }
+        };
+        let value = value
+            .or_else(|| words.next())
+            .filter(|value| !value.is_empty());
+        *place = value
+            .ok_or_else(|| Error::new(format!("flag needs an argument: {option}")))?
+            .into();
+    }
+    let name = words.next().unwrap_or_else(|| "help".into());
+    Ok((find(&name)?, Cli { places }, words.collect()))
+}
+
+fn find(name: &str) -> Result<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|command| command.name == name)
+        .ok_or_else(|| {
+            Error::new(format!(
+                "'{name}' is not a netcell command: see 'netcell help'"
+            ))
+        })
+}
+
+fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
+    if let [name, ..] = words {
+        let command = find(name).map_err(Usage::Failed)?;
+        let cli = Cli {
+            places: Places {
+                state: "/run/netcell".into(),
+                images: "/var/lib/netcell/images".into(),
+            },
+        };
+        return if command.name == "help" {
+            Ok(0)
+        } else {
+            (command.act)(&cli, &["--help".to_owned()])
+        };
+    }
+    let mut page = String::from(
+        "Usage: netcell [--root DIR] [--images DIR] COMMAND …\n\nA network namespace of its own for each container: links, addresses, routes and firewall\nrules apart from the host's.\n\nCommands:\n",
+    );
+    for command in &COMMANDS {
+        page.push_str(&format!("  {:<9}{}\n", command.name, command.about));
+    }
+    page.push_str(
+        "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 an unsupported template; run: 125 an error of netcell's, 126 the\ncommand cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",
+    );
+    output::text(&page)?;
+    Ok(0)
+}
+
+/// Says the engine's sentences on stderr.
+impl Say for Voice {
+    fn operation(&mut self, line: &dyn std::fmt::Display) {
+        self.hear(line);
+    }
+
+    fn note(&mut self, sentence: &dyn std::fmt::Display) {
+        output::complain(sentence);
+    }
+
+    fn wants_operations(&self) -> bool {
+        self.listens()
+    }
+}

@@ -1,0 +1,76 @@
+//! stdout for data, stderr for sentences; and the voice of `-v` and `--dry-run`.
+
+use crate::error::{Error, Result};
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+/// Prints text as it is. That nobody reads it is not an error: they had enough.
+pub fn text(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(format!("cannot write to stdout: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line.
+pub fn line(line: &dyn Display) -> Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Says a sentence on stderr.
+pub fn complain(sentence: &dyn Display) {
+    // Whoever closed stderr does not want to hear of it.
+    let _ = writeln!(std::io::stderr(), "netcell: {sentence}");
+}
+
+/// How much of what is done is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// Only what the user should know.
+    Quiet,
+    /// `-v`: each operation's line on stderr, as it is done.
+    Verbose,
+    /// `--dry-run`: the operations as a shell script on stdout, and nothing is done.
+    Script,
+}
+
+impl Voice {
+    /// The voice that the two options ask for.
+    pub fn of(verbose: bool, dry_run: bool) -> Self {
+        match (dry_run, verbose) {
+            (true, _) => Voice::Script,
+            (false, true) => Voice::Verbose,
+            (false, false) => Voice::Quiet,
+        }
+    }
+
+    /// Begins a script; whether this is one, and nothing may be done.
+    pub(super) fn begin(&self) -> Result<bool> {
+        if *self == Voice::Script {
+            text("#!/bin/sh\nset -e\n")?;
+        }
+        Ok(*self == Voice::Script)
+    }
+
+    pub(super) fn listens(&self) -> bool {
+        *self != Voice::Quiet
+    }
+
+    pub(super) fn hear(&self, operation: &dyn Display) {
+        match self {
+            Voice::Quiet => {}
+            Voice::Verbose => {
+                let _ = writeln!(std::io::stderr(), "{operation}");
+            }
+            Voice::Script => {
+                let _ = line(operation);
+            }
+        }
+    }
+}

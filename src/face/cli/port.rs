@@ -1,0 +1,80 @@
+//! `netcell port`.
+
+use super::argv::{self, Options, Usage};
+use super::output::{self, Voice};
+use super::{Cli, json};
+use crate::engine::view::Subject;
+use crate::error::Error;
+use crate::types::PortMapping;
+use argh::{ArgsInfo, FromArgs};
+
+/// List the published ports of a container's sandbox, or where one of them is published.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    example = "netcell port web 80/tcp",
+    error_code(1, "an error, or the port is not published")
+)]
+struct Words {
+    #[argh(positional, arg_name = "NAME")]
+    name: String,
+    #[argh(positional, arg_name = "PORT[/PROTO]")]
+    port: Option<String>,
+    /// as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Carries out `netcell port`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Words = argv::parse("port", words, Options::Anywhere)?;
+    let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(&words.name))?;
+    let sandbox = match &subject {
+        Subject::Container(container) => container.sandbox.as_ref(),
+        Subject::Sandbox(sandbox, _) => Some(&**sandbox),
+    };
+    let mut ports: Vec<PortMapping> = sandbox
+        .map(|s| s.ports.iter().map(|port| port.mapping).collect())
+        .unwrap_or_default();
+    ports.sort_by_key(|port| {
+        (
+            port.container_port,
+            port.proto,
+            port.host_ip,
+            port.host_port,
+        )
+    });
+    if words.json {
+        output::line(&json::text(&json::ports(&ports)))?;
+        return Ok(0);
+    }
+    let Some(wanted) = &words.port else {
+        let lines: String = ports
+            .iter()
+            .map(|p| {
+                format!(
+                    "{}/{} -> {}:{}\n",
+                    p.container_port, p.proto, p.host_ip, p.host_port
+                )
+            })
+            .collect();
+        output::text(&lines)?;
+        return Ok(0);
+    };
+    let (number, proto) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+    let is_wanted =
+        |p: &&PortMapping| p.container_port.to_string() == number && p.proto.to_string() == proto;
+    let lines: String = ports
+        .iter()
+        .filter(is_wanted)
+        .map(|p| format!("{}:{}\n", p.host_ip, p.host_port))
+        .collect();
+    if lines.is_empty() {
+        return Err(Error::new(format!(
+            "No public port '{wanted}' published for {}",
+            words.name
+        ))
+        .into());
+    }
+    output::text(&lines)?;
+    Ok(0)
+}

@@ -1,0 +1,127 @@
+//! `netcell show`: a namespace at one look, within 80 columns.
+
+use super::argv::{self, Options, Usage};
+use super::output::{self, Voice};
+use super::{Cli, json};
+use crate::engine::show::{Link, NamespaceView, Route};
+use crate::error::Error;
+use argh::{ArgsInfo, FromArgs};
+use std::fmt::Write;
+
+/// Show the links, addresses, routes and listening sockets of a sandbox; without NAME, of the host.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(example = "netcell show web", error_code(1, "an error"))]
+struct Words {
+    /// as JSON
+    #[argh(switch)]
+    json: bool,
+    #[argh(positional, arg_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Carries out `netcell show`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Words = argv::parse("show", words, Options::Anywhere)?;
+    let view = cli.engine(Voice::Quiet, |engine, _| engine.show(words.name.as_deref()))?;
+    if words.json {
+        let value = serde_json::to_value(&view)
+            .map_err(|e| Error::new(format!("cannot print the namespace as JSON: {e}")))?;
+        output::line(&json::text(&value))?;
+    } else {
+        output::text(&page(&view))?;
+    }
+    Ok(0)
+}
+
+/// The namespace as text.
+pub(super) fn page(view: &NamespaceView) -> String {
+    let mut page = String::from("links\n");
+    for link in &view.links {
+        head(&mut page, link, &view.links);
+        for address in view
+            .addresses
+            .iter()
+            .filter(|address| address.link == link.index)
+        {
+            let _ = writeln!(page, "      {}", address.address);
+        }
+    }
+    page.push_str("routes\n");
+    let (four, six): (Vec<_>, Vec<_>) = view.routes.iter().partition(|route| !is_ipv6(route));
+    for route in four.into_iter().chain(six) {
+        let _ = writeln!(page, "  {}", line(route, &view.links));
+    }
+    page.push_str("listening\n");
+    for socket in &view.sockets {
+        let at = std::net::SocketAddr::new(socket.address, socket.port);
+        let _ = writeln!(page, "  {} {at}", socket.proto);
+    }
+    page
+}
+
+fn head(page: &mut String, link: &Link, links: &[Link]) {
+    let state = match (link.is_up(), link.is_running()) {
+        (false, _) => "down",
+        (true, false) => "no carrier",
+        (true, true) => "up",
+    };
+    let kind = if link.is_loopback() {
+        Some("loopback")
+    } else {
+        link.kind.as_deref()
+    };
+    let mac = link.mac.filter(|_| !link.is_loopback());
+    let master = link
+        .master
+        .map(|master| format!("in {}", name(master, links)));
+    let _ = write!(
+        page,
+        "  {:<2} {:<15} {state:<6} mtu {}",
+        link.index, link.name, link.mtu
+    );
+    for word in [
+        kind.map(str::to_owned),
+        mac.map(|mac| mac.to_string()),
+        master,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        let _ = write!(page, "  {word}");
+    }
+    page.push('\n');
+}
+
+fn line(route: &Route, links: &[Link]) -> String {
+    let mut line = route.destination.map_or_else(
+        || "default".to_owned(),
+        |destination| destination.to_string(),
+    );
+    if let Some(via) = route.via {
+        let _ = write!(line, " via {via}");
+    }
+    if let Some(link) = route.link {
+        let _ = write!(line, " dev {}", name(link, links));
+    }
+    if let Some(source) = route.source {
+        let _ = write!(line, " src {source}");
+    }
+    if let Some(metric) = route.metric {
+        let _ = write!(line, " metric {metric}");
+    }
+    line
+}
+
+fn is_ipv6(route: &Route) -> bool {
+    let destination = route
+        .destination
+        .is_some_and(|destination| destination.addr.is_ipv6());
+    destination || route.via.is_some_and(|via| via.is_ipv6())
+}
+
+fn name(index: u32, links: &[Link]) -> String {
+    links
+        .iter()
+        .find(|link| link.index == index)
+        .map_or_else(|| format!("if{index}"), |link| link.name.clone())
+}

@@ -1,0 +1,32 @@
+//! `netcell start`.
+
+use super::Cli;
+use super::argv::{self, Options, Usage};
+use super::output::Voice;
+use argh::{ArgsInfo, FromArgs};
+
+/// Start containers that are not running.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(example = "netcell start web", error_code(1, "an error"))]
+struct Words {
+    /// say each operation as it is done
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+    /// print the operations as a shell script and change nothing
+    #[argh(switch)]
+    dry_run: bool,
+    #[argh(positional, greedy, arg_name = "NAME…")]
+    names: Vec<String>,
+}
+
+/// Carries out `netcell start`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Words = argv::parse("start", words, Options::Anywhere)?;
+    argv::at_least_one("start", &words.names)?;
+    let voice = Voice::of(words.verbose, words.dry_run);
+    let code = cli.each(voice, &words.names, |engine, name, run| {
+        engine.start(name, run)?;
+        Ok((!run.dry_run).then(|| name.to_owned()))
+    });
+    Ok(code?)
+}
