@@ -5,11 +5,11 @@
 //! the image holds, nothing of the host is mounted over, made or removed. A mount is made detached and put on the
 //! open place. The `Display` of each is the `mount`, `mkdir`, `ln` or `pivot_root` line that does the same.
 
-use crate::error::{Error, Result, errno_text};
-use crate::sys::mount::{self, Attr, Value};
+use crate::error::{Error, Result};
+use crate::sys::mount::{self, Attr, Propagation, Value};
 use crate::sys::path::{self, Links};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -113,6 +113,7 @@ fn refused(action: &dyn Display, errno: Errno) -> Error {
     match errno {
         Errno::NODEV => error.because("the kernel has no such file system"),
         Errno::LOOP => error.because("the image has a symbolic link in its place"),
+        Errno::ROFS => error.because("the image lacks it, and cannot be written"),
         _ => error,
     }
 }
@@ -130,19 +131,22 @@ fn put(copy: OwnedFd, place: OwnedFd, on: Attr, off: Attr) -> Result<(), Errno> 
     }
 }
 
-/// What happens in this mount namespace stays in it; what the host unmounts goes here, too.
+/// What happens in this mount namespace stays in it; whether what happens on the host comes into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SlaveAll;
+pub struct Keep(pub Propagation);
 
-impl Step for SlaveAll {
+impl Step for Keep {
     fn act(&self) -> Result<()> {
-        mount::slave_all().map_err(|e| Error::os("keep the container's mounts to itself", e))
+        mount::propagate(self.0).map_err(|e| Error::os("keep mounts to a namespace", e))
     }
 }
 
-impl Display for SlaveAll {
+impl Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mount --make-rslave /")
+        f.write_str(match self.0 {
+            Propagation::Private => "mount --make-rprivate /",
+            Propagation::Slave => "mount --make-rslave /",
+        })
     }
 }
 
@@ -460,6 +464,44 @@ impl Display for EtcFile {
     }
 }
 
+/// One of a sandbox's files, held to be put into a mount namespace where its path is not known.
+pub struct Held {
+    name: &'static str,
+    copy: OwnedFd,
+    stat: Stat,
+}
+
+fn same_file(a: &Stat, b: &Stat) -> bool {
+    a.st_dev == b.st_dev && a.st_ino == b.st_ino
+}
+
+impl Held {
+    /// Holds a file, before the other namespace is entered.
+    pub fn take(source: &Path, name: &'static str) -> Result<Self> {
+        let take = || {
+            let source = path::place(source)?;
+            let stat = rustix::fs::fstat(&source)?;
+            let copy = mount::copy(source, false)?;
+            Ok(Held { name, copy, stat })
+        };
+        take().map_err(|e| Error::os(format_args!("open {}", source.display()), e))
+    }
+
+    /// Puts it over /etc/NAME of the namespace that was entered, unless it is there.
+    ///
+    /// On the host's own root a file renamed over /etc/resolv.conf takes the mount away (rename(2), since Linux 3.18).
+    pub fn renew(self) -> Result<()> {
+        let renew = || {
+            let place = path::place(format!("/etc/{}", self.name))?;
+            if same_file(&rustix::fs::fstat(&place)?, &self.stat) {
+                return Ok(());
+            }
+            put(self.copy, place, INERT, Attr::empty())
+        };
+        renew().map_err(|e| Error::os(format_args!("bind /etc/{}", self.name), e))
+    }
+}
+
 /// A path of /proc or /sys, where the kernel has it, that is to show nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask(pub At);
@@ -558,19 +600,26 @@ impl Display for HostSysfs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cover(pub PathBuf);
 
+impl Cover {
+    fn cover(&self) -> Result<(), Errno> {
+        // A copy of another sandbox's pin would keep that sandbox's links alive for as long as this namespace lives.
+        while mount::detach(&self.0).is_ok() {}
+        let place = match path::directory(&self.0) {
+            Err(Errno::NOENT) => return Ok(()),
+            place => place?,
+        };
+        let options = [
+            ("nr_inodes", Value::Text("1")),
+            ("mode", Value::Text("700")),
+        ];
+        mount::attach(mount::filesystem("tmpfs", options, INERT)?, place)
+    }
+}
+
 impl Step for Cover {
     fn act(&self) -> Result<()> {
-        let cover = || match path::directory(&self.0) {
-            Err(Errno::NOENT) => Ok(()),
-            place => {
-                let options = [
-                    ("nr_inodes", Value::Text("1")),
-                    ("mode", Value::Text("700")),
-                ];
-                mount::attach(mount::filesystem("tmpfs", options, INERT)?, place?)
-            }
-        };
-        cover().map_err(|e| Error::os(format_args!("cover {}", self.0.display()), e))
+        self.cover()
+            .map_err(|e| Error::os(format_args!("cover {}", self.0.display()), e))
     }
 }
 
@@ -579,7 +628,7 @@ impl Display for Cover {
         let at = self.0.display();
         write!(
             f,
-            "mount -t tmpfs -o {},nr_inodes=1,mode=700 tmpfs {at}",
+            "while umount -l {at} 2>/dev/null; do :; done; mount -t tmpfs -o {},nr_inodes=1,mode=700 tmpfs {at}",
             Spelt(INERT)
         )
     }
@@ -608,8 +657,7 @@ impl Display for NoDevices {
 
 /// Adds an attribute to every mount that a path leads to, for kernels before 5.12: the attributes it has stay.
 fn one_by_one(add: Attr) -> Result<(), Errno> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(|_| Errno::IO)?;
-    for (point, attr) in table.lines().filter_map(mount_line) {
+    for (point, attr) in mount_table()?.lines().filter_map(mount_line) {
         // One that another covers, or that lies beneath a directory closed to us, is out of reach for all.
         if let Ok(place) = path::directory(&point).or_else(|_| path::place(&point)) {
             match mount::remount(place.as_fd(), attr | add) {
@@ -696,10 +744,42 @@ pub struct Pivot {
 
 impl Step for Pivot {
     fn act(&self) -> Result<()> {
-        path::directory(&self.root)
-            .and_then(mount::pivot)
-            .map_err(|e| Error::os(format_args!("make {} the root", self.root.display()), e))
+        let pivot = || {
+            let root = path::directory(&self.root)?;
+            match mount::pivot(&root) {
+                Err(Errno::INVAL) => mount::switch(root, &beneath_root(&mount_table()?)),
+                other => other,
+            }
+        };
+        pivot().map_err(|e| Error::os(format_args!("make {} the root", self.root.display()), e))
     }
+}
+
+fn mount_table() -> Result<String, Errno> {
+    std::fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+}
+
+/// The mount points of the mounts that lie directly on the root's, relative to it: the others lie on these.
+fn beneath_root(table: &str) -> Vec<PathBuf> {
+    let numbers = |line: &'_ str| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
+    };
+    let lines = || {
+        table
+            .lines()
+            .filter_map(|line| Some((numbers(line)?, mount_line(line)?.0)))
+    };
+    let root = lines().find(|(_, point)| point == Path::new("/"));
+    let Some(((root, _), _)) = root else {
+        return Vec::new();
+    };
+    lines()
+        .filter(|((_, parent), _)| *parent == root)
+        .filter_map(|(_, point)| Some(point.strip_prefix("/").ok()?.to_owned()))
+        .filter(|point| !point.as_os_str().is_empty())
+        .collect()
 }
 
 impl Display for Pivot {
@@ -709,14 +789,6 @@ impl Display for Pivot {
             "cd {} && pivot_root . . && umount -l .",
             self.root.display()
         )
-    }
-}
-
-/// One sentence of why a step that can be missed was missed.
-pub fn missed(what: &str, error: &Error) -> String {
-    match error.errno() {
-        Some(errno) => format!("{what}: {}", errno_text(errno)),
-        None => format!("{what}: {error}"),
     }
 }
 
@@ -731,6 +803,15 @@ mod tests {
         assert_eq!(place, Path::new("/mnt two"));
         assert_eq!(attr, Attr::MOUNT_ATTR_NOATIME | Attr::MOUNT_ATTR_NOSUID);
         assert!(mount_line("36 35 98:0 /").is_none());
+    }
+
+    #[test]
+    fn the_mounts_on_the_root_are_told_from_those_on_them() {
+        let table = "1 1 0:2 / / rw - rootfs none rw\n\
+                     21 1 0:20 / /proc rw - proc proc rw\n\
+                     22 1 0:21 / /run rw - tmpfs tmpfs rw\n\
+                     23 22 0:22 / /run/netns rw - tmpfs tmpfs rw\n";
+        assert_eq!(beneath_root(table), [Path::new("proc"), Path::new("run")]);
     }
 
     #[test]

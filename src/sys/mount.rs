@@ -4,7 +4,6 @@
 #![allow(unsafe_code)]
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::CWD;
 use rustix::io::Errno;
 pub use rustix::mount::MountAttrFlags as Attr;
 use rustix::mount::{
@@ -117,12 +116,22 @@ pub fn remount(mount: BorrowedFd<'_>, attr: Attr) -> Result<(), Errno> {
     rustix::mount::mount_remount(of(mount), MountFlags::BIND | flags, "")
 }
 
-/// Makes every mount of the namespace a slave: what happens in it stays in it, what the host unmounts goes here, too.
-pub fn slave_all() -> Result<(), Errno> {
-    rustix::mount::mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
+/// Whether mounts and unmounts of the host reach the caller's mount namespace; the other way they never do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They do not.
+    Private,
+    /// They do.
+    Slave,
+}
+
+/// Sets the propagation of every mount of the namespace. See mount_namespaces(7).
+pub fn propagate(how: Propagation) -> Result<(), Errno> {
+    let flags = match how {
+        Propagation::Private => MountPropagationFlags::PRIVATE,
+        Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
+    };
+    rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
 }
 
 /// Unmounts what is on top of `path` and all below it, at once for the namespace, later for its users (umount2(2)).
@@ -132,26 +141,29 @@ pub fn detach(path: impl AsRef<Path>) -> Result<(), Errno> {
 
 /// Makes the mount that `root` is open on the root of the mount namespace, and detaches the old one.
 ///
-/// See pivot_root(2) under "pivot_root(".", ".")". The host's root on a ramdisk (rootfs) cannot be pivoted away
-/// (EINVAL): there the mount moves over it and the process changes its root, as switch_root(8) does.
+/// See pivot_root(2) under "pivot_root(".", ".")". EINVAL where the old root is the ramdisk that the kernel started
+/// with (rootfs), which cannot be moved: [`switch`] then.
 pub fn pivot(root: impl AsFd) -> Result<(), Errno> {
     rustix::process::fchdir(&root)?;
-    match rustix::process::pivot_root(".", ".") {
-        Ok(()) => {
-            rustix::mount::unmount(".", UnmountFlags::DETACH)?;
-        }
-        Err(Errno::INVAL) => {
-            let old = rustix::fs::openat(
-                CWD,
-                "/",
-                rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-                rustix::fs::Mode::empty(),
-            )?;
-            attach(&root, &old)?;
-            rustix::process::chroot(".")?;
-        }
-        Err(errno) => return Err(errno),
+    rustix::process::pivot_root(".", ".")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")
+}
+
+/// Moves the mount that `root` is open on over the root of the mount namespace, and makes it the process's root.
+///
+/// `beneath` are the mount points, relative to the old root, that are detached from there: nothing of them can be
+/// reached any more, but they would be held as long as the namespace lives.
+pub fn switch(root: impl AsFd, beneath: &[impl AsRef<Path>]) -> Result<(), Errno> {
+    let old = crate::sys::path::directory("/")?;
+    rustix::process::fchdir(&old)?;
+    attach(&root, &old)?;
+    for point in beneath {
+        // A path from the working directory, which is still the old root's.
+        let _ = detach(point);
     }
+    rustix::process::fchdir(&root)?;
+    rustix::process::chroot(".")?;
     rustix::process::chdir("/")
 }
 

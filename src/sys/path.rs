@@ -24,6 +24,15 @@ pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
     )
 }
 
+/// Opens a file to be read; also a namespace's pin, which setns(2) does not take as a bare path.
+pub fn file(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(
+        path.as_ref(),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
 /// How [`beneath`] treats symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {

@@ -70,14 +70,13 @@ pub fn clone(flags: c_int, child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
         unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     if pid < 0 && last_errno() == Errno::NOSYS {
         let flags = c_long::from(flags | exit_signal);
-        // SAFETY: as above; clone(2) without a stack. s390 alone has the stack first.
-        pid = unsafe {
-            if cfg!(target_arch = "s390x") {
-                libc::syscall(libc::SYS_clone, 0, flags, 0, 0, 0)
-            } else {
-                libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0)
-            }
+        // The stack and the flags; s390 alone has them the other way round (clone(2), C library/kernel differences).
+        let [first, second] = match cfg!(target_arch = "s390x") {
+            true => [0, flags],
+            false => [flags, 0],
         };
+        // SAFETY: as above, by clone(2).
+        pid = unsafe { libc::syscall(libc::SYS_clone, first, second, 0, 0, 0) };
     }
     match pid {
         0 => exit_now(child()),

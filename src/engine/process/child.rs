@@ -5,7 +5,7 @@
 
 use super::report::{Report, Reporter};
 use super::users;
-use super::{ChildSpec, Program, program, rootfs};
+use super::{ChildSpec, EtcFiles, Program, program, rootfs};
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
@@ -27,7 +27,16 @@ pub(super) enum Task {
     /// Build a container and become its first process.
     Run(ChildSpec),
     /// Enter a container and become one more process of it.
-    Enter(Program),
+    Enter(EnterSpec),
+}
+
+/// What a process that enters a container has to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EnterSpec {
+    /// What it becomes.
+    pub program: Program,
+    /// The sandbox's files, where the container's root is the host's own: there they may have been replaced.
+    pub renew: Option<EtcFiles>,
 }
 
 /// What is handed to the child besides its stdio.
@@ -111,7 +120,7 @@ fn start(task: OwnedFd, report: &Reporter, last: OwnedFd) -> Result<u8> {
         .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
     match serde_json::from_slice(&text) {
         Ok(Task::Run(spec)) => run(&spec, report, last),
-        Ok(Task::Enter(program)) => enter(&program, report, last),
+        Ok(Task::Enter(spec)) => enter(&spec, report, last),
         Err(e) => Err(Error::new(format!(
             "cannot read the container's configuration: {e}"
         ))),
@@ -158,13 +167,18 @@ fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
 /// Enters a container whose pidfd this is, and becomes one more process in it.
 ///
 /// A PID namespace is entered by children only, so a sibling is cloned: the command that waits is its parent, too.
-fn enter(program: &Program, report: &Reporter, container: OwnedFd) -> Result<u8> {
+fn enter(spec: &EnterSpec, report: &Reporter, container: OwnedFd) -> Result<u8> {
+    let program = &spec.program;
+    let held = spec.renew.as_ref().map(EtcFiles::hold);
     process::enter_container(&container)
         .map_err(|e| Error::os("enter the container's namespaces", e))?;
     drop(container);
-    let inside = || {
-        let go = || -> Result<()> {
+    let inside = move || {
+        let go = move || -> Result<()> {
             new_session()?;
+            for file in held.into_iter().flatten() {
+                file.renew()?;
+            }
             process::take_limits(&program.limits);
             let user = users::lookup(program.user.as_deref())?;
             program::become_user(&user, &stdio())?;

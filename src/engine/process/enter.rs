@@ -1,7 +1,7 @@
 //! `exec`: one more process in a running container, or the caller's own in a sandbox without one.
 
 use super::attach::{self, Session};
-use super::child::{self, Handed, Task};
+use super::child::{self, EnterSpec, Handed, Task};
 use super::program;
 use super::report::{Report, Reports};
 use super::spawn::{null, output_pipe};
@@ -9,7 +9,8 @@ use super::{EtcFiles, Program, users};
 use crate::engine::record::ContainerRecord;
 use crate::engine::spec::ExecSpec;
 use crate::error::{Errno, Error, Result, exit};
-use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, SlaveAll, Step};
+use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, Keep, Step};
+use crate::sys::mount::Propagation;
 use crate::sys::netns::NetNs;
 use crate::sys::{process, signal};
 use rustix::fd::{AsFd, OwnedFd};
@@ -21,7 +22,7 @@ use std::path::Path;
 ///
 /// It has the container's namespaces, root, user, capabilities and limits. The caller's stdio is handed on through
 /// pipes, its signals go to the command. Errors carry 126 or 127 where the command cannot be executed.
-pub fn enter(record: &ContainerRecord, spec: &ExecSpec) -> Result<u8> {
+pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Result<u8> {
     let not_running = || Error::new(format!("container {} is not running", record.id));
     let start = record.start.as_ref().ok_or_else(not_running)?;
     let pid = Pid::from_raw(start.pid as i32).ok_or_else(not_running)?;
@@ -36,13 +37,16 @@ pub fn enter(record: &ContainerRecord, spec: &ExecSpec) -> Result<u8> {
     for entry in &spec.env {
         program::set(&mut env, entry.clone());
     }
-    let task = child::task(&Task::Enter(Program {
-        argv: spec.command.clone(),
-        env,
-        cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
-        user: spec.user.clone().or_else(|| record.user.clone()),
-        hostname: record.hostname.clone(),
-        limits: process::limits(pid),
+    let task = child::task(&Task::Enter(EnterSpec {
+        program: Program {
+            argv: spec.command.clone(),
+            env,
+            cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
+            user: spec.user.clone().or_else(|| record.user.clone()),
+            hostname: record.hostname.clone(),
+            limits: process::limits(pid),
+        },
+        renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
     }))?;
     let pipe =
         || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::os("make a pipe", e));
@@ -91,6 +95,8 @@ fn begin(mut reports: Reports) -> Result<Pid> {
         match report {
             Report::Started { pid, .. } => child = Pid::from_raw(pid as i32),
             Report::Going => going = true,
+            // 125 is `run`'s: of exec's failures only those of the command itself have a code of their own.
+            Report::Failed(exit::RUN, text) => failed = Some(Error::new(text)),
             Report::Failed(code, text) => failed = Some(Error::new(text).exit(code)),
             Report::Note(_) | Report::Line(_) | Report::Ready => {}
         }
@@ -185,7 +191,12 @@ pub fn enter_bare(sandbox: &Bare<'_>, spec: &ExecSpec) -> Result<u8> {
     match Reports::new(reports).next()? {
         Some(Report::Failed(code, text)) => {
             let _ = process::wait(child);
-            Err(Error::new(text).exit(code))
+            let error = Error::new(text);
+            Err(if code == exit::RUN {
+                error
+            } else {
+                error.exit(code)
+            })
         }
         _ => Ok(0),
     }
@@ -194,7 +205,7 @@ pub fn enter_bare(sandbox: &Bare<'_>, spec: &ExecSpec) -> Result<u8> {
 fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
     let enter = || -> Result<()> {
         process::unshare_mounts().map_err(|e| Error::os("take a mount namespace", e))?;
-        SlaveAll.act()?;
+        Keep(Propagation::Slave).act()?;
         let at = sandbox.netns.display();
         NetNs::open(sandbox.netns)?
             .enter()
@@ -207,10 +218,9 @@ fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
             attr: INERT - crate::sys::mount::Attr::MOUNT_ATTR_RDONLY,
         }
         .act();
-        for (name, source) in [
-            ("hosts", &sandbox.etc.hosts),
-            ("resolv.conf", &sandbox.etc.resolv),
-        ] {
+        // The host name is the caller's, so /etc/hostname is, too.
+        let files = sandbox.etc.named().into_iter();
+        for (name, source) in files.filter(|(name, _)| *name != "hostname") {
             let _ = EtcFile {
                 source: source.clone(),
                 root: "/".into(),

@@ -24,6 +24,7 @@ pub use enter::{Bare, enter, enter_bare};
 pub use handle::Handle;
 pub use spawn::{Attach, Hook, Running, Spawn, Spawned, spawn};
 
+use crate::kernel::mount::Held;
 use crate::sys::process::Limit;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -74,4 +75,21 @@ pub struct EtcFiles {
     pub hostname: PathBuf,
     /// /etc/resolv.conf.
     pub resolv: PathBuf,
+}
+
+impl EtcFiles {
+    /// Each with its name in /etc.
+    fn named(&self) -> [(&'static str, &PathBuf); 3] {
+        [
+            ("hosts", &self.hosts),
+            ("hostname", &self.hostname),
+            ("resolv.conf", &self.resolv),
+        ]
+    }
+
+    /// Those that exist, held for another mount namespace.
+    fn hold(&self) -> Vec<Held> {
+        let held = |(name, path): (_, &PathBuf)| Held::take(path, name).ok();
+        self.named().into_iter().filter_map(held).collect()
+    }
 }

@@ -57,7 +57,8 @@ struct Watch {
     child: Pid,
     pidfd: OwnedFd,
     gate: Option<OwnedFd>,
-    child_gate: OwnedFd,
+    /// Until the child's program has begun.
+    child_gate: Option<OwnedFd>,
     released: bool,
     outputs: [Output; 2],
     log: Option<Writer>,
@@ -137,7 +138,7 @@ impl Monitor {
             child,
             pidfd,
             gate: Some(self.gate),
-            child_gate,
+            child_gate: Some(child_gate),
             released: false,
             outputs: [
                 output(out, Stream::Stdout, to(rustix::stdio::stdout())),
@@ -170,12 +171,8 @@ fn now() -> UnixNanos {
 impl Watch {
     /// Lets go of everything inherited that is not the monitor's: descriptors, the working directory, memory.
     fn settle(&self, exit_file: &OwnedFd, stdin: Option<&OwnedFd>, foreground: bool) {
-        let mut keep = vec![
-            exit_file.as_fd(),
-            self.pidfd.as_fd(),
-            self.child_gate.as_fd(),
-        ];
-        keep.extend(self.gate.iter().map(AsFd::as_fd));
+        let mut keep = vec![exit_file.as_fd(), self.pidfd.as_fd()];
+        keep.extend(self.gate.iter().chain(&self.child_gate).map(AsFd::as_fd));
         keep.extend(
             self.outputs
                 .iter()
@@ -205,7 +202,7 @@ impl Watch {
             let mut polled = [const { None }; 5];
             let watched = [
                 self.gate.as_ref(),
-                (self.released).then_some(&self.child_gate),
+                self.child_gate.as_ref().filter(|_| self.released),
                 self.outputs[0].pipe.as_ref(),
                 self.outputs[1].pipe.as_ref(),
                 Some(&self.pidfd),
@@ -254,13 +251,14 @@ impl Watch {
             return true;
         }
         self.released = true;
-        byte == Ok(1) && rustix::io::write(&self.child_gate, b"G").is_ok()
+        let child = self.child_gate.as_ref();
+        byte == Ok(1) && child.is_some_and(|gate| rustix::io::write(gate, b"G").is_ok())
     }
 
     /// Whether the child says that it could not execute the program; the end of the gate says that it could.
     fn never_began(&mut self) -> bool {
-        self.released = false;
-        rustix::io::read(&self.child_gate, &mut [0]) == Ok(1)
+        let gate = self.child_gate.take();
+        gate.is_some_and(|gate| rustix::io::read(gate, &mut [0]) == Ok(1))
     }
 
     /// Reads once what an output has; false when there is nothing more for now.

@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid};
 use rustix::process::DumpableBehavior;
 use rustix::thread::CapabilitySet;
 use std::ffi::CString;
+use std::fmt;
 use std::os::fd::BorrowedFd;
 
 /// Docker's default PATH.
@@ -44,6 +45,14 @@ pub fn become_user(user: &User, stdio: &[BorrowedFd<'_>]) -> Result<()> {
     hide()
 }
 
+fn unmapped(action: fmt::Arguments<'_>, errno: Errno) -> Error {
+    let error = Error::os(action, errno);
+    match errno {
+        Errno::INVAL => error.because("the id is not mapped in this user namespace"),
+        _ => error,
+    }
+}
+
 /// Takes the user's ids and groups, and no more.
 pub fn switch_user(user: &User) -> Result<()> {
     let groups: Vec<Gid> = user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
@@ -56,9 +65,9 @@ pub fn switch_user(user: &User) -> Result<()> {
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid)
-        .map_err(|e| Error::os(format_args!("take the group {}", user.gid), e))?;
+        .map_err(|e| unmapped(format_args!("take the group {}", user.gid), e))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)
-        .map_err(|e| Error::os(format_args!("become the user {}", user.uid), e))
+        .map_err(|e| unmapped(format_args!("become the user {}", user.uid), e))
 }
 
 /// Changes to the working directory; 127 if there is none, 126 if it is closed to the user.

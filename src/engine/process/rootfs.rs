@@ -6,12 +6,12 @@
 //! runc mounts, masks and makes read-only, so does this.
 
 use super::{ChildSpec, EtcFiles};
-use crate::error::Result;
+use crate::error::{Errno, Error, Result};
 use crate::kernel::mount::{
-    At, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Mask, Move, NoDevices,
-    Overlay, Pivot, ReadOnly, ReadOnlyImage, SlaveAll, Step, Symlink, missed,
+    At, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Keep, Mask, Move,
+    NoDevices, Overlay, Pivot, ReadOnly, ReadOnlyImage, Step, Symlink,
 };
-use crate::sys::mount::Attr;
+use crate::sys::mount::{Attr, Propagation};
 use crate::sys::process;
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ pub fn plan(spec: &ChildSpec) -> Vec<Planned> {
         root: spec.stage.join("root"),
         user: process::in_user_namespace(),
     };
-    plan.must(SlaveAll);
+    plan.must(Keep(Propagation::Private));
     if spec.image == Path::new("/") {
         plan.host_root(spec);
     } else {
@@ -106,14 +106,29 @@ pub fn build(
         match (planned.step.act(), &planned.otherwise) {
             (Ok(()), _) => said(&*planned.step),
             (Err(error), Otherwise::Fail) => return Err(error),
-            (Err(error), Otherwise::Note(what)) => note(missed(what, &error)),
+            (Err(error), Otherwise::Note(what)) => note(format!("{what}: {error}")),
+            (Err(error), Otherwise::Instead(..)) if !lacking(&error) => return Err(error),
             (Err(error), Otherwise::Instead(what, instead)) => {
-                note(missed(what, &error));
+                note(format!("{what}: {error}"));
                 build(instead, said, note)?;
             }
         }
     }
     Ok(())
+}
+
+/// Whether it is the kernel, or its configuration, that cannot do it.
+fn lacking(error: &Error) -> bool {
+    [
+        Errno::NODEV,
+        Errno::PERM,
+        Errno::INVAL,
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+        Errno::BUSY,
+    ]
+    .into_iter()
+    .any(|errno| error.is(errno))
 }
 
 struct Plan {
@@ -170,13 +185,13 @@ impl Plan {
         }
     }
 
-    fn stage(&mut self, spec: &ChildSpec) {
+    fn stage(&mut self, spec: &ChildSpec, options: &'static [(&'static str, &'static str)]) {
         let at = At::Host(spec.stage.clone());
-        self.must(self.tmpfs(at, UPPER));
+        self.must(self.tmpfs(at, options));
     }
 
     fn image_root(&mut self, spec: &ChildSpec) {
-        self.stage(spec);
+        self.stage(spec, UPPER);
         let overlay = Overlay {
             image: spec.image.clone(),
             stage: spec.stage.clone(),
@@ -209,7 +224,7 @@ impl Plan {
         self.root = PathBuf::from("/");
         self.etc(&spec.etc);
         // The devices are the host's, so the new /dev is built aside before it covers the old one.
-        self.stage(spec);
+        self.stage(spec, &[("size", "64k"), ("mode", "755")]);
         self.root = spec.stage.clone();
         self.directory("dev");
         self.dev();
@@ -225,30 +240,13 @@ impl Plan {
     }
 
     fn etc(&mut self, etc: &EtcFiles) {
-        let files = [
-            (
-                "hosts",
-                &etc.hosts,
-                "the container has no /etc/hosts of its own",
-            ),
-            (
-                "hostname",
-                &etc.hostname,
-                "the container has no /etc/hostname of its own",
-            ),
-            (
-                "resolv.conf",
-                &etc.resolv,
-                "the container has no /etc/resolv.conf of its own",
-            ),
-        ];
-        for (name, source, without) in files {
+        for (name, source) in etc.named() {
             let file = EtcFile {
                 source: source.clone(),
                 root: self.root.clone(),
                 name,
             };
-            self.may(file, without);
+            self.may(file, "a file of the sandbox is not in the container's /etc");
         }
     }
 
