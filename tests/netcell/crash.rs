@@ -1,0 +1,328 @@
+//! Death at every system call: one process of a command is killed at one call, for each process and each call. After
+//! that the same command succeeds or `rm -f` restores the host, and what it left is repaired by the next command.
+//!
+//! Every point is tried twice: once the command is repeated, once `rm -f` is the first to come by. The points of a
+//! process in which nothing is killed are counted first; the number that was tried is printed.
+
+use crate::harness::boxes::STATE;
+use crate::harness::inject::{Point, Role, Trace, kill_at, record};
+use crate::harness::snapshot::{Snapshot, restored};
+use crate::harness::*;
+use crate::tests;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[runner::Test] = tests![
+    create_killed_at_any_call_leaves_nothing_that_the_next_command_does_not_repair.seconds(900),
+    run_killed_at_any_call_of_its_command_leaves_nothing.seconds(900),
+    run_killed_at_any_call_of_its_monitor_leaves_nothing.seconds(900),
+    run_killed_at_any_call_of_its_child_leaves_nothing.seconds(900),
+    rm_killed_at_any_call_is_completed_by_the_next_command.seconds(900),
+    the_first_create_of_a_boot_killed_at_any_call_leaves_nothing.seconds(900),
+    the_first_run_of_a_boot_killed_at_any_call_leaves_nothing.seconds(900),
+    network_create_killed_at_any_call_is_repaired_by_the_next_command.seconds(900),
+    network_rm_killed_at_any_call_is_completed_by_the_next_command.seconds(900),
+];
+
+const CREATE: &[&str] = &["create", "--name", "web", "-p", "8080:80"];
+const RUN: &[&str] = &[
+    "run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sleep", "1000",
+];
+const RM: &[&str] = &["rm", "-f", "web"];
+const NETWORK_CREATE: &[&str] = &["network", "create", "--subnet", "10.50.0.0/24", "lan"];
+const NETWORK_RM: &[&str] = &["network", "rm", "lan"];
+
+/// A command that is killed, and what stands around it.
+struct Sweep {
+    /// Run before the snapshot, for every point.
+    reset: fn(),
+    /// Run after the snapshot, for every point.
+    before: fn(),
+    line: &'static [&'static str],
+    /// Brings the host back.
+    undo: &'static [&'static str],
+    /// Whose calls.
+    roles: fn(&Role) -> bool,
+}
+
+/// What the first use of a boot makes for all that follow: not in the undo of the command that came first.
+fn is_first_uses(line: &str) -> bool {
+    ["netcell0", "172.17.", "fe80"]
+        .iter()
+        .any(|mark| line.contains(mark))
+}
+
+fn nothing() {}
+
+fn everybody(_: &Role) -> bool {
+    true
+}
+
+fn network_is_made() {
+    if !links().contains(&"netcell0".to_owned()) {
+        cell("create --name first").ok();
+        cell("rm -f first").ok();
+    }
+}
+
+/// As if netcell had never run since the boot.
+fn nothing_is_made() {
+    let _ = any("ip", &["link", "delete", "netcell0"]);
+    let _ = any("nft", &["delete", "table", "inet", "netcell"]);
+    let _ = sys::umount("/run/netns");
+    let _ = std::fs::remove_dir_all("/run/netns");
+    let _ = std::fs::remove_dir_all(STATE);
+    step(
+        "turn forwarding off",
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0"),
+    );
+}
+
+fn web_runs() {
+    cell("run -d --name web -p 8080:80 alpine sleep 1000").ok();
+}
+
+fn lan_exists() {
+    cell("network create --subnet 10.50.0.0/24 lan").ok();
+}
+
+fn create_killed_at_any_call_leaves_nothing_that_the_next_command_does_not_repair() {
+    Sweep {
+        reset: network_is_made,
+        before: nothing,
+        line: CREATE,
+        undo: RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+fn run_killed_at_any_call_of_its_command_leaves_nothing() {
+    // Helpers that the command forks besides its monitor count as the command.
+    let roles = |role: &Role| role.0.is_empty() || role.0[0] > 0;
+    Sweep {
+        reset: network_is_made,
+        before: nothing,
+        line: RUN,
+        undo: RM,
+        roles,
+    }
+    .run();
+}
+
+fn run_killed_at_any_call_of_its_monitor_leaves_nothing() {
+    let roles = |role: &Role| role.0 == [0];
+    Sweep {
+        reset: network_is_made,
+        before: nothing,
+        line: RUN,
+        undo: RM,
+        roles,
+    }
+    .run();
+}
+
+fn run_killed_at_any_call_of_its_child_leaves_nothing() {
+    let roles = |role: &Role| role.0.len() > 1 && role.0[0] == 0;
+    Sweep {
+        reset: network_is_made,
+        before: nothing,
+        line: RUN,
+        undo: RM,
+        roles,
+    }
+    .run();
+}
+
+fn rm_killed_at_any_call_is_completed_by_the_next_command() {
+    Sweep {
+        reset: network_is_made,
+        before: web_runs,
+        line: RM,
+        undo: RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+fn the_first_create_of_a_boot_killed_at_any_call_leaves_nothing() {
+    Sweep {
+        reset: nothing_is_made,
+        before: nothing,
+        line: CREATE,
+        undo: RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+fn the_first_run_of_a_boot_killed_at_any_call_leaves_nothing() {
+    let roles = |role: &Role| role.0.is_empty();
+    Sweep {
+        reset: nothing_is_made,
+        before: nothing,
+        line: RUN,
+        undo: RM,
+        roles,
+    }
+    .run();
+}
+
+fn network_create_killed_at_any_call_is_repaired_by_the_next_command() {
+    Sweep {
+        reset: network_is_made,
+        before: nothing,
+        line: NETWORK_CREATE,
+        undo: NETWORK_RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+fn network_rm_killed_at_any_call_is_completed_by_the_next_command() {
+    Sweep {
+        reset: network_is_made,
+        before: lan_exists,
+        line: NETWORK_RM,
+        undo: NETWORK_RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+/// What the next command is after the kill.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Repeat,
+    Undo,
+}
+
+impl Sweep {
+    fn run(&self) {
+        let started = Instant::now();
+        let points = self.points();
+        let mut wrong = Vec::new();
+        let mut tried = 0;
+        for point in &points {
+            for then in [Then::Repeat, Then::Undo] {
+                tried += 1;
+                if let Err(story) = self.try_point(point, then) {
+                    wrong.push(story);
+                }
+            }
+            assert!(
+                wrong.len() < 6,
+                "{tried} tried, too many went wrong:\n{}",
+                wrong.join("\n")
+            );
+        }
+        let (line, seconds) = (self.line.join(" "), started.elapsed().as_secs());
+        println!(
+            "note: {} points of `{line}`, each tried twice, in {seconds} s",
+            points.len()
+        );
+        assert!(
+            wrong.is_empty(),
+            "{} of {tried} went wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+        assert!(
+            points.len() > 20,
+            "so few calls cannot be all: {}",
+            points.len()
+        );
+    }
+
+    /// Every system call of the wanted processes, as an undisturbed run makes them.
+    fn points(&self) -> Vec<Point> {
+        (self.reset)();
+        (self.before)();
+        let trace = record(self.line);
+        assert_eq!(
+            trace.ended,
+            Some(sys::Ended::Code(0)),
+            "undisturbed: {}",
+            trace.output
+        );
+        // Whatever is there now; a removal has nothing left to undo.
+        let _ = netcell(self.undo);
+        let mut points = Vec::new();
+        for (role, calls) in &trace.calls {
+            println!("{role}: {} system calls", calls.len());
+            if (self.roles)(role) {
+                points.extend((0..calls.len()).map(|index| Point {
+                    role: role.clone(),
+                    index,
+                }));
+            }
+        }
+        points
+    }
+
+    /// # Errors
+    /// What is not as it should be, with all that is needed to see it again.
+    fn try_point(&self, point: &Point, then: Then) -> Result<(), String> {
+        (self.reset)();
+        let before = Snapshot::take();
+        (self.before)();
+        let trace = kill_at(self.line, point);
+        let story = |text: String| {
+            let call = call_name(&trace, point);
+            format!(
+                "{} killed at call {} ({call}), then {then:?}: {text}",
+                point.role, point.index
+            )
+        };
+        if let Then::Repeat = then {
+            self.repeat().map_err(&story)?;
+        }
+        let undone = netcell(self.undo);
+        if undone.code != 0 && !says_gone(&undone) {
+            return Err(story(format!("{undone:?}")));
+        }
+        // After a first use the network goes too, if it came so far; its link is all that may stay otherwise.
+        let first = !before.holds("netcell0");
+        let network_gone = first && cell("network rm bridge").code == 0;
+        let mut lines = restored(&before, Duration::from_secs(if first { 1 } else { 3 }))
+            .err()
+            .unwrap_or_default();
+        lines.retain(|line| !first || network_gone || !is_first_uses(line));
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Err(story(format!("{}\n{undone:?}", lines.join("\n"))))
+    }
+
+    /// The same command succeeds, or says truly that its work is done already.
+    fn repeat(&self) -> Result<(), String> {
+        let again = netcell(self.line);
+        let exists = || match self.line[0] {
+            "network" => cell("network inspect lan").code == 0,
+            _ => cell("inspect web").code == 0,
+        };
+        let done_before = match self.line[0] {
+            "rm" => says_gone(&again) && !exists(),
+            "network" if self.line[1] == "rm" => says_gone(&again) && !exists(),
+            _ => exists(),
+        };
+        if again.code == 0 || done_before {
+            return Ok(());
+        }
+        Err(format!("{again:?}"))
+    }
+}
+
+fn says_gone(output: &Output) -> bool {
+    let text = output.stderr.to_lowercase();
+    text.contains("no such") || text.contains("not found")
+}
+
+fn call_name(trace: &Trace, point: &Point) -> String {
+    let number = trace
+        .calls
+        .get(&point.role)
+        .and_then(|calls| calls.get(point.index));
+    number.map_or("never reached".to_owned(), |number| {
+        format!("number {number}")
+    })
+}

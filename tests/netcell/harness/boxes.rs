@@ -1,0 +1,103 @@
+//! The box that a test runs in: namespaces of its own, so that whatever it does ends with it.
+//!
+//! Three processes: the runner's child unshares and waits; PID 1 prepares the box, then only reaps; the test's body is
+//! PID 1's child. When the body ends PID 1 ends, and with PID 1 everything that is left in the box.
+
+use super::runner::Test;
+use super::snapshot::{self, Snapshot};
+use super::sys::{self, Ended};
+use super::{command, image};
+use std::fs;
+use std::io::{self, ErrorKind};
+
+/// The state directory that netcell uses when it is not told another.
+pub const STATE: &str = "/run/netcell";
+
+/// Runs a test in a new box; the exit code is 0 when it passed.
+pub fn run_in_box(test: &Test) -> i32 {
+    if let Err(error) = enter_namespaces() {
+        println!(
+            "no box for the test: {error}; the tests need mount, network, PID, IPC and UTS namespaces"
+        );
+        println!(
+            "(as a normal user also user namespaces: sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
+        );
+        return 3;
+    }
+    let test = *test;
+    let init = sys::fork(move || be_init(&test)).expect("fork PID 1 of the box");
+    wait_for(init)
+}
+
+/// Waits for one child, whichever others end meanwhile, and translates its end into an exit code.
+fn wait_for(child: sys::Pid) -> i32 {
+    loop {
+        match sys::wait_any(true) {
+            Ok(Some((pid, ended))) if pid == child => {
+                return match ended {
+                    Ended::Code(code) => code,
+                    Ended::Signal(signal) => 128 + signal,
+                };
+            }
+            Ok(_) => {}
+            Err(error) => panic!("cannot wait: {error}"),
+        }
+    }
+}
+
+fn enter_namespaces() -> io::Result<()> {
+    let others = libc::CLONE_NEWNS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
+    let (uid, gid) = (sys::uid(), sys::gid());
+    if uid == 0 {
+        return sys::unshare(others);
+    }
+    sys::unshare(libc::CLONE_NEWUSER | others)?;
+    // user_namespaces(7): an unprivileged process has to give up setgroups before it may map its group.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
+}
+
+fn be_init(test: &Test) -> i32 {
+    sys::die_with_parent().expect("tie PID 1 of the box to the test");
+    prepare().expect("prepare the box");
+    let test = *test;
+    let body = sys::fork(move || {
+        run_body(&test);
+        0
+    });
+    wait_for(body.expect("fork the test's body"))
+}
+
+/// Mounts, `lo`, sysctls: a small quiet host, on which nothing of the real one can be written.
+fn prepare() -> io::Result<()> {
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    sys::mount("none", "/", "", private, "")?;
+    sys::everything_read_only()?;
+    let plain = libc::MS_NOSUID | libc::MS_NODEV;
+    sys::mount("proc", "/proc", "proc", plain | libc::MS_NOEXEC, "")?;
+    sys::mount("sysfs", "/sys", "sysfs", plain | libc::MS_NOEXEC, "")?;
+    for (place, mode) in [("/run", "0755"), ("/tmp", "1777"), ("/var/lib", "0755")] {
+        sys::mount("tmpfs", place, "tmpfs", plain, &format!("mode={mode}"))?;
+    }
+    sys::mount("tmpfs", "/dev/shm", "tmpfs", plain, "mode=1777").or_else(|error| {
+        (error.kind() == ErrorKind::NotFound)
+            .then_some(())
+            .ok_or(error)
+    })?;
+    sys::sethostname("box")?;
+    command::must("ip", &["link", "set", "lo", "up"]);
+    // A new namespace copies the first one's IPv4 settings (net.core.devconf_inherit_init_net): the box decides for itself.
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0")?;
+    image::make_alpine(image::ALPINE)
+}
+
+fn run_body(test: &Test) {
+    let before = Snapshot::take();
+    (test.run)();
+    snapshot::check_leaks(&before);
+}

@@ -1,0 +1,21 @@
+//! What every test stands on: the runner, the box, those who judge, and the world outside.
+
+pub mod boxes;
+pub mod command;
+pub mod frames;
+pub mod image;
+pub mod inject;
+pub mod oracle;
+pub mod outside;
+pub mod runner;
+pub mod snapshot;
+pub mod sys;
+
+pub use command::{
+    Background, Output, any, cell, must, netcell, netcell_command, netcell_with, step, wait_until,
+    wait_within,
+};
+pub use oracle::{
+    address_in, elements, in_netns, ip_json, ip_json_in, links, nft_json, pin, processes_with,
+};
+pub use outside::{Outside, answered, ask, ask_udp, get, serve_in, serve_udp_in, wait_for_port};

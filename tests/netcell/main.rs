@@ -1,0 +1,52 @@
+//! netcell's tests: the real binary, each test in namespaces of its own, judged by programs that are not netcell.
+//!
+//! `tests/run` runs them all; `tests/run -j 1 FILTER` those whose name holds FILTER. A file is a theme, a test a sentence.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod bad_input;
+mod crash;
+mod exec;
+mod harness;
+mod hostile;
+mod inspect;
+mod isolation;
+mod layering;
+mod lifecycle;
+mod network;
+mod publish;
+mod race;
+mod run;
+mod sandbox;
+mod self_test;
+mod share;
+mod show;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let code = harness::runner::main(&[
+        bad_input::TESTS,
+        crash::TESTS,
+        exec::TESTS,
+        hostile::TESTS,
+        inspect::TESTS,
+        isolation::TESTS,
+        layering::TESTS,
+        lifecycle::TESTS,
+        network::TESTS,
+        publish::TESTS,
+        race::TESTS,
+        run::TESTS,
+        sandbox::TESTS,
+        self_test::TESTS,
+        share::TESTS,
+        show::TESTS,
+    ]);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
