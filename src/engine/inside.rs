@@ -16,11 +16,14 @@ impl Engine {
     /// A container that does not run; 126 and 127 where the command cannot be executed or is not there.
     pub fn exec(&self, reference: &str, spec: &ExecSpec) -> Result<u8> {
         match self.find(reference)? {
-            Subject::Container(container) => enter(&container.record, spec),
+            Subject::Container(container) => {
+                let etc = self.etc_files(container.record.sandbox.as_ref());
+                enter(&container.record, &etc, spec)
+            }
             Subject::Sandbox(sandbox, _) => {
                 netns::check_pin(&sandbox.name)?;
                 let pin = netns::pin_path(&sandbox.name);
-                let etc = self.derived_files(&sandbox.name);
+                let etc = self.etc_files(Some(&sandbox.name));
                 enter_bare(
                     &Bare {
                         netns: &pin,

@@ -159,14 +159,6 @@ impl Engine {
     }
 
     fn child_spec(&self, record: &ContainerRecord, directory: &Path, verbose: bool) -> ChildSpec {
-        let etc = match &record.sandbox {
-            Some(sandbox) => self.derived_files(sandbox),
-            None => EtcFiles {
-                hosts: "/etc/hosts".into(),
-                hostname: "/etc/hostname".into(),
-                resolv: "/etc/resolv.conf".into(),
-            },
-        };
         ChildSpec {
             program: Program {
                 argv: record.command.clone(),
@@ -180,14 +172,17 @@ impl Engine {
             stage: directory.to_owned(),
             hidden: vec![self.places.state.clone(), netns::DIRECTORY.into()],
             netns: record.sandbox.as_ref().map(netns::pin_path),
-            etc,
+            etc: self.etc_files(record.sandbox.as_ref()),
             verbose,
         }
     }
 
-    /// A sandbox's files, as its members find them in /etc.
-    pub(super) fn derived_files(&self, sandbox: &Name) -> EtcFiles {
-        let file = |name: &str| self.store.path(&format!("sandboxes/{sandbox}/{name}"));
+    /// What the members of a sandbox find in /etc; without one, the host's own.
+    pub(super) fn etc_files(&self, sandbox: Option<&Name>) -> EtcFiles {
+        let file = |name: &str| match sandbox {
+            Some(sandbox) => self.store.path(&format!("sandboxes/{sandbox}/{name}")),
+            None => Path::new("/etc").join(name),
+        };
         EtcFiles {
             hosts: file("hosts"),
             hostname: file("hostname"),
