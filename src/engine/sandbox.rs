@@ -3,8 +3,9 @@
 use crate::engine::firewall;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
+use crate::kernel::conntrack::Flow;
 use crate::kernel::{Place, addr, conntrack, link, netns, route, sysctl};
-use crate::types::{IfName, Name, PortMapping};
+use crate::types::{IfName, Name, PortMapping, Proto};
 use std::net::IpAddr;
 
 /// What of the host decides how a sandbox is made.
@@ -87,14 +88,22 @@ fn attach(
 }
 
 /// The plan that makes ports lead to a sandbox.
-pub fn publish<'a>(sandbox: &SandboxRecord, ports: impl Iterator<Item = &'a PortMapping>) -> Plan {
+pub fn publish<'a>(
+    sandbox: &SandboxRecord,
+    ports: impl Iterator<Item = &'a PortMapping> + Clone,
+) -> Plan {
     let mut plan = Plan::new();
     if let Some(IpAddr::V4(to)) = sandbox
         .endpoint
         .as_ref()
         .map(|endpoint| endpoint.address.addr)
     {
-        ports.for_each(|mapping| plan.push(firewall::add_port(*mapping, to)));
+        ports
+            .clone()
+            .for_each(|mapping| plan.push(firewall::add_port(*mapping, to)));
+        ports
+            .filter(|mapping| mapping.proto == Proto::Udp)
+            .for_each(|mapping| plan.push(conntrack::Forget(Flow::To(*mapping))));
     }
     plan
 }
@@ -113,12 +122,7 @@ pub fn withdraw<'a>(
         ports
             .clone()
             .for_each(|mapping| plan.push(firewall::remove_port(*mapping, to)));
-        ports.for_each(|mapping| {
-            plan.push(conntrack::Forget {
-                mapping: *mapping,
-                to,
-            })
-        });
+        ports.for_each(|mapping| plan.push(conntrack::Forget(Flow::Through(*mapping, to))));
     }
     plan
 }

@@ -86,6 +86,12 @@ pub const INERT: Attr = Attr::MOUNT_ATTR_RDONLY
     .union(Attr::MOUNT_ATTR_NODEV)
     .union(Attr::MOUNT_ATTR_NOEXEC);
 
+/// What one of the host's devices gets. Read-only: it can be written to as a device, but its node is the host's, and
+/// its owner and mode stay out of the container's reach.
+const DEVICE: Attr = Attr::MOUNT_ATTR_RDONLY
+    .union(Attr::MOUNT_ATTR_NOSUID)
+    .union(Attr::MOUNT_ATTR_NOEXEC);
+
 /// The attributes as mount(8) spells them, after `rw` or `ro`.
 struct Spelt(Attr);
 
@@ -374,12 +380,11 @@ impl Step for Device {
             let (dir, name) = self.at.parent()?;
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
             let place = rustix::fs::openat(&dir, name, flags, Mode::from_raw_mode(0o666))?;
-            let on = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NOEXEC;
             // A device on a mount that refuses devices would be of no use.
             put(
                 mount::copy(source, false)?,
                 place,
-                on,
+                DEVICE,
                 Attr::MOUNT_ATTR_NODEV,
             )
         };
@@ -392,7 +397,8 @@ impl Display for Device {
         let (source, at) = (self.source, &self.at);
         write!(
             f,
-            "touch {at} && mount -o bind,nosuid,noexec,dev {source} {at}"
+            "touch {at} && mount -o bind,{},dev {source} {at}",
+            Spelt(DEVICE)
         )
     }
 }
@@ -518,8 +524,7 @@ impl Mask {
             mount::attach(mount::filesystem("tmpfs", options, INERT)?, place)
         } else {
             let null = mount::copy(path::place("/dev/null")?, false)?;
-            let on = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NOEXEC;
-            put(null, place, on, Attr::MOUNT_ATTR_NODEV)
+            put(null, place, DEVICE, Attr::MOUNT_ATTR_NODEV)
         }
     }
 }
@@ -536,8 +541,9 @@ impl Display for Mask {
         let at = &self.0;
         write!(
             f,
-            "if [ -d {at} ]; then mount -t tmpfs -o {},nr_inodes=1 tmpfs {at}; elif [ -e {at} ]; then mount -o bind,nosuid,noexec /dev/null {at}; fi",
-            Spelt(INERT)
+            "if [ -d {at} ]; then mount -t tmpfs -o {},nr_inodes=1 tmpfs {at}; elif [ -e {at} ]; then mount -o bind,{},dev /dev/null {at}; fi",
+            Spelt(INERT),
+            Spelt(DEVICE)
         )
     }
 }

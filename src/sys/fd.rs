@@ -5,7 +5,7 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, FdFlags};
 
 /// Above every number that [`place`] gives out.
-const HIGH: i32 = 64;
+const HIGH: i32 = 10;
 
 /// Closes every descriptor from `first` on, except `keep`. See close_range(2), Linux 5.9.
 ///

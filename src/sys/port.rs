@@ -5,6 +5,7 @@ use crate::types::{IfName, PortMapping, Proto};
 use rustix::net::{
     AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt,
 };
+use std::net::Ipv4Addr;
 
 /// Refuses a port that a program on the host is bound to.
 ///
@@ -53,4 +54,15 @@ pub fn link_exists(link: &IfName) -> bool {
         None,
     );
     socket.is_ok_and(|socket| rustix::net::netdevice::name_to_index(&socket, link.as_str()).is_ok())
+}
+
+/// Whether an address is one of this namespace's own.
+pub fn is_own(address: Ipv4Addr) -> bool {
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    );
+    socket.is_ok_and(|socket| bind(&socket, &SocketAddrV4::new(address, 0)).is_ok())
 }

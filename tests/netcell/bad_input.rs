@@ -250,7 +250,7 @@ fn an_image_that_is_no_directory_is_refused() {
 
 fn without_privilege_nothing_is_done() {
     let binary = "/tmp/netcell";
-    fs::copy(command::binary(), binary).unwrap();
+    fs::copy(boxes::BINARY, binary).unwrap();
     fs::set_permissions(binary, fs::Permissions::from_mode(0o755)).unwrap();
     let before = Snapshot::take();
     for words in [
@@ -477,7 +477,7 @@ fn messages_are_on_stderr_and_data_on_stdout() {
 
 fn a_closed_stdout_is_no_panic() {
     cell("create --name web --network none").ok();
-    let binary = command::binary();
+    let binary = boxes::BINARY;
     for line in ["inspect web", "ps -a", "show web", "network ls", "--help"] {
         let answer = any(
             "sh",

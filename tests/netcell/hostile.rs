@@ -313,7 +313,7 @@ fn settings_of_the_kernel_cannot_be_written() {
 /// A copy of the binary in a place that could be written, unlike where it was built.
 fn copied_binary() -> String {
     let copy = "/tmp/netcell".to_owned();
-    fs::copy(command::binary(), &copy).unwrap();
+    fs::copy(boxes::BINARY, &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     copy
 }
@@ -461,7 +461,7 @@ fn with_the_hosts_root_mounts_stay_inside() {
 fn there_is_no_terminal_to_push_characters_into() {
     // Field 7 of /proc/PID/stat is the controlling terminal, 0 when there is none (proc(5)).
     for words in ["run --rm alpine", "run --rm -i alpine", "run --rm /"] {
-        let line = format!("{} {words} cat /proc/self/stat", command::binary());
+        let line = format!("{} {words} cat /proc/self/stat", boxes::BINARY);
         let mut script = Command::new("script");
         script
             .args(["-qec", &line, "/dev/null"])

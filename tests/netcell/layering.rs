@@ -1,6 +1,6 @@
 //! Imports go only downwards: main → face → engine → kernel → netlink → sys; all may import error and types.
 
-use crate::harness::runner;
+use crate::harness::{boxes, runner};
 use crate::tests;
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const RUNGS: [&str; 5] = ["sys", "netlink", "kernel", "engine", "face"];
 /// Each source file: its path below src, its rung, its text without the unit tests.
 fn sources() -> Vec<(String, String, String)> {
     let mut files = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(boxes::PACKAGE).join("src");
     let mut waiting = vec![root.clone()];
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(&directory).expect("src can be read") {

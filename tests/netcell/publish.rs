@@ -424,6 +424,7 @@ fn the_hosts_own_rules_are_not_touched() {
     cell("rm web").ok();
     cell("network rm bridge").ok();
     assert_eq!(mine(), before);
+    must("nft", &["delete", "table", "inet", "mine"]);
 }
 
 fn a_forward_policy_of_drop_is_named_with_the_command_that_opens_it() {
@@ -446,6 +447,7 @@ fn a_forward_policy_of_drop_is_named_with_the_command_that_opens_it() {
         "{answer:?}"
     );
     cell("rm web").ok();
+    must("nft", &["delete", "table", "inet", "fw4"]);
 }
 
 fn many_ports_are_published_at_once() {

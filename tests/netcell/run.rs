@@ -466,7 +466,7 @@ fn the_callers_descriptors_are_in_none_of_its_processes() {
     let script = format!(
         "exec 9</tmp/of-the-caller; NETCELL_IMAGES={} {} run -d --name web alpine sleep 1000 >/dev/null",
         image::IMAGES,
-        command::binary()
+        boxes::BINARY
     );
     must("/bin/sh", &["-c", &script]);
     for (pid, name) in oracle::processes() {
@@ -485,13 +485,13 @@ fn the_working_directory_and_mask_of_the_caller_stay_outside() {
     let script = format!(
         "cd /tmp; umask 077; NETCELL_IMAGES={} {} run --rm alpine sh -c 'pwd; umask'",
         image::IMAGES,
-        command::binary()
+        boxes::BINARY
     );
     assert_eq!(must("/bin/sh", &["-c", &script]), "/\n0022");
     let script = format!(
         "cd /tmp && NETCELL_IMAGES={} {} run -d --name web alpine sleep 1000 >/dev/null",
         image::IMAGES,
-        command::binary()
+        boxes::BINARY
     );
     must("/bin/sh", &["-c", &script]);
     // A monitor in the caller's directory would keep its file system from being unmounted.

@@ -269,7 +269,7 @@ fn dry_run_fails_as_the_real_command_does() {
 }
 
 fn no_other_program_is_ever_executed() {
-    let binary = command::binary();
+    let binary = boxes::BINARY;
     let trace = "/tmp/trace";
     for line in [
         "create --name web -p 8080:80",

@@ -71,20 +71,21 @@ pub(super) fn become_child(stdio: [BorrowedFd<'_>; 3], handed: &Handed<'_>) -> u
         handed.report,
         handed.last,
     ];
-    let failed = match fd::place(&all) {
+    let failed = |errno| Error::os("execute netcell's own copy for the container", errno);
+    if let Err(errno) = fd::place(&all) {
+        Reporter(handed.report).fail(&failed(errno));
+        return exit::RUN;
+    }
+    // From here on the numbers are the child's, and every other descriptor of this process is closed.
+    let errno = match memfd::own_program() {
         Err(errno) => errno,
-        // The numbers are set, the rest of this process's descriptors are closed: the report is the fifth.
-        Ok(()) => match memfd::own_program() {
-            Err(errno) => errno,
-            Ok(copy) => {
-                let name = CString::new(NAME).unwrap_or_default();
-                process::execve_fd(copy.as_fd(), &[name], &[])
-            }
-        },
+        Ok(copy) => {
+            let name = CString::new(NAME).unwrap_or_default();
+            process::execve_fd(copy.as_fd(), &[name], &[])
+        }
     };
     if let Ok(report) = process::inherited(FIRST + 1) {
-        let error = Error::os("execute netcell's own copy for the container", failed);
-        Reporter(report).fail(&error);
+        Reporter(report).fail(&failed(errno));
     }
     exit::RUN
 }
@@ -110,7 +111,7 @@ pub fn main() -> u8 {
     error.exit_code().unwrap_or(exit::RUN)
 }
 
-fn start(task: OwnedFd, report: &Reporter, last: OwnedFd) -> Result<u8> {
+fn start(task: OwnedFd, report: &Reporter<OwnedFd>, last: OwnedFd) -> Result<u8> {
     program::hide()?;
     signal::reset();
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -128,7 +129,7 @@ fn start(task: OwnedFd, report: &Reporter, last: OwnedFd) -> Result<u8> {
 }
 
 /// Builds the container around this process, waits for the release, and becomes the program.
-fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
+fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8> {
     new_session()?;
     rustix::system::sethostname(spec.program.hostname.as_bytes()).map_err(|e| {
         Error::os(
@@ -151,7 +152,8 @@ fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
     })?;
     let user = users::lookup(spec.program.user.as_deref())?;
     program::make_directory(spec.program.cwd.as_deref());
-    program::become_user(&user, &stdio())?;
+    program::own_stdio(&user)?;
+    program::become_user(&user)?;
     program::enter_directory(spec.program.cwd.as_deref())?;
     report.send(&Report::Ready);
     if !released(&gate) {
@@ -167,7 +169,7 @@ fn run(spec: &ChildSpec, report: &Reporter, gate: OwnedFd) -> Result<u8> {
 /// Enters a container whose pidfd this is, and becomes one more process in it.
 ///
 /// A PID namespace is entered by children only, so a sibling is cloned: the command that waits is its parent, too.
-fn enter(spec: &EnterSpec, report: &Reporter, container: OwnedFd) -> Result<u8> {
+fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Result<u8> {
     let program = &spec.program;
     let held = spec.renew.as_ref().map(EtcFiles::hold);
     process::enter_container(&container)
@@ -181,7 +183,8 @@ fn enter(spec: &EnterSpec, report: &Reporter, container: OwnedFd) -> Result<u8> 
             }
             process::take_limits(&program.limits);
             let user = users::lookup(program.user.as_deref())?;
-            program::become_user(&user, &stdio())?;
+            program::own_stdio(&user)?;
+            program::become_user(&user)?;
             program::enter_directory(program.cwd.as_deref())?;
             report.send(&Report::Going);
             Err(program::execute(program, &user.home))
@@ -199,14 +202,6 @@ fn enter(spec: &EnterSpec, report: &Reporter, container: OwnedFd) -> Result<u8> 
     let pid = pid.as_raw_nonzero().get() as u32;
     report.send(&Report::Started { pid, start: 0 });
     Ok(0)
-}
-
-fn stdio() -> [BorrowedFd<'static>; 3] {
-    [
-        rustix::stdio::stdin(),
-        rustix::stdio::stdout(),
-        rustix::stdio::stderr(),
-    ]
 }
 
 fn new_session() -> Result<()> {

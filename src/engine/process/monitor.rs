@@ -9,17 +9,25 @@
 use super::child::{self, Handed};
 use super::log::{Stream, Writer};
 use super::report::{Report, Reporter};
+use super::spawn;
 use crate::engine::record::{Exit, UnixNanos};
 use crate::error::{Error, exit};
+use crate::sys::process::ProgramPages;
 use crate::sys::{fd, process, signal};
-use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 4096;
+
+/// How long nothing has to happen before memory is let go of.
+const QUIET: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 /// What the monitor is born with.
 pub(super) struct Monitor {
@@ -62,6 +70,8 @@ struct Watch {
     released: bool,
     outputs: [Output; 2],
     log: Option<Writer>,
+    /// What can be let go of while nothing happens; known once the program has begun.
+    pages: Option<ProgramPages>,
 }
 
 /// How it ended.
@@ -145,6 +155,7 @@ impl Monitor {
                 output(err, Stream::Stderr, to(rustix::stdio::stderr())),
             ],
             log: self.log,
+            pages: None,
         };
         watch.settle(&self.exit_file, self.stdin.as_ref(), self.foreground);
         let end = watch.follow();
@@ -156,6 +167,10 @@ impl Monitor {
             let _ = rustix::io::pwrite(&self.exit_file, &text, 0);
         }
         if let Some(hook) = self.hook {
+            // Waiting for a lock ends by an alarm.
+            signal::Set::all()
+                .without(&[Signal::ALARM.as_raw()])
+                .block();
             hook(status);
         }
         code
@@ -190,11 +205,17 @@ impl Watch {
             keep.extend([rustix::stdio::stdout(), rustix::stdio::stderr()]);
         }
         fd::close_from(0, &keep);
+        // The numbers of stdio belong to nothing else, whatever is opened later.
+        while let Ok(null) = spawn::null() {
+            if null.as_raw_fd() > 2 {
+                break;
+            }
+            let _ = null.into_raw_fd();
+        }
         let _ = rustix::process::chdir("/");
         for output in self.outputs.iter().filter_map(|o| o.pipe.as_ref()) {
             let _ = rustix::io::ioctl_fionbio(output, true);
         }
-        process::trim_heap();
     }
 
     fn follow(mut self) -> End {
@@ -214,20 +235,32 @@ impl Watch {
                     fds.push(PollFd::new(fd, PollFlags::IN));
                 }
             }
-            match rustix::event::poll(&mut fds, None) {
+            let quiet = self.pages.map(|_| QUIET);
+            match rustix::event::poll(&mut fds, quiet.as_ref()) {
+                // Nothing for a while: it may be long until the next, and nobody pays for it meanwhile.
+                Ok(0) => {
+                    if let Some(pages) = self.pages {
+                        pages.let_go();
+                    }
+                    let _ = rustix::event::poll(&mut fds, None);
+                }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return self.ended(),
             }
             let ready = polled.map(|slot| slot.is_some_and(|i| !fds[i].revents().is_empty()));
             drop(fds);
             if ready[0] && !self.release() {
-                let _ = process::signal(&self.pidfd, libc_sigkill());
+                let _ = process::signal(&self.pidfd, Signal::KILL.as_raw());
                 let _ = process::wait(self.child);
                 return End::Never;
             }
-            if ready[1] && self.never_began() {
-                let _ = process::wait(self.child);
-                return End::Never;
+            if ready[1] {
+                if self.never_began() {
+                    let _ = process::wait(self.child);
+                    return End::Never;
+                }
+                // The program has begun: what follows is mostly sleep.
+                self.pages = ProgramPages::find();
             }
             for i in 0..2 {
                 if ready[2 + i] {
@@ -299,10 +332,6 @@ impl Watch {
         }
         End::Exited(code)
     }
-}
-
-fn libc_sigkill() -> i32 {
-    rustix::process::Signal::KILL.as_raw()
 }
 
 /// Writes all of it; false when nobody takes it any more.

@@ -5,12 +5,13 @@ use super::users::User;
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::caps;
 use crate::sys::process;
-use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::process::DumpableBehavior;
+use rustix::stdio;
 use rustix::thread::CapabilitySet;
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::BorrowedFd;
 
 /// Docker's default PATH.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -21,17 +22,31 @@ pub fn hide() -> Result<()> {
         .map_err(|e| Error::os("make the process untraceable", e))
 }
 
-/// Becomes the user, with no more of root's power than Docker leaves, for good: no exec can bring it back.
-pub fn become_user(user: &User, stdio: &[BorrowedFd<'_>]) -> Result<()> {
-    // So that the user may open /dev/stdout again, as programs do; a pipe or /dev/null that refuses stays as it is.
-    for fd in stdio {
-        let pipe = rustix::fs::fstat(fd).is_ok_and(|stat| {
-            rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
-        });
-        if pipe {
-            let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(user.uid)), None);
-        }
+/// Makes stdio the container's: pipes belong to its user, and /dev/null is its own.
+///
+/// So that the user may open /dev/stdout again, as programs do, and root does not hold a file of the host's whose
+/// owner and mode it could change.
+pub fn own_stdio(user: &User) -> Result<()> {
+    for (fd, put) in [
+        (stdio::stdin(), stdio::dup2_stdin as fn(OwnedFd) -> _),
+        (stdio::stdout(), stdio::dup2_stdout),
+        (stdio::stderr(), stdio::dup2_stderr),
+    ] {
+        let own = || -> Result<(), Errno> {
+            if FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) == FileType::Fifo {
+                // An id that is not mapped here is refused with a better sentence when it is taken.
+                let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(user.uid)), None);
+                return Ok(());
+            }
+            put(rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?)
+        };
+        own().map_err(|e| Error::os("open the container's own /dev/null", e))?;
     }
+    Ok(())
+}
+
+/// Becomes the user, with no more of root's power than Docker leaves, for good: no exec can bring it back.
+pub fn become_user(user: &User) -> Result<()> {
     caps::bound(caps::CONTAINER).map_err(|e| Error::os("limit the capabilities", e))?;
     switch_user(user)?;
     let keep = if user.uid == 0 {

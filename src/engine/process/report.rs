@@ -4,7 +4,7 @@
 //! write (pipe(7)). The pipe is close-on-exec: its end after [`Report::Going`] says that exec succeeded.
 
 use crate::error::{Errno, Error, Result};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use std::fmt::Display;
 
 /// PIPE_BUF of linux/limits.h.
@@ -35,9 +35,9 @@ pub enum Report {
 
 /// The writing end.
 #[derive(Debug)]
-pub struct Reporter(pub OwnedFd);
+pub struct Reporter<Fd>(pub Fd);
 
-impl Reporter {
+impl<Fd: AsFd> Reporter<Fd> {
     /// Sends one frame; a reader that is gone is no concern of the writer's.
     pub fn send(&self, report: &Report) {
         let mut frame = Vec::with_capacity(64);

@@ -167,7 +167,8 @@ impl Spawned {
                 Some(Report::Started { pid, start }) => self.started = Some((pid, start)),
                 Some(Report::Note(text)) => say.note(&text),
                 Some(Report::Line(text)) => say.operation(&text),
-                Some(Report::Ready) => return Ok(()),
+                // Without a word from the monitor it is gone, and the child goes, too.
+                Some(Report::Ready) => return self.started.map(|_| ()).ok_or_else(died),
                 Some(Report::Going) => {}
                 Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
                 None => return Err(died()),

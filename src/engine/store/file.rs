@@ -171,9 +171,10 @@ impl Directory {
         Ok(Some(bytes))
     }
 
-    /// Writes a file whole: a reader sees the old text or the new one.
+    /// Writes a file whole: a reader sees the old text or the new one. The caller holds `lock`, so that the temporary
+    /// file has one writer; one that a dead writer left is replaced by the next.
     pub fn write_json(&self, below: &str, value: &impl Serialize) -> Result<()> {
-        let temporary = format!("{below}.{}", std::process::id());
+        let temporary = format!("{below}.new");
         let written = self
             .write_temporary(&temporary, value)
             .and_then(|_| self.rename(&temporary, below));
@@ -186,7 +187,7 @@ impl Directory {
     /// Writes a new file under a temporary name, to be flocked before it gets its own.
     pub fn write_temporary(&self, temporary: &str, value: &impl Serialize) -> Result<OwnedFd> {
         let fd = match self.create_new(temporary) {
-            // Left by a process of the same number that died here.
+            // Left by a writer that died here.
             Err(error) if error.is(Errno::EXIST) => {
                 self.unlink(temporary)?;
                 self.create_new(temporary)?

@@ -14,6 +14,9 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
 
+/// Begins the name of an intent that is not in place yet; no object's name begins so.
+const UNPLACED: char = '.';
+
 /// What an intent is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -121,7 +124,7 @@ impl Store {
     /// Puts an intent in place; the caller holds `lock` and found none of this name there.
     pub fn begin(&self, intent: Intent) -> Result<IntentFile> {
         let name = format!("intents/{}", intent.name);
-        let temporary = format!("{name}.{}", std::process::id());
+        let temporary = format!("intents/{UNPLACED}{}", intent.name);
         let fd = self.root.write_temporary(&temporary, &intent)?;
         let placed = self.place(&fd, &intent, &temporary, &name);
         if placed.is_err() {
@@ -188,8 +191,20 @@ impl Store {
     /// The intents whose owner is dead, each now flocked by this process.
     pub fn abandoned(&self) -> Result<Vec<IntentFile>> {
         let mut found = Vec::new();
-        for name in self.root.names("intents")? {
+        let (unplaced, placed): (Vec<_>, Vec<_>) = self
+            .root
+            .names("intents")?
+            .into_iter()
+            .partition(|name| name.starts_with(UNPLACED));
+        for name in placed {
             found.extend(self.take_abandoned(&format!("intents/{name}"))?);
+        }
+        if !unplaced.is_empty() {
+            // They are written under `lock`: whose writer does not hold it any more is dead, and had made nothing yet.
+            let _locked = self.lock()?;
+            for name in unplaced {
+                self.root.unlink(&format!("intents/{name}"))?;
+            }
         }
         Ok(found)
     }
@@ -214,8 +229,7 @@ impl Store {
                     intent,
                 }))
             }
-            // A temporary file whose writer died, an intent of another boot, or somebody's else: nothing was made yet
-            // under the first, the second's objects are gone, and the third is not ours to act on.
+            // Of another boot, whose objects are gone, or nothing that netcell wrote.
             _ => self.root.unlink(path).map(|()| None),
         }
     }

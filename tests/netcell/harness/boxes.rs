@@ -7,11 +7,18 @@ use super::runner::Test;
 use super::snapshot::{self, Snapshot};
 use super::sys::{self, Ended};
 use super::{command, image};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
 
 /// The state directory that netcell uses when it is not told another.
 pub const STATE: &str = "/run/netcell";
+
+/// The binary under test, as the box has it: where it was built may be hidden (a clone in /tmp).
+pub const BINARY: &str = "/var/lib/box/netcell";
+
+/// The package's sources, as the box has them.
+pub const PACKAGE: &str = "/var/lib/box/package";
 
 /// Runs a test in a new box; the exit code is 0 when it passed.
 pub fn run_in_box(test: &Test) -> i32 {
@@ -78,6 +85,8 @@ fn prepare() -> io::Result<()> {
     let private = libc::MS_REC | libc::MS_PRIVATE;
     sys::mount("none", "/", "", private, "")?;
     sys::everything_read_only()?;
+    let binary = File::open(built_binary())?;
+    let package = File::open(env!("CARGO_MANIFEST_DIR"))?;
     let plain = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount("proc", "/proc", "proc", plain | libc::MS_NOEXEC, "")?;
     sys::mount("sysfs", "/sys", "sysfs", plain | libc::MS_NOEXEC, "")?;
@@ -89,11 +98,24 @@ fn prepare() -> io::Result<()> {
             .then_some(())
             .ok_or(error)
     })?;
+    fs::create_dir("/var/lib/box")?;
+    fs::write(BINARY, "")?;
+    fs::create_dir(PACKAGE)?;
+    for (from, to) in [(&binary, BINARY), (&package, PACKAGE)] {
+        let from = format!("/proc/self/fd/{}", from.as_raw_fd());
+        sys::mount(&from, to, "", libc::MS_BIND, "")?;
+    }
     sys::sethostname("box")?;
     command::must("ip", &["link", "set", "lo", "up"]);
     // A new namespace copies the first one's IPv4 settings (net.core.devconf_inherit_init_net): the box decides for itself.
     fs::write("/proc/sys/net/ipv4/ip_forward", "0")?;
     image::make_alpine(image::ALPINE)
+}
+
+/// What cargo built, or what NETCELL_TEST_BINARY names.
+fn built_binary() -> String {
+    let built = env!("CARGO_BIN_EXE_netcell");
+    std::env::var("NETCELL_TEST_BINARY").unwrap_or_else(|_| built.to_owned())
 }
 
 fn run_body(test: &Test) {

@@ -1,5 +1,6 @@
 //! Commands and what they answered: netcell's, and those of the programs that judge it.
 
+use super::boxes::BINARY;
 use super::{image, sys};
 use serde_json::Value;
 use std::fmt;
@@ -84,15 +85,9 @@ impl Output {
     }
 }
 
-/// The binary under test.
-pub fn binary() -> String {
-    let built = env!("CARGO_BIN_EXE_netcell");
-    std::env::var("NETCELL_TEST_BINARY").unwrap_or_else(|_| built.to_owned())
-}
-
 /// A netcell command that has not started yet.
 pub fn netcell_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(BINARY);
     command.args(arguments).stdin(Stdio::null());
     command
         .env("NETCELL_IMAGES", image::IMAGES)
@@ -212,7 +207,7 @@ pub fn line_of(command: &Command) -> String {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let line = words.join(" ");
-    line.replace(&binary(), "netcell")
+    line.replace(BINARY, "netcell")
 }
 
 /// Runs a program that has to succeed; its stdout.

@@ -7,7 +7,8 @@
 //! program is let go as well: what that does is not netcell's.
 #![allow(unsafe_code, reason = "ptrace has no safe form")]
 
-use super::command::{binary, line_of, netcell_command, step};
+use super::boxes::BINARY;
+use super::command::{line_of, netcell_command, step};
 use super::sys::{self, Ended, Pid};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -115,7 +116,7 @@ impl Tracer {
         };
         Tracer {
             line,
-            programs: vec![image.program(), binary()],
+            programs: vec![image.program(), BINARY.to_owned()],
             root,
             traced: BTreeMap::from([(root, first)]),
             point,

@@ -127,10 +127,10 @@ pub fn processes() -> Vec<(sys::Pid, String)> {
         .collect()
 }
 
-/// The processes whose command line holds `text`.
+/// The processes whose command line begins with `text`.
 pub fn processes_with(text: &str) -> Vec<sys::Pid> {
     let all = processes().into_iter().map(|(pid, _)| pid);
-    all.filter(|&pid| command_line(pid).contains(text))
+    all.filter(|&pid| command_line(pid).starts_with(text))
         .collect()
 }
 

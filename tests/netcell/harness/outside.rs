@@ -68,11 +68,11 @@ pub fn namespace_holder() -> Background {
     let mut command = Command::new("busybox");
     command.args(["sleep", "1000000"]).stdin(Stdio::null());
     let unshare = || sys::unshare(libc::CLONE_NEWNET);
-    // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
     #[allow(
         unsafe_code,
         reason = "std offers no other way to run a step after fork"
     )]
+    // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
     unsafe {
         command.pre_exec(unshare)
     };

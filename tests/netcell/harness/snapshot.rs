@@ -132,7 +132,7 @@ impl Snapshot {
                     self.add("directory", &text);
                 }
                 self.files(&path);
-            } else if !(state && (name == "lock" || is_tombstone(&text))) {
+            } else if !(state && (is_kept(&name) || is_tombstone(&text))) {
                 self.add("file", &text);
             }
         }
@@ -195,6 +195,11 @@ fn is_netcells(object: &Value) -> bool {
     inner.is_some_and(|inner| {
         inner["table"] == "netcell" || inner["name"] == "netcell" && inner.get("table").is_none()
     })
+}
+
+/// The state directory's lock, and the note that forwarding is netcell's doing.
+fn is_kept(name: &str) -> bool {
+    ["lock", "forwarding"].contains(&name)
 }
 
 /// An address lease of a removed sandbox, which is free again within a second.
