@@ -10,7 +10,7 @@ use crate::engine::store::{IntentFile, Locked};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, derived, execute, find, image};
 use crate::error::{Error, Result};
-use crate::kernel::{link, sysctl};
+use crate::kernel::{link, netns, sysctl};
 use crate::sys::{random, time};
 use crate::types::{Id, Name, PortMapping};
 
@@ -76,10 +76,9 @@ impl Engine {
         let target = match &spec.network {
             NetworkMode::None => Target::Own(None),
             NetworkMode::Network(network) => Target::Own(Some(network.clone())),
-            NetworkMode::Host | NetworkMode::Container(_) => {
-                return Err(Error::new(
-                    "conflicting options: a sandbox alone cannot share another network namespace, it is one",
-                ));
+            NetworkMode::Host => return Err(no_sandbox_in("host")),
+            NetworkMode::Container(reference) => {
+                return Err(no_sandbox_in(&format!("container:{reference}")));
             }
         };
         let name = self.name_for(spec.name.as_ref())?;
@@ -190,7 +189,10 @@ impl Engine {
     /// Reserves and acts: afterwards everything stands but the commit. None in a dry run, which only says the plan.
     fn make(&self, wanted: &Wanted, target: &Target, run: &mut Run) -> Result<Option<Made>> {
         let network = match target {
-            Target::Own(Some(reference)) => Some(self.use_network(reference, run)?),
+            Target::Own(Some(reference)) => {
+                let preflight = || self.preflight(wanted);
+                Some(self.use_network(reference, &preflight, run)?)
+            }
             _ => None,
         };
         let change = loop {
@@ -212,7 +214,7 @@ impl Engine {
                     let intent = self.claim_change(&locked, wanted, &change)?;
                     break Made {
                         intent,
-                        change,
+                        change: *change,
                         network,
                     };
                 }
@@ -225,6 +227,14 @@ impl Engine {
                 Err(error.sandbox(wanted.name.as_str()))
             }
         }
+    }
+
+    /// What would be refused anyway is refused before a network is made for it.
+    fn preflight(&self, wanted: &Wanted) -> Result<()> {
+        let _locked = self.store.lock()?;
+        self.refuse_taken_name(&wanted.name)?;
+        netns::refuse_taken_pin(&wanted.name)?;
+        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])
     }
 
     fn decide(&self, wanted: &Wanted, target: &Target, network: Option<&InUse>) -> Result<Decided> {
@@ -260,7 +270,7 @@ impl Engine {
                 None => self.decide_make(wanted, network)?,
             },
         };
-        Ok(Decided::Change(change))
+        Ok(Decided::Change(Box::new(change)))
     }
 
     fn plan(&self, change: &Change, network: Option<&InUse>) -> Result<Plan> {
@@ -364,7 +374,7 @@ impl Engine {
 enum Decided {
     /// An operation on this name has to end first.
     Wait(Name),
-    Change(Change),
+    Change(Box<Change>),
 }
 
 /// The ports of the member that was added last.
@@ -374,6 +384,13 @@ fn newest_ports(sandbox: &SandboxRecord) -> Vec<PortMapping> {
         .last()
         .map(|member| sandbox.ports_of(member))
         .unwrap_or_default()
+}
+
+/// The refusal of a sandbox without a namespace of its own.
+fn no_sandbox_in(mode: &str) -> Error {
+    Error::new(format!(
+        "conflicting options: a sandbox alone is a network namespace, and --network {mode} asks for another's"
+    ))
 }
 
 fn check_hostname(hostname: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use crate::engine::plan::Plan;
 use crate::engine::record::NetworkRecord;
 use crate::kernel::Op;
-use crate::kernel::nft::{AddElement, AddTable, DelElement, Element};
+use crate::kernel::nft::{AddElement, AddTable, DelElement, DroppingChain, Element};
 use crate::types::PortMapping;
 use std::net::Ipv4Addr;
 
@@ -37,6 +37,19 @@ pub fn remove_network(network: &NetworkRecord) -> Plan {
         .into_iter()
         .for_each(|element| plan.push(DelElement(element)));
     plan
+}
+
+/// What the owner of a chain that drops forwarded packets has to do for netcell's, as a sentence with the commands.
+pub fn way_through(chain: &DroppingChain) -> String {
+    let DroppingChain {
+        family,
+        table,
+        name,
+    } = chain;
+    let insert = format!("nft insert rule {family} {table} {name}");
+    format!(
+        "chain {name} of table {family} {table} drops what it does not accept, sandboxes' packets too; to let them pass: {insert} iifname \"netcell*\" accept; {insert} oifname \"netcell*\" accept"
+    )
 }
 
 /// Makes a port of the host lead to a sandbox.

@@ -116,21 +116,30 @@ pub fn choose(
     let free = (probes..hosts.count)
         .map(|i| hosts.nth((start + i) % hosts.count))
         .find(|a| taken.binary_search(a).is_err());
-    free.map(|address| Choice {
-        address,
-        bury: None,
-    })
-    .ok_or_else(|| {
-        Error::new(format!(
-            "no available addresses on network {}: all {} of {} are leased, see {}",
-            network.name,
-            hosts.count,
-            network.subnet,
-            store
-                .path(&format!("networks/{}/leases", network.name))
-                .display()
-        ))
-    })
+    if let Some(address) = free {
+        return Ok(Choice {
+            address,
+            bury: None,
+        });
+    }
+    // The last resort: one whose sandbox has only just gone.
+    for address in &taken {
+        if let Some(Lease::Tombstone { link, .. }) = store.address_lease(&network.name, *address)? {
+            return Ok(Choice {
+                address: *address,
+                bury: Some(link),
+            });
+        }
+    }
+    Err(Error::new(format!(
+        "no available addresses on network {}: all {} of {} are leased, see {}",
+        network.name,
+        hosts.count,
+        network.subnet,
+        store
+            .path(&format!("networks/{}/leases", network.name))
+            .display()
+    )))
 }
 
 /// The addresses of a subnet that sandboxes may have: neither the network's, nor the gateway's, nor the broadcast's.

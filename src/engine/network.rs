@@ -4,7 +4,7 @@
 //! uses the network and alone by whoever makes or removes it; a lease, reserved under the shared lock, keeps it.
 
 use crate::engine::plan::Plan;
-use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord, VERSION};
 use crate::engine::spec::NetworkSpec;
 use crate::engine::store::Lease;
 use crate::engine::view::Network;
@@ -50,8 +50,18 @@ impl Engine {
         let records = self.store.read_all::<NetworkRecord>(broken)?;
         Ok(records
             .into_iter()
-            .map(|record| with_users(record, &sandboxes))
+            .map(|record| self.with_users(record, &sandboxes))
             .collect())
+    }
+
+    /// Docker's predefined networks that are always there: their ids, names and drivers. `bridge` may not be made yet.
+    pub fn predefined(&self) -> [(Id, &'static str, &'static str); 3] {
+        [(DEFAULT, "bridge"), ("host", "host"), ("none", "null")]
+            .map(|(name, driver)| (self.predefined_id(name), name, driver))
+    }
+
+    fn predefined_id(&self, name: &str) -> Id {
+        Id::derived(&[&self.store.boot, name])
     }
 
     /// A network by name, id or unique id prefix.
@@ -63,7 +73,7 @@ impl Engine {
             .network_record(reference)?
             .ok_or_else(|| not_found(reference))?;
         let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
-        Ok(with_users(record, &sandboxes))
+        Ok(self.with_users(record, &sandboxes))
     }
 
     /// Creates a network.
@@ -98,13 +108,13 @@ impl Engine {
                 "{reference} is a pre-defined network and cannot be removed"
             )));
         }
-        let record = self
-            .network_record(reference)?
-            .ok_or_else(|| not_found(reference))?;
-        let gone = unshare(&record);
+        let Some(record) = self.network_record(reference)? else {
+            self.clear_up_network(reference)?;
+            return Err(not_found(reference));
+        };
         if run.dry_run {
             self.refuse_while_used(&record)?;
-            gone.say(run.say);
+            unshare(&record).say(run.say);
             return Ok(());
         }
         let _lock = self
@@ -115,13 +125,19 @@ impl Engine {
             let _locked = self.store.lock()?;
             self.refuse_while_used(&record)?;
         }
+        let gone = self.bury_links(&record.name)?.chain(unshare(&record));
         execute::teardown(&gone, &mut self.sockets(), run.say)?;
         let _locked = self.store.lock()?;
         self.forget_network(&record.name)
     }
 
-    /// Takes a network into use, making the default one on its first use.
-    pub(super) fn use_network(&self, reference: &str, run: &mut Run) -> Result<InUse> {
+    /// Takes a network into use, making the default one on its first use, after `preflight`.
+    pub(super) fn use_network(
+        &self,
+        reference: &str,
+        preflight: &dyn Fn() -> Result<()>,
+        run: &mut Run,
+    ) -> Result<InUse> {
         let name = match self.network_record(reference)? {
             Some(record) => record.name,
             None if reference == DEFAULT => self.default_name()?,
@@ -148,6 +164,7 @@ impl Engine {
             if name.as_str() != DEFAULT {
                 return Err(not_found(reference));
             }
+            preflight()?;
             if run.dry_run {
                 let record = self.decide_network(&name, None)?;
                 let first_use = self.shared(&record)?;
@@ -176,6 +193,9 @@ impl Engine {
             self.store.note_forwarding()?;
         }
         execute::execute(&plan, &mut self.sockets(), run.say)?;
+        for chain in self.sockets().chains_that_drop()? {
+            run.say.note(&firewall::way_through(&chain));
+        }
         if turns_on {
             run.say.note(&"turned on net.ipv4.ip_forward, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded");
         }
@@ -264,7 +284,11 @@ impl Engine {
         Ok(NetworkRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
-            id: random::id()?,
+            id: if is_default(name) {
+                self.predefined_id(DEFAULT)
+            } else {
+                random::id()?
+            },
             name: name.clone(),
             created: time::now(),
             link: free_link(name, &others, host)?,
@@ -315,6 +339,30 @@ impl Engine {
         plan.without_what_holds(&host)
     }
 
+    fn with_users(&self, record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
+        let on_it = |s: &&SandboxRecord| {
+            s.endpoint
+                .as_ref()
+                .is_some_and(|endpoint| endpoint.network_id == record.id)
+        };
+        let users = sandboxes
+            .iter()
+            .filter(on_it)
+            .map(|sandbox| (self.first_id(sandbox), sandbox.clone()))
+            .collect();
+        Network { record, users }
+    }
+
+    /// The id of a sandbox's first container, by which Docker lists it; its own where there is none.
+    fn first_id(&self, sandbox: &SandboxRecord) -> Id {
+        let container = self
+            .store
+            .read::<ContainerRecord>(&sandbox.name)
+            .ok()
+            .flatten();
+        container.map_or(sandbox.id, |container| container.id)
+    }
+
     fn refuse_while_used(&self, record: &NetworkRecord) -> Result<()> {
         let mut users = Vec::new();
         for address in self.store.address_leases(&record.name)? {
@@ -333,6 +381,31 @@ impl Engine {
             "error while removing network: network {} has active endpoints: {users}",
             record.name
         )))
+    }
+
+    /// Clears away what a creation that was killed before its record left of a network's directory.
+    fn clear_up_network(&self, reference: &str) -> Result<()> {
+        if let Ok(name) = reference.parse::<Name>()
+            && self.store.root.exists(&format!("networks/{name}"))
+            && let Some(_lock) = self.claim(&name)?
+        {
+            let _locked = self.store.lock()?;
+            self.forget_network(&name)?;
+        }
+        Ok(())
+    }
+
+    /// The plan that deletes the links of sandboxes that went a moment ago.
+    fn bury_links(&self, network: &Name) -> Result<Plan> {
+        let mut plan = Plan::new();
+        for address in self.store.address_leases(network)? {
+            if let Some(Lease::Tombstone { link, .. }) =
+                self.store.address_lease(network, address)?
+            {
+                plan.push(link::DelLink::veth(link));
+            }
+        }
+        Ok(plan)
     }
 
     fn forget_network(&self, name: &Name) -> Result<()> {
@@ -378,16 +451,6 @@ fn unshare(record: &NetworkRecord) -> Plan {
         record.link.clone(),
         record.mac,
     )))
-}
-
-fn with_users(record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
-    let on_it = |s: &&SandboxRecord| {
-        s.endpoint
-            .as_ref()
-            .is_some_and(|endpoint| endpoint.network_id == record.id)
-    };
-    let users = sandboxes.iter().filter(on_it).cloned().collect();
-    Network { record, users }
 }
 
 fn not_found(reference: &str) -> Error {

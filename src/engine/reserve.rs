@@ -337,7 +337,7 @@ impl Engine {
 
     /// Refuses ports that another sandbox has, that the same command names twice, or that a program on the host
     /// listens on. `own` are those that the same container already had.
-    fn refuse_taken_ports(
+    pub(super) fn refuse_taken_ports(
         &self,
         name: &Name,
         ports: &[PortMapping],

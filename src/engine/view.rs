@@ -2,6 +2,7 @@
 
 use crate::engine::record::{ContainerRecord, Exit, NetworkRecord, SandboxRecord};
 use crate::engine::spec::Image;
+use crate::types::Id;
 use std::path::PathBuf;
 
 /// Whether a container's process exists.
@@ -74,6 +75,6 @@ pub enum Subject {
 pub struct Network {
     /// Its record.
     pub record: NetworkRecord,
-    /// The sandboxes that have an endpoint on it, by name.
-    pub users: Vec<SandboxRecord>,
+    /// The sandboxes that have an endpoint on it, by name, each with the id of its first container, or its own.
+    pub users: Vec<(Id, SandboxRecord)>,
 }

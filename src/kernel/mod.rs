@@ -7,6 +7,7 @@
 
 pub mod addr;
 pub mod conntrack;
+mod expression;
 pub mod link;
 pub mod listening;
 pub mod mount;

@@ -3,9 +3,10 @@
 //!
 //! netcell's table accepts or drops only what enters or leaves by a netcell bridge. `user_forward` is the owner's.
 
+use super::expression::*;
 use super::nft::{TABLE, header, kind};
 use super::uapi::nf_tables::*;
-use crate::netlink::{Attributes, Batch, flags};
+use crate::netlink::{Batch, flags};
 
 /// What nft would be given.
 pub fn text(stop_transit: bool) -> String {
@@ -81,12 +82,6 @@ const FORWARD: u32 = 2;
 const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
-/// Verdicts (linux/netfilter.h, nf_tables.h).
-const DROP: i32 = 0;
-const ACCEPT: i32 = 1;
-const JUMP: i32 = -3;
-const RETURN: i32 = -5;
-
 /// Writes the table as messages; the table's own fails with EEXIST when it is there.
 pub fn encode(batch: &mut Batch, stop_transit: bool) {
     batch.request(
@@ -129,10 +124,10 @@ pub fn encode(batch: &mut Batch, stop_transit: bool) {
             .verdict(RETURN, None);
     });
     rule(batch, "nat_prerouting", |r| {
-        r.to_local(1).verdict(JUMP, Some("publish"));
+        r.reaches_host(1).verdict(JUMP, Some("publish"));
     });
     rule(batch, "nat_output", |r| {
-        r.to_local(1).verdict(JUMP, Some("publish"));
+        r.reaches_host(1).verdict(JUMP, Some("publish"));
     });
     rule(batch, "nat_postrouting", |r| {
         r.ipv4()
@@ -257,6 +252,9 @@ fn set(
                 a.be32(NFTA_SET_DATA_LEN, length);
             }
             a.be32(NFTA_SET_ID, id);
+            if let [_] = fields {
+                a.bytes(NFTA_SET_USERDATA, &host_order());
+            }
             if set_flags & NFT_SET_CONCAT != 0 {
                 a.nest(NFTA_SET_DESC, |a| {
                     a.nest(NFTA_SET_DESC_CONCAT, |a| {
@@ -268,6 +266,15 @@ fn set(
             }
         },
     );
+}
+
+/// What nft needs to print the elements of a set whose key is one interface name: the key's byte order, as a TLV of
+/// libnftnl's that the kernel only keeps (NFTNL_UDATA_SET_KEYBYTEORDER in libnftnl/udata.h).
+fn host_order() -> [u8; 6] {
+    const KEY_BYTE_ORDER: u8 = 0;
+    const HOST_ENDIAN: u32 = 1;
+    let [a, b, c, d] = HOST_ENDIAN.to_ne_bytes();
+    [KEY_BYTE_ORDER, 4, a, b, c, d]
 }
 
 fn chains(batch: &mut Batch) {
@@ -313,184 +320,4 @@ fn rule(batch: &mut Batch, chain: &str, write: impl FnOnce(&mut Rule)) {
             });
         },
     );
-}
-
-/// Keys of meta.
-const IIFNAME: u32 = 6;
-const OIFNAME: u32 = 7;
-const NFPROTO: u32 = 15;
-const L4PROTO: u32 = 16;
-
-/// Bases of payload, and offsets of the IPv4 header and of a transport header.
-const BASE_NETWORK: u32 = 1;
-const BASE_TRANSPORT: u32 = 2;
-const SADDR: u32 = 12;
-const DADDR: u32 = 16;
-const DPORT: u32 = 2;
-
-/// States of a connection, as bits in the host's order (linux/netfilter/nf_conntrack_common.h).
-const INVALID: u32 = 1;
-const ESTABLISHED: u32 = 2;
-const RELATED: u32 = 4;
-
-/// IPS_DST_NAT of the same header.
-const DNAT_DONE: u32 = 1 << 5;
-
-/// An interface's name as a register has it.
-fn name(text: &str) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..text.len()].copy_from_slice(text.as_bytes());
-    bytes
-}
-
-/// The expressions of one rule. Registers 1 to 4 have 16 bytes; 8 to 23 are the same space in fours, 8 the first of 1.
-struct Rule<'a, 'b>(&'a mut Attributes<'b>);
-
-impl Rule<'_, '_> {
-    fn expression(&mut self, name: &str, write: impl FnOnce(&mut Attributes)) -> &mut Self {
-        self.0.nest(NFTA_LIST_ELEM, |a| {
-            a.str(NFTA_EXPR_NAME, name);
-            a.nest(NFTA_EXPR_DATA, write);
-        });
-        self
-    }
-
-    /// meta KEY => register
-    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
-        self.expression("meta", |a| {
-            a.be32(2, key);
-            a.be32(1, register);
-        })
-    }
-
-    /// payload load LENGTH at BASE + OFFSET => register
-    fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
-        self.expression("payload", |a| {
-            a.be32(1, register);
-            a.be32(2, base);
-            a.be32(3, offset);
-            a.be32(4, length);
-        })
-    }
-
-    fn compare(&mut self, register: u32, operator: u32, value: &[u8]) -> &mut Self {
-        self.expression("cmp", |a| {
-            a.be32(1, register);
-            a.be32(2, operator);
-            a.nest(3, |a| a.bytes(NFTA_DATA_VALUE, value));
-        })
-    }
-
-    fn equals(&mut self, register: u32, value: &[u8]) -> &mut Self {
-        self.compare(register, 0, value)
-    }
-
-    fn differs(&mut self, register: u32, value: &[u8]) -> &mut Self {
-        self.compare(register, 1, value)
-    }
-
-    /// Only IPv4 packets: the table is of the family inet.
-    fn ipv4(&mut self) -> &mut Self {
-        self.meta(NFPROTO, 1).equals(1, &[NFPROTO_IPV4])
-    }
-
-    /// Only IPv4 packets with an address of 127.0.0.0/8 at this offset.
-    fn loopback(&mut self, offset: u32) -> &mut Self {
-        self.ipv4()
-            .payload(BASE_NETWORK, offset, 1, 1)
-            .equals(1, &[127])
-    }
-
-    /// Only what neither enters nor leaves by a bridge of netcell's.
-    fn foreign(&mut self) -> &mut Self {
-        self.meta(IIFNAME, 1)
-            .without("bridges", 1)
-            .meta(OIFNAME, 1)
-            .without("bridges", 1)
-    }
-
-    fn lookup(
-        &mut self,
-        set: &str,
-        register: u32,
-        more: impl FnOnce(&mut Attributes),
-    ) -> &mut Self {
-        self.expression("lookup", |a| {
-            a.str(1, set);
-            a.be32(2, register);
-            more(a);
-        })
-    }
-
-    fn within(&mut self, set: &str, register: u32) -> &mut Self {
-        self.lookup(set, register, |_| {})
-    }
-
-    fn without(&mut self, set: &str, register: u32) -> &mut Self {
-        self.lookup(set, register, |a| a.be32(5, 1))
-    }
-
-    /// dnat ip to the address (register 1) and port (the four bytes behind it) that the map has.
-    fn dnat(&mut self, map: &str) -> &mut Self {
-        self.lookup(map, 1, |a| a.be32(3, 1))
-            .expression("nat", |a| {
-                a.be32(1, 1);
-                a.be32(2, u32::from(NFPROTO_IPV4));
-                a.be32(3, 1);
-                a.be32(5, 9);
-            })
-    }
-
-    /// fib daddr type local
-    fn to_local(&mut self, register: u32) -> &mut Self {
-        const RTN_LOCAL: u32 = 2;
-        self.expression("fib", |a| {
-            a.be32(1, register);
-            a.be32(2, 3);
-            a.be32(3, 2);
-        })
-        .equals(register, &RTN_LOCAL.to_ne_bytes())
-    }
-
-    fn bits(&mut self, key: u32, mask: u32) -> &mut Self {
-        self.expression("ct", |a| {
-            a.be32(1, 1);
-            a.be32(2, key);
-        })
-        .expression("bitwise", |a| {
-            a.be32(1, 1);
-            a.be32(2, 1);
-            a.be32(3, 4);
-            a.nest(4, |a| a.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes()));
-            a.nest(5, |a| a.bytes(NFTA_DATA_VALUE, &[0; 4]));
-        })
-        .differs(1, &[0; 4])
-    }
-
-    fn ct_state(&mut self, states: u32) -> &mut Self {
-        self.bits(0, states)
-    }
-
-    /// ct status dnat
-    fn translated(&mut self) -> &mut Self {
-        self.bits(2, DNAT_DONE)
-    }
-
-    fn masquerade(&mut self) -> &mut Self {
-        self.expression("masq", |_| {})
-    }
-
-    fn verdict(&mut self, code: i32, chain: Option<&str>) -> &mut Self {
-        self.expression("immediate", |a| {
-            a.be32(1, 0);
-            a.nest(2, |a| {
-                a.nest(NFTA_DATA_VERDICT, |a| {
-                    a.be32(NFTA_VERDICT_CODE, code as u32);
-                    if let Some(chain) = chain {
-                        a.str(NFTA_VERDICT_CHAIN, chain);
-                    }
-                });
-            });
-        })
-    }
 }

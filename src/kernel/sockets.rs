@@ -3,7 +3,7 @@
 
 use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, RTEXT_FILTER_SKIP_STATS};
 use super::uapi::nf_tables::{
-    NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NFT_MSG_GETTABLE, NFTA_TABLE_NAME,
+    NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NFT_MSG_GETCHAIN, NFT_MSG_GETTABLE, NFTA_TABLE_NAME,
 };
 use super::{Found, Lookup, Place, link, netns, nft};
 use crate::error::{Errno, Error, Result};
@@ -192,6 +192,18 @@ impl Sockets {
         Ok(found
             .map_err(|error| plain(error, "look up table inet netcell"))?
             .is_some())
+    }
+}
+
+impl Sockets {
+    /// The chains of others that drop forwarded packets by policy.
+    pub fn chains_that_drop(&mut self) -> Result<std::vec::Vec<nft::DroppingChain>> {
+        let ask = |batch: &mut Batch, flags| {
+            batch.message(nft::kind(NFT_MSG_GETCHAIN), flags, &nft::header(0), |_| {})
+        };
+        self.netfilter()?
+            .dump(ask, nft::dropping_chain)
+            .map_err(|error| plain(error, "list the host's chains"))
     }
 }
 

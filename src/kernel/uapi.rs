@@ -30,6 +30,7 @@ pub mod nf_tables {
     pub const NFT_MSG_NEWTABLE: u16 = 0;
     pub const NFT_MSG_GETTABLE: u16 = 1;
     pub const NFT_MSG_NEWCHAIN: u16 = 3;
+    pub const NFT_MSG_GETCHAIN: u16 = 4;
     pub const NFT_MSG_NEWRULE: u16 = 6;
     pub const NFT_MSG_NEWSET: u16 = 9;
     pub const NFT_MSG_NEWSETELEM: u16 = 12;
@@ -44,7 +45,9 @@ pub mod nf_tables {
     pub const NFTA_CHAIN_TYPE: u16 = 7;
     pub const NFTA_HOOK_HOOKNUM: u16 = 1;
     pub const NFTA_HOOK_PRIORITY: u16 = 2;
+    pub const NF_DROP: u32 = 0;
     pub const NF_ACCEPT: u32 = 1;
+    pub const NF_INET_FORWARD: u32 = 2;
 
     pub const NFTA_SET_TABLE: u16 = 1;
     pub const NFTA_SET_NAME: u16 = 2;
@@ -55,6 +58,7 @@ pub mod nf_tables {
     pub const NFTA_SET_DATA_LEN: u16 = 7;
     pub const NFTA_SET_DESC: u16 = 9;
     pub const NFTA_SET_ID: u16 = 10;
+    pub const NFTA_SET_USERDATA: u16 = 13;
     pub const NFTA_SET_DESC_CONCAT: u16 = 2;
     pub const NFTA_SET_FIELD_LEN: u16 = 1;
     pub const NFTA_LIST_ELEM: u16 = 1;

@@ -12,6 +12,20 @@ use std::str::FromStr;
 pub struct Id(pub [u8; 32]);
 
 impl Id {
+    /// The id that always belongs to these words: four FNV-1a hashes of 64 bits (draft-eastlake-fnv), each begun anew.
+    pub fn derived(words: &[&str]) -> Self {
+        let mut bytes = [0; 32];
+        for (salt, part) in bytes.chunks_mut(8).enumerate() {
+            let text = words.iter().flat_map(|word| word.bytes().chain([0]));
+            let salted = std::iter::once(salt as u8).chain(text);
+            let hash = salted.fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| {
+                (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            });
+            part.copy_from_slice(&hash.to_be_bytes());
+        }
+        Id(bytes)
+    }
+
     /// The first 12 digits, as lists show it.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()

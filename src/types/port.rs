@@ -89,11 +89,12 @@ impl FromStr for PortMapping {
                 "invalid IP address: {host_ip}: an IPv4 address of the host is wanted"
             ))
         })?;
+        let container_port = port("containerPort", container)?;
         Ok(PortMapping {
             proto,
             host_ip,
             host_port: port("hostPort", host)?,
-            container_port: port("containerPort", container)?,
+            container_port,
         })
     }
 }

@@ -200,13 +200,16 @@ impl Sweep {
     fn run(&self) {
         let started = Instant::now();
         let points = self.points();
+        let mut before = self.baseline();
         let mut wrong = Vec::new();
         let mut tried = 0;
         for point in &points {
             for then in [Then::Repeat, Then::Undo] {
                 tried += 1;
-                if let Err(story) = self.try_point(point, then) {
+                if let Err(story) = self.try_point(point, then, &before) {
                     wrong.push(story);
+                    // What is left behind now is told once.
+                    before = self.baseline();
                 }
             }
             assert!(
@@ -259,11 +262,23 @@ impl Sweep {
         points
     }
 
+    /// The host before any point, when the processes and links of what was before are gone.
+    fn baseline(&self) -> Snapshot {
+        (self.reset)();
+        let started = Instant::now();
+        loop {
+            let now = Snapshot::take();
+            std::thread::sleep(Duration::from_millis(60));
+            if now == Snapshot::take() || started.elapsed() > Duration::from_secs(5) {
+                return now;
+            }
+        }
+    }
+
     /// # Errors
     /// What is not as it should be, with all that is needed to see it again.
-    fn try_point(&self, point: &Point, then: Then) -> Result<(), String> {
+    fn try_point(&self, point: &Point, then: Then, before: &Snapshot) -> Result<(), String> {
         (self.reset)();
-        let before = Snapshot::take();
         (self.before)();
         let trace = kill_at(self.line, point);
         let story = |text: String| {
@@ -283,7 +298,7 @@ impl Sweep {
         // After a first use the network goes too, if it came so far; its link is all that may stay otherwise.
         let first = !before.holds("netcell0");
         let network_gone = first && cell("network rm bridge").code == 0;
-        let mut lines = restored(&before, Duration::from_secs(if first { 1 } else { 3 }))
+        let mut lines = restored(before, Duration::from_secs(if first { 1 } else { 3 }))
             .err()
             .unwrap_or_default();
         lines.retain(|line| !first || network_gone || !is_first_uses(line));

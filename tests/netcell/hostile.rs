@@ -65,7 +65,7 @@ fn an_image_is_never_written() {
     shell("echo x >/new; echo x >>/etc/passwd; rm /etc/group; mkdir /d; chmod 777 /etc; chown 1000 /www 2>/dev/null; mv /www /w; ln -s x /y; touch /bin/busybox; sync").ok();
     assert_eq!(tree(image::ALPINE), before);
     cell("run -d --name web alpine sleep 1000").ok();
-    cell("exec web rm -rf /bin /etc /www").ok();
+    let _ = cell("exec web rm -rf /bin /etc /www");
     assert_eq!(tree(image::ALPINE), before);
     cell("rm -f web").ok();
     assert_eq!(tree(image::ALPINE), before);
@@ -95,14 +95,7 @@ fn writes_are_limited_in_size_and_vanish() {
     assert!(free <= memory / 2, "{free} kB of {memory} kB may be filled");
     let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
     shell("head -c 1000000 /dev/zero >/filled; ls -l /filled").ok();
-    assert_eq!(
-        fs::read_to_string("/proc/self/mountinfo")
-            .unwrap()
-            .lines()
-            .count(),
-        before.lines().count() + 1,
-        "only /run/netns is mounted"
-    );
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
 }
 
 fn device_nodes_cannot_be_opened() {
@@ -445,10 +438,11 @@ fn with_the_hosts_root_mounts_stay_inside() {
     let name = cell("exec web cat /etc/hostname").quiet();
     assert_eq!(name, cell("exec web hostname").quiet());
     let mounts = cell("exec web cat /proc/self/mountinfo").quiet();
-    for line in mounts
-        .lines()
-        .filter(|line| !line.contains(" - devpts ") && !line.contains(" /dev/"))
-    {
+    // A path that is masked by the null device has to stay one that opens.
+    let plain = |line: &&str| {
+        !line.contains(" - devpts ") && !line.contains(" /dev/") && !line.contains(" /null ")
+    };
+    for line in mounts.lines().filter(plain) {
         let options = line.split(' ').nth(5).unwrap();
         assert!(
             options.contains("nodev") || line.contains(" /dev "),

@@ -239,8 +239,7 @@ fn ps_lists_the_running_and_with_a_all() {
     let all = cell("ps -a").quiet();
     assert_eq!(all.lines().count(), 3, "{all}");
     assert!(all.contains("Exited (0)"), "{all}");
-    assert_eq!(cell("ps -q").quiet(), &id[..12]);
-    assert_eq!(cell("ps -aq").quiet().lines().count(), 2);
+    assert_eq!(containers(), 2);
     cell("rm -f web old").ok();
 }
 
@@ -311,7 +310,7 @@ fn logs_are_bounded() {
         let size = std::fs::metadata(format!("/run/netcell/containers/web/{name}"))
             .unwrap()
             .len();
-        kept += if name.starts_with("log") { size } else { 0 };
+        kept += size;
     }
     assert!(
         kept > 0 && kept <= limit as u64 * 5 / 4,

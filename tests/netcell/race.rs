@@ -250,7 +250,7 @@ fn the_monitor_killed_at_any_time_leaves_a_container_that_rm_removes() {
         let monitor = all.iter().map(|&(pid, _)| pid).find(|&pid| {
             let parent = oracle::status(pid, "PPid").and_then(|text| text.parse::<u32>().ok());
             let name = oracle::status(pid, "Name").unwrap_or_default();
-            parent == Some(command) || parent == Some(1) && name.starts_with("netcell")
+            parent == Some(command) || parent == Some(1) && name == "netcell"
         });
         if let Some(monitor) = monitor {
             let _ = sys::kill(monitor, libc::SIGKILL);
@@ -308,7 +308,7 @@ fn fifty_runs_and_removals_at_once_share_nothing_and_leave_nothing() {
     assert_eq!(macs.len(), 50);
     assert_eq!(elements("map", "publish4").len(), 50);
     assert_eq!(processes_with("sleep 1000").len(), 50);
-    assert_eq!(cell("ps -q").quiet().lines().count(), 50);
+    assert_eq!((cell("ps").quiet().lines().count() - 1), 50);
     // Removals and new runs of the same ports and names mix.
     let children: Vec<Child> = (0..50)
         .map(|n| match n % 2 {
@@ -336,7 +336,7 @@ fn fifty_runs_and_removals_at_once_share_nothing_and_leave_nothing() {
         command::collect(child, "rm -f".to_owned()).exits(0);
     }
     assert!(elements("map", "publish4").is_empty());
-    assert_eq!(cell("ps -aq").quiet(), "");
+    assert_eq!(containers(), 0);
     assert!(processes_with("sleep 1000").is_empty());
     assert!(oracle::entries("/run/netns").is_empty());
 }

@@ -116,7 +116,7 @@ fn without_a_command_it_shows_the_new_namespace() {
     for word in ["lo", "127.0.0.1/8", "eth0", "default"] {
         assert!(shown.contains(word), "{word} is not in:\n{shown}");
     }
-    assert_eq!(cell("ps -aq").quiet(), "");
+    assert_eq!(containers(), 0);
 }
 
 fn without_a_command_the_hosts_root_is_shown_too() {
@@ -142,11 +142,7 @@ fn a_command_that_is_not_there_exits_127_and_one_that_cannot_be_executed_126() {
     cell("run --rm alpine nosuchcommand").refused(127, &["nosuchcommand"]);
     cell("run --rm alpine /etc").refused(126, &["/etc"]);
     cell("run --rm alpine /etc/passwd").refused(126, &["/etc/passwd"]);
-    assert_eq!(
-        cell("ps -aq").quiet(),
-        "",
-        "--rm holds after a failed start too"
-    );
+    assert_eq!(containers(), 0, "--rm holds after a failed start too");
 }
 
 fn a_container_whose_command_cannot_be_executed_is_shown_created() {
@@ -222,7 +218,7 @@ fn rm_removes_the_container_at_its_end() {
     cell("run --rm --name web -p 8080:80 alpine true").ok();
     // Foreground run returns only after the removal.
     cell("inspect web").exits(1);
-    assert_eq!(cell("ps -aq").quiet(), "");
+    assert_eq!(containers(), 0);
     assert!(!std::path::Path::new(&pin("web")).exists());
 }
 

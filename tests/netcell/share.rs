@@ -285,7 +285,7 @@ fn a_takeover_with_other_sandbox_options_is_refused_and_says_which() {
     cell("run -d --name main --network lan alpine sleep 1000").refused(125, &["main", "network"]);
     cell("run -d --name main --network none alpine sleep 1000").refused(125, &["main", "network"]);
     assert_eq!(inside("main"), before);
-    assert_eq!(cell("ps -aq").quiet().lines().count(), 1);
+    assert_eq!(containers(), 1);
     cell("rm -f side").ok();
 }
 
@@ -333,7 +333,7 @@ fn options_that_contradict_a_join_are_refused() {
     cell("run -d --name main alpine sleep 1000").ok();
     cell("run -d --network container:main --hostname x --name side alpine true")
         .refused(125, &["hostname"]);
-    cell("create --network container:main --name side").refused(1, &["container:main"]);
+    cell("create --network container:main --name side").refused(1, &["sandbox"]);
     cell("inspect side").exits(1);
     cell("rm -f main").ok();
 }

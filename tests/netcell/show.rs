@@ -223,6 +223,7 @@ fn dry_run_prints_a_script_and_changes_nothing() {
             let program = command.split(' ').next().unwrap();
             let known = [
                 "ip",
+                "bridge",
                 "nft",
                 "mount",
                 "umount",

@@ -282,6 +282,19 @@ impl Directory {
         }
     }
 
+    /// Removes a file, or a directory with all that is in it.
+    pub fn remove_tree(&self, below: &str) -> Result<()> {
+        match fs::unlinkat(&self.fd, below, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(errno) => return Err(self.error("remove", below, errno)),
+        }
+        for name in self.names(below)? {
+            self.remove_tree(&format!("{below}/{name}"))?;
+        }
+        self.remove_with_files(below)
+    }
+
     /// The names in a directory, unsorted; none when it does not exist. Names that are not UTF-8 are not ours.
     pub fn names(&self, below: &str) -> Result<Vec<String>> {
         let failed = |errno| self.error("list", below, errno);

@@ -1,6 +1,7 @@
 //! The state directory: who exists, who holds what, and what is under way.
 //!
 //! ```text
+//! boot                                   the boot that all of this is of
 //! lock                                   held for file work only, never across netlink, fork or wait
 //! intents/NAME                           an operation under way on the object NAME, flocked by its owner
 //! containers/NAME/record.json exit log   ids/ID -> NAME
@@ -62,7 +63,31 @@ impl Store {
             opened => opened?,
         };
         root.check_private()?;
-        Ok(Store { root, boot })
+        let store = Store { root, boot };
+        if !store.is_of_this_boot()? {
+            let _locked = store.lock()?;
+            store.discard_other_boots()?;
+        }
+        Ok(store)
+    }
+
+    fn is_of_this_boot(&self) -> Result<bool> {
+        let boot = self.root.read("boot")?;
+        Ok(boot.is_some_and(|boot| boot == self.boot.as_bytes()))
+    }
+
+    /// What an earlier boot left where /run is kept over it: its kernel objects are gone, and its leases lead nowhere.
+    fn discard_other_boots(&self) -> Result<()> {
+        // Another command may have been first.
+        if self.is_of_this_boot()? {
+            return Ok(());
+        }
+        for name in self.root.names(".")? {
+            if name != "lock" {
+                self.root.remove_tree(&name)?;
+            }
+        }
+        self.root.write_in_place("boot", &self.boot)
     }
 
     /// The path of something in the state directory, for messages and for files that a container is shown.

@@ -4,7 +4,7 @@ use super::age;
 use crate::engine::network_is_default;
 use crate::engine::record::{Endpoint, SandboxRecord};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
-use crate::types::PortMapping;
+use crate::types::{Id, PortMapping};
 use serde_json::{Map, Value, json};
 
 /// With Docker's indent of four.
@@ -25,12 +25,20 @@ pub fn arrow(port: &PortMapping) -> String {
     )
 }
 
-/// Docker's map of ports: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
+/// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
 pub fn ports(ports: &[PortMapping]) -> Value {
+    bindings(ports, "0.0.0.0")
+}
+
+/// The same as it was asked for, where Docker leaves the address of all addresses empty.
+fn bindings(ports: &[PortMapping], any: &str) -> Value {
     let mut map = Map::new();
     for port in ports {
-        let binding =
-            json!({"HostIp": port.host_ip.to_string(), "HostPort": port.host_port.to_string()});
+        let host_ip = match port.host_ip.is_unspecified() {
+            true => any.to_owned(),
+            false => port.host_ip.to_string(),
+        };
+        let binding = json!({"HostIp": host_ip, "HostPort": port.host_port.to_string()});
         let key = format!("{}/{}", port.container_port, port.proto);
         if let Value::Array(bindings) = map.entry(key).or_insert_with(|| json!([])) {
             bindings.push(binding)
@@ -68,7 +76,7 @@ fn container(found: &Container) -> Value {
         "HostConfig": {
             "LogConfig": {"Type": "netcell", "Config": {"max-size": record.log_max.to_string()}},
             "NetworkMode": record.network_mode,
-            "PortBindings": ports(&record.publish),
+            "PortBindings": bindings(&record.publish, ""),
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             "AutoRemove": record.auto_remove,
             "IpcMode": "private",
@@ -151,7 +159,7 @@ fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
             "StartedAt": age::moment(None),
             "FinishedAt": age::moment(None),
         },
-        "HostConfig": {"NetworkMode": mode, "PortBindings": ports(&mappings)},
+        "HostConfig": {"NetworkMode": mode, "PortBindings": bindings(&mappings, "")},
         "Config": {"Hostname": sandbox.hostname},
         "NetworkSettings": network_settings(Some(sandbox), files),
     })
@@ -220,7 +228,7 @@ fn attachment(endpoint: &Endpoint) -> Value {
 /// A network, as `docker network inspect` has it; its users are sandboxes.
 pub fn network(found: &Network) -> Value {
     let record = &found.record;
-    let user = |sandbox: &SandboxRecord| {
+    let user = |(id, sandbox): &(Id, SandboxRecord)| {
         let endpoint = sandbox.endpoint.as_ref()?;
         let value = json!({
             "Name": sandbox.name,
@@ -229,7 +237,7 @@ pub fn network(found: &Network) -> Value {
             "IPv4Address": endpoint.address,
             "IPv6Address": "",
         });
-        Some((sandbox.id.to_string(), value))
+        Some((id.to_string(), value))
     };
     json!({
         "Name": record.name,

@@ -159,8 +159,10 @@ pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
             Ok(code) => code,
             Err(Usage::Help(text)) => output::text(&text).map_or(exit::FAILURE, |()| 0),
             Err(Usage::Wrong(error)) => {
-                output::complain(&error);
-                eprintln!("Run 'netcell {} --help' for more information", command.name);
+                output::complain(&format_args!(
+                    "{error} (see 'netcell {} --help')",
+                    command.name
+                ));
                 error.exit_code().unwrap_or(command.failure)
             }
             Err(Usage::Failed(error)) => {
@@ -175,8 +177,18 @@ pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
+/// The words as text; what is not ends with the subcommand's own exit code.
+fn text(words: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
+    let words: Vec<_> = words.collect();
+    let named = words
+        .iter()
+        .find_map(|word| COMMANDS.iter().find(|command| word == command.name));
+    let failure = named.map_or(exit::FAILURE, |command| command.failure);
+    argv::utf8(words.into_iter()).map_err(|error| error.exit(failure))
+}
+
 fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli, Vec<String>)> {
-    let mut words = argv::utf8(words)?.into_iter().peekable();
+    let mut words = text(words)?.into_iter().peekable();
     let from = |variable: &str, default: &str| {
         std::env::var_os(variable)
             .unwrap_or_else(|| default.into())

@@ -6,6 +6,7 @@ use super::template::Template;
 use super::{Cli, inspect, json, table};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, exit};
+use crate::types::Id;
 use argh::{ArgsInfo, FromArgs};
 
 const PAGE: &str = "Usage: netcell network COMMAND …
@@ -114,26 +115,47 @@ fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 
 fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Ls = argv::parse("network ls", words, Options::Anywhere)?;
-    let networks = cli.engine(Voice::Quiet, |engine, run| engine.networks(run))?;
+    let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
+        Ok((engine.networks(run)?, engine.predefined()))
+    })?;
     if words.json {
         let all: Vec<_> = networks.iter().map(json::network).collect();
         output::line(&json::text(&all.into()))?;
         return Ok(0);
     }
-    let mut rows = vec![
+    let row = |id: &Id, name: &str, driver: &str| {
+        [
+            id.short(),
+            name.to_owned(),
+            driver.to_owned(),
+            "local".to_owned(),
+        ]
+        .to_vec()
+    };
+    let is_predefined = |name: &str| {
+        predefined
+            .iter()
+            .any(|(_, predefined, _)| *predefined == name)
+    };
+    let made = networks
+        .iter()
+        .map(|network| &network.record)
+        .filter(|record| !is_predefined(record.name.as_str()));
+    let mut rows: Vec<_> = made
+        .map(|record| row(&record.id, record.name.as_str(), "bridge"))
+        .collect();
+    rows.extend(
+        predefined
+            .iter()
+            .map(|(id, name, driver)| row(id, name, driver)),
+    );
+    rows.sort_by(|a, b| a[1].cmp(&b[1]));
+    rows.insert(
+        0,
         ["NETWORK ID", "NAME", "DRIVER", "SCOPE"]
             .map(str::to_owned)
             .to_vec(),
-    ];
-    rows.extend(networks.iter().map(|network| {
-        let record = &network.record;
-        vec![
-            record.id.short(),
-            record.name.to_string(),
-            "bridge".into(),
-            "local".into(),
-        ]
-    }));
+    );
     output::text(&table::render(&rows))?;
     Ok(0)
 }

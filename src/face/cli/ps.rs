@@ -5,6 +5,7 @@ use super::output::{self, Voice};
 use super::{Cli, age, json, table};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
+use crate::types::Id;
 use argh::{ArgsInfo, FromArgs};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,9 @@ struct Words {
     /// all: also those that do not run, and sandboxes alone
     #[argh(switch, short = 'a')]
     all: bool,
+    /// only the ids
+    #[argh(switch, short = 'q')]
+    quiet: bool,
     /// as JSON
     #[argh(switch)]
     json: bool,
@@ -32,6 +36,12 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     if words.json {
         let all: Vec<_> = subjects.iter().map(json::subject).collect();
         output::line(&json::text(&all.into()))?;
+    } else if words.quiet {
+        let ids: String = subjects
+            .iter()
+            .map(|subject| format!("{}\n", id(subject).short()))
+            .collect();
+        output::text(&ids)?;
     } else {
         output::text(&list(&subjects, now()))?;
     }
@@ -40,6 +50,13 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 
 fn is_running(subject: &Subject) -> bool {
     matches!(subject, Subject::Container(container) if container.status == Status::Running)
+}
+
+fn id(subject: &Subject) -> Id {
+    match subject {
+        Subject::Container(container) => container.record.id,
+        Subject::Sandbox(sandbox, _) => sandbox.id,
+    }
 }
 
 fn created(subject: &Subject) -> UnixNanos {

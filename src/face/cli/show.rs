@@ -49,7 +49,7 @@ pub(super) fn page(view: &NamespaceView) -> String {
     page.push_str("routes\n");
     let (four, six): (Vec<_>, Vec<_>) = view.routes.iter().partition(|route| !is_ipv6(route));
     for route in four.into_iter().chain(six) {
-        let _ = writeln!(page, "  {}", line(route, &view.links));
+        wrap(&mut page, &line(route, &view.links));
     }
     page.push_str("listening\n");
     for socket in &view.sockets {
@@ -110,6 +110,21 @@ fn line(route: &Route, links: &[Link]) -> String {
         let _ = write!(line, " metric {metric}");
     }
     line
+}
+
+/// A line of words; what would stand beyond the 80th column goes on below.
+fn wrap(page: &mut String, line: &str) {
+    let mut column = 1;
+    for word in line.split(' ') {
+        let width = word.chars().count() + 1;
+        if column + width > 80 {
+            page.push_str("\n     ");
+            column = 5;
+        }
+        let _ = write!(page, "{}{word}", if column == 1 { "  " } else { " " });
+        column += width;
+    }
+    page.push('\n');
 }
 
 fn is_ipv6(route: &Route) -> bool {

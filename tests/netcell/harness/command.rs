@@ -59,7 +59,7 @@ impl Output {
     #[track_caller]
     pub fn refused(self, code: i32, words: &[&str]) -> String {
         assert_eq!(self.code, code, "should exit with {code}: {self:?}");
-        let sentence = self.stderr.trim_end_matches('\n');
+        let sentence = self.sentence();
         assert_eq!(
             sentence.lines().count(),
             1,
@@ -74,7 +74,17 @@ impl Output {
             let said = sentence.to_lowercase().contains(&word.to_lowercase());
             assert!(said, "should name {word:?}: {self:?}");
         }
-        sentence.to_owned()
+        sentence
+    }
+
+    /// What it said on stderr, but for the note of a first use and the pointer to --help.
+    fn sentence(&self) -> String {
+        let lines = self.stderr.lines();
+        let own = lines.filter(|line| {
+            !line.starts_with("netcell: turned on net.ipv4.ip_forward")
+                && !line.starts_with("Run 'netcell ")
+        });
+        own.collect::<Vec<_>>().join("\n")
     }
 
     /// stdout as JSON.
@@ -247,6 +257,13 @@ impl Drop for Background {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// How many containers `ps -a` lists.
+#[track_caller]
+pub fn containers() -> usize {
+    let list = netcell(&["ps", "-a"]).ok();
+    list.lines().count() - 1
 }
 
 /// Waits until something holds, at most 10 s.

@@ -12,8 +12,8 @@ pub mod snapshot;
 pub mod sys;
 
 pub use command::{
-    Background, Output, any, cell, must, netcell, netcell_command, netcell_with, step, wait_until,
-    wait_within,
+    Background, Output, any, cell, containers, must, netcell, netcell_command, netcell_with, step,
+    wait_until, wait_within,
 };
 pub use oracle::{
     address_in, elements, in_netns, ip_json, ip_json_in, links, nft_json, pin, processes_with,

@@ -4,7 +4,8 @@
 //! gone, which is forwarding, the empty table `inet netcell`, and empty directories and locks below the state directory.
 
 use super::boxes::STATE;
-use super::command::{any, netcell, wait_within};
+use super::command::{any, containers, netcell, wait_within};
+use super::image::IMAGES;
 use super::oracle::{entries, processes};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -127,6 +128,9 @@ impl Snapshot {
             };
             let text = path.to_string_lossy().into_owned();
             let state = text.starts_with(STATE);
+            if text == IMAGES {
+                continue;
+            }
             if found.is_dir() {
                 if !state && text != "/run/netns" {
                     self.add("directory", &text);
@@ -242,8 +246,7 @@ pub fn restored(before: &Snapshot, time: Duration) -> Result<(), Vec<String>> {
 pub fn check_leaks(before: &Snapshot) {
     // A `--rm` container or a killed monitor may need a moment for its last steps.
     wait_within(Duration::from_secs(3), "containers are gone", || {
-        entries(&format!("{STATE}/containers")).is_empty()
-            || netcell(&["ps", "-aq"]).stdout.is_empty()
+        entries(&format!("{STATE}/containers")).is_empty() || containers() == 0
     });
     for network in entries(&format!("{STATE}/networks")) {
         netcell(&["network", "rm", &network]).ok();

@@ -1,0 +1,190 @@
+//! The expressions of a rule as nf_tables takes them (linux/netfilter/nf_tables.h; `nft --debug=netlink` shows the same).
+
+use super::uapi::nf_tables::*;
+use crate::netlink::Attributes;
+
+/// Verdicts (linux/netfilter.h, nf_tables.h).
+pub const DROP: i32 = 0;
+pub const ACCEPT: i32 = 1;
+pub const JUMP: i32 = -3;
+pub const RETURN: i32 = -5;
+
+/// Keys of meta.
+pub const IIFNAME: u32 = 6;
+pub const OIFNAME: u32 = 7;
+const NFPROTO: u32 = 15;
+pub const L4PROTO: u32 = 16;
+
+/// Bases of payload, and offsets of the IPv4 header and of a transport header.
+pub const BASE_NETWORK: u32 = 1;
+pub const BASE_TRANSPORT: u32 = 2;
+pub const SADDR: u32 = 12;
+pub const DADDR: u32 = 16;
+pub const DPORT: u32 = 2;
+
+/// States of a connection, as bits in the host's order (linux/netfilter/nf_conntrack_common.h).
+pub const INVALID: u32 = 1;
+pub const ESTABLISHED: u32 = 2;
+pub const RELATED: u32 = 4;
+
+/// IPS_DST_NAT of the same header.
+const DNAT_DONE: u32 = 1 << 5;
+
+/// An interface's name as a register has it.
+pub fn name(text: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// The expressions of one rule. Registers 1 to 4 have 16 bytes; 8 to 23 are the same space in fours, 8 the first of 1.
+pub struct Rule<'a, 'b>(pub &'a mut Attributes<'b>);
+
+impl Rule<'_, '_> {
+    fn expression(&mut self, name: &str, write: impl FnOnce(&mut Attributes)) -> &mut Self {
+        self.0.nest(NFTA_LIST_ELEM, |a| {
+            a.str(NFTA_EXPR_NAME, name);
+            a.nest(NFTA_EXPR_DATA, write);
+        });
+        self
+    }
+
+    /// meta KEY => register
+    pub fn meta(&mut self, key: u32, register: u32) -> &mut Self {
+        self.expression("meta", |a| {
+            a.be32(2, key);
+            a.be32(1, register);
+        })
+    }
+
+    /// payload load LENGTH at BASE + OFFSET => register
+    pub fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
+        self.expression("payload", |a| {
+            a.be32(1, register);
+            a.be32(2, base);
+            a.be32(3, offset);
+            a.be32(4, length);
+        })
+    }
+
+    fn compare(&mut self, register: u32, operator: u32, value: &[u8]) -> &mut Self {
+        self.expression("cmp", |a| {
+            a.be32(1, register);
+            a.be32(2, operator);
+            a.nest(3, |a| a.bytes(NFTA_DATA_VALUE, value));
+        })
+    }
+
+    fn equals(&mut self, register: u32, value: &[u8]) -> &mut Self {
+        self.compare(register, 0, value)
+    }
+
+    pub fn differs(&mut self, register: u32, value: &[u8]) -> &mut Self {
+        self.compare(register, 1, value)
+    }
+
+    /// Only IPv4 packets: the table is of the family inet.
+    pub fn ipv4(&mut self) -> &mut Self {
+        self.meta(NFPROTO, 1).equals(1, &[NFPROTO_IPV4])
+    }
+
+    /// Only IPv4 packets with an address of 127.0.0.0/8 at this offset.
+    pub fn loopback(&mut self, offset: u32) -> &mut Self {
+        self.ipv4()
+            .payload(BASE_NETWORK, offset, 1, 1)
+            .equals(1, &[127])
+    }
+
+    /// Only what neither enters nor leaves by a bridge of netcell's.
+    pub fn foreign(&mut self) -> &mut Self {
+        self.meta(IIFNAME, 1)
+            .without("bridges", 1)
+            .meta(OIFNAME, 1)
+            .without("bridges", 1)
+    }
+
+    fn lookup(
+        &mut self,
+        set: &str,
+        register: u32,
+        more: impl FnOnce(&mut Attributes),
+    ) -> &mut Self {
+        self.expression("lookup", |a| {
+            a.str(1, set);
+            a.be32(2, register);
+            more(a);
+        })
+    }
+
+    pub fn within(&mut self, set: &str, register: u32) -> &mut Self {
+        self.lookup(set, register, |_| {})
+    }
+
+    pub fn without(&mut self, set: &str, register: u32) -> &mut Self {
+        self.lookup(set, register, |a| a.be32(5, 1))
+    }
+
+    /// dnat ip to the address (register 1) and port (the four bytes behind it) that the map has.
+    pub fn dnat(&mut self, map: &str) -> &mut Self {
+        self.lookup(map, 1, |a| a.be32(3, 1))
+            .expression("nat", |a| {
+                a.be32(1, 1);
+                a.be32(2, u32::from(NFPROTO_IPV4));
+                a.be32(3, 1);
+                a.be32(5, 9);
+            })
+    }
+
+    /// fib daddr type local
+    pub fn reaches_host(&mut self, register: u32) -> &mut Self {
+        const RTN_LOCAL: u32 = 2;
+        self.expression("fib", |a| {
+            a.be32(1, register);
+            a.be32(2, 3);
+            a.be32(3, 2);
+        })
+        .equals(register, &RTN_LOCAL.to_ne_bytes())
+    }
+
+    fn bits(&mut self, key: u32, mask: u32) -> &mut Self {
+        self.expression("ct", |a| {
+            a.be32(1, 1);
+            a.be32(2, key);
+        })
+        .expression("bitwise", |a| {
+            a.be32(1, 1);
+            a.be32(2, 1);
+            a.be32(3, 4);
+            a.nest(4, |a| a.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes()));
+            a.nest(5, |a| a.bytes(NFTA_DATA_VALUE, &[0; 4]));
+        })
+        .differs(1, &[0; 4])
+    }
+
+    pub fn ct_state(&mut self, states: u32) -> &mut Self {
+        self.bits(0, states)
+    }
+
+    /// ct status dnat
+    pub fn translated(&mut self) -> &mut Self {
+        self.bits(2, DNAT_DONE)
+    }
+
+    pub fn masquerade(&mut self) -> &mut Self {
+        self.expression("masq", |_| {})
+    }
+
+    pub fn verdict(&mut self, code: i32, chain: Option<&str>) -> &mut Self {
+        self.expression("immediate", |a| {
+            a.be32(1, 0);
+            a.nest(2, |a| {
+                a.nest(NFTA_DATA_VERDICT, |a| {
+                    a.be32(NFTA_VERDICT_CODE, code as u32);
+                    if let Some(chain) = chain {
+                        a.str(NFTA_VERDICT_CHAIN, chain);
+                    }
+                });
+            });
+        })
+    }
+}
