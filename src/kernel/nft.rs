@@ -106,7 +106,10 @@ impl Element {
     /// The key, each of its fields padded to four bytes.
     fn key(&self) -> heapless::Vec<u8, 32> {
         let mut key = heapless::Vec::new();
-        let mut put = |bytes: &[u8]| debug_assert!(key.extend_from_slice(bytes).is_ok());
+        let mut put = |bytes: &[u8]| {
+            let fits = key.extend_from_slice(bytes);
+            debug_assert!(fits.is_ok());
+        };
         match self {
             Element::Publish { mapping, .. } => {
                 if !mapping.host_ip.is_unspecified() {

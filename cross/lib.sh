@@ -1,0 +1,142 @@
+# shellcheck shell=bash disable=SC2034 # the variables are for the scripts that read this file
+# What the scripts of cross/ share: where things are cached, how Debian's packages of any suite and architecture are had,
+# and the table of targets.
+#
+# Everything comes from Debian's mirror, through apt states of their own beside the host's: no `dpkg --add-architecture`,
+# no foreign package installed, no cross compiler. Nothing is ever fetched by rustup. What is downloaded is kept by its
+# version in $XDG_CACHE_HOME/netcell, so that a second run needs no network; removing that folder is always safe.
+
+set -euo pipefail
+shopt -s inherit_errexit
+export LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin
+
+cross=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+root=$(dirname "$cross")
+cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/netcell
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# fail SENTENCE: says it and ends with status 1.
+fail() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# need PROGRAM:PACKAGE…: fails with one sentence that names the packages of the programs that are not there.
+need() {
+    local pair missing=()
+    for pair; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ ${#missing[@]} = 0 ] || fail "not installed: ${missing[*]} (apt-get install --no-install-recommends ${missing[*]})"
+}
+
+# seconds: time since the script began, for messages.
+seconds() { echo "$SECONDS s"; }
+
+# describe TARGET: sets, for a Rust target or the first word of one, `target`, `debian` (Debian's name of the architecture),
+# `musl` (its musl triple), `libgcc` (the package with libgcc_eh.a) and `ports` (the suite that has its musl-dev).
+describe() {
+    ports=bookworm
+    case $1 in
+    x86_64 | x86_64-unknown-linux-musl)
+        target=x86_64-unknown-linux-musl debian=amd64 musl=x86_64-linux-musl libgcc=libgcc-12-dev
+        ;;
+    aarch64 | aarch64-unknown-linux-musl)
+        target=aarch64-unknown-linux-musl debian=arm64 musl=aarch64-linux-musl libgcc=libgcc-12-dev-arm64-cross
+        ;;
+    armv7 | armv7-unknown-linux-musleabihf)
+        target=armv7-unknown-linux-musleabihf debian=armhf musl=arm-linux-musleabihf libgcc=libgcc-12-dev-armhf-cross
+        ;;
+    arm | arm-unknown-linux-musleabi)
+        target=arm-unknown-linux-musleabi debian=armel musl=arm-linux-musleabi libgcc=libgcc-12-dev-armel-cross
+        ;;
+    riscv64gc | riscv64gc-unknown-linux-musl)
+        target=riscv64gc-unknown-linux-musl debian=riscv64 musl=riscv64-linux-musl libgcc=libgcc-12-dev-riscv64-cross
+        ports=sid
+        ;;
+    *) fail "$1: not one of x86_64, aarch64, armv7, arm, riscv64gc (or the full name of its musl target)" ;;
+    esac
+}
+
+# debian SUITES ARCH COMMAND ARG…: apt-get or apt-cache COMMAND on Debian's SUITES (comma-separated) for ARCH.
+# The mirror is the one the host uses. Lists are fetched once a day.
+debian() {
+    local suites=$1 arch=$2 command=$3 state=$cache/apt/${1//,/+}-$2 mirror suite tool=apt-get
+    shift 3
+    mkdir -p "$state/lists/partial" "$state/archives/partial"
+    : >>"$state/status"
+    # shellcheck disable=SC2016 # apt's own variables
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian\/?$/ { uri = $0 } END { print uri }')
+    [ -n "$mirror" ] || fail "no mirror of Debian among apt's sources"
+    mirror=${mirror%/}
+    for suite in ${suites//,/ }; do
+        case $suite in
+        *-security) echo "deb [arch=$arch signed-by=$keyring] $mirror-security $suite main" ;;
+        *) echo "deb [arch=$arch signed-by=$keyring] $mirror $suite main" ;;
+        esac
+    done >"$state/sources.list"
+    local option=(-qq -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State="$state"
+        -o Dir::State::status="$state/status" -o Dir::Cache="$state" -o APT::Architecture="$arch"
+        -o APT::Architectures="$arch" -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
+    if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
+        apt-get "${option[@]}" update >&2 || fail "cannot read Debian's lists of $suites for $arch"
+        touch "$state/updated"
+    fi
+    case $command in
+    show | madison | depends) tool=apt-cache ;;
+    esac
+    "$tool" "${option[@]}" "$command" "$@"
+}
+
+# package SUITES ARCH NAME[=VERSION] FOLDER [PATH…]: unpacks the package, or those paths of it, below FOLDER.
+# It is downloaded only once.
+package() {
+    local suites=$1 arch=$2 name=$3 folder=$4 pool=$cache/pool/${1//,/+}-$2 file
+    mkdir -p "$pool" "$folder"
+    file=$(find "$pool" -name "${name/=/_}_*.deb" | sort | tail -n 1)
+    if [ -z "$file" ]; then
+        (cd "$pool" && debian "$suites" "$arch" download "$name" >&2) || fail "cannot download $name of $suites for $arch"
+        file=$(find "$pool" -name "${name/=/_}_*.deb")
+    fi
+    dpkg-deb --fsys-tarfile "$file" | tar -x -C "$folder" "${@:5}"
+}
+
+# std_source: prints the library/ folder of the source of rustc's own version: rustup's rust-src if it is there,
+# else the one of Debian's package, which is looked for in the suites that may have it.
+std_source() {
+    local version folder place suite name found
+    version=$(rustc -V | cut -d' ' -f2)
+    folder=usr/src/rustc-$version
+    for place in "$(rustc --print sysroot)/lib/rustlib/src/rust" "/$folder" "$cache/$folder"; do
+        if [ -e "$place/library/Cargo.lock" ]; then
+            echo "$place/library"
+            return
+        fi
+    done
+    for place in trixie-backports:rust-src bookworm-security:rust-web-src trixie-security:rust-web-src \
+        forky:rust-src sid:rust-src experimental:rust-src; do
+        suite=${place%:*} name=${place#*:}
+        found=$(debian "$suite" amd64 madison "$name" | awk -v version="$version+" 'index($3, version) == 1 { found = $3 } END { print found }')
+        [ -n "$found" ] || continue
+        # Renamed when it is whole.
+        package "$suite" amd64 "$name=$found" "$cache/unpack.$$" "./$folder/library"
+        mkdir -p "$cache/usr/src"
+        mv "$cache/unpack.$$/$folder" "$cache/$folder"
+        rm -r "$cache/unpack.$$"
+        echo "$cache/$folder/library"
+        return
+    done
+    fail "Debian has no source of rust $version: run 'rustup component add rust-src', or install Debian's" \
+        "rustc-web, cargo-web, rust-web-src and lld and build with those"
+}
+
+# has_std TARGET: whether rustc links a program for TARGET, that is: std, C library and unwinder are there and of its version.
+has_std() {
+    local scratch status=0
+    scratch=$(mktemp -d)
+    echo 'fn main() { println!() }' >"$scratch/main.rs"
+    rustc --target "$1" -Clinker=rust-lld -Ctarget-feature=+crt-static -o "$scratch/main" "$scratch/main.rs" 2>/dev/null || status=1
+    rm -r "$scratch"
+    return $status
+}
