@@ -1,8 +1,9 @@
 //! A container's output, kept: two files in its directory, bounded together, with streams and times apart.
 //!
-//! `output` is the current file, `output.1` the one before. When the current one has half of what is allowed, it takes
-//! the other's place. A file is a sequence of frames: stream (1 byte: 1 or 2), length (2 bytes), nanoseconds since
-//! 1970 (8 bytes), all little-endian, and the bytes as they were written. A frame torn by the writer's death ends it.
+//! `log` is the current file, `log.1` the one before. When the current one has half of what is allowed, it takes the
+//! other's place. A file is a sequence of frames: stream (1 byte: 1 or 2, plus 128 in the middle of a line), length
+//! (2 bytes), nanoseconds since 1970 (8 bytes), all little-endian, and the bytes as they were written. A frame torn by
+//! the writer's death ends it.
 
 use crate::engine::record::UnixNanos;
 use crate::error::{Error, Result};
@@ -15,18 +16,26 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The current file.
-pub const CURRENT: &str = "output";
+pub const CURRENT: &str = "log";
 /// The file before it.
-pub const PREVIOUS: &str = "output.1";
+pub const PREVIOUS: &str = "log.1";
 const HEAD: usize = 11;
+/// Marks a frame whose first byte is not the first of a line.
+const MIDDLE: u8 = 128;
 
 /// Which of a program's two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Descriptor 1.
-    Stdout,
+    Stdout = 1,
     /// Descriptor 2.
-    Stderr,
+    Stderr = 2,
+}
+
+impl Stream {
+    fn index(self) -> usize {
+        self as usize - 1
+    }
 }
 
 /// The monitor's side.
@@ -38,6 +47,8 @@ pub(super) struct Writer {
     len: u64,
     /// The most that one of the two files may hold, in bytes.
     most: u64,
+    /// For each stream, whether its last byte left a line unfinished.
+    unfinished: [bool; 2],
 }
 
 impl Writer {
@@ -51,6 +62,7 @@ impl Writer {
             file: None,
             len: 0,
             most: max / 2,
+            unfinished: [false; 2],
         };
         writer
             .reopen(OFlags::APPEND)
@@ -108,10 +120,11 @@ impl Writer {
 
     fn frame(&mut self, stream: Stream, at: UnixNanos, bytes: &[u8]) {
         let mut head = [0; HEAD];
-        head[0] = match stream {
-            Stream::Stdout => 1,
-            Stream::Stderr => 2,
-        };
+        head[0] = stream as u8;
+        let unfinished = &mut self.unfinished[stream.index()];
+        if std::mem::replace(unfinished, bytes.last() != Some(&b'\n')) {
+            head[0] |= MIDDLE;
+        }
         head[1..3].copy_from_slice(&(bytes.len() as u16).to_le_bytes());
         head[3..].copy_from_slice(&at.to_le_bytes());
         let Some(file) = &self.file else { return };
@@ -135,6 +148,23 @@ pub struct Entry<'a> {
     pub at: UnixNanos,
     /// What was written; a line may be spread over entries, an entry may hold many.
     pub bytes: &'a [u8],
+    /// Whether its first byte is in the middle of a line that an earlier entry of the stream began.
+    pub middle: bool,
+}
+
+impl Entry<'_> {
+    /// Without the rest of a line that it does not begin.
+    fn whole_lines(self) -> Self {
+        let end = self.bytes.iter().position(|&b| b == b'\n');
+        match end {
+            Some(end) if self.middle => Entry {
+                bytes: &self.bytes[end + 1..],
+                middle: false,
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 /// A reader of the log, which can go on where it stopped: `logs -f`.
@@ -143,17 +173,30 @@ pub struct Reader<'a> {
     dir: &'a Path,
     /// Inode of the current file and how much of it was read.
     seen: Option<(u64, usize)>,
+    /// For each stream, whether anything of it was handed on.
+    begun: [bool; 2],
 }
 
 impl<'a> Reader<'a> {
     /// Reads the log in a container's directory from its beginning.
     pub fn new(dir: &'a Path) -> Self {
-        Reader { dir, seen: None }
+        Reader {
+            dir,
+            seen: None,
+            begun: [false; 2],
+        }
     }
 
     /// Hands all entries since the last call to `sink`, oldest first. No log, or one that is gone, has none.
+    ///
+    /// Of a line whose beginning is no longer kept the rest is left out, if it ends in its stream's first entry.
     pub fn read(&mut self, sink: &mut dyn FnMut(Entry<'_>)) -> Result<()> {
         let (current, previous) = self.both()?;
+        let mut begun = self.begun;
+        let sink = &mut |entry: Entry<'_>| {
+            let first = !std::mem::replace(&mut begun[entry.stream.index()], true);
+            sink(if first { entry.whole_lines() } else { entry });
+        };
         let seen = self.seen.take();
         let skip = |file: &Log| match seen {
             Some((inode, len)) if inode == file.inode => len,
@@ -168,6 +211,7 @@ impl<'a> Reader<'a> {
             let read = entries(&file.bytes, skip(&file), sink);
             self.seen = Some((file.inode, read));
         }
+        self.begun = begun;
         Ok(())
     }
 
@@ -225,16 +269,17 @@ fn entries(file: &[u8], from: usize, sink: &mut dyn FnMut(Entry<'_>)) -> usize {
 
 fn entry(file: &[u8]) -> Option<(Entry<'_>, usize)> {
     let head = file.first_chunk::<HEAD>()?;
-    let [stream, a, b, time @ ..] = *head;
+    let [kind, a, b, time @ ..] = *head;
     let len = HEAD + usize::from(u16::from_le_bytes([a, b]));
     let entry = Entry {
-        stream: match stream {
+        stream: match kind & !MIDDLE {
             1 => Stream::Stdout,
             2 => Stream::Stderr,
             _ => return None,
         },
         at: UnixNanos::from_le_bytes(time),
         bytes: file.get(HEAD..len)?,
+        middle: kind & MIDDLE != 0,
     };
     Some((entry, len))
 }
@@ -303,6 +348,20 @@ mod tests {
         let kept = read(&mut Reader::new(&dir.0));
         assert!(kept.len() >= 9, "{}", kept.len());
         assert_eq!(kept.last().unwrap().1, 99);
+    }
+
+    #[test]
+    fn the_log_begins_with_a_whole_line() {
+        let dir = Dir::new("lines");
+        let mut log = Writer::open(&dir.0, 100).unwrap();
+        for n in 0..20u64 {
+            log.keep(Stream::Stdout, n, format!("end {n}\nbegin").as_bytes());
+        }
+        let kept = read(&mut Reader::new(&dir.0));
+        let text: Vec<u8> = kept.into_iter().flat_map(|(_, _, bytes)| bytes).collect();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("begin"), "{text}");
+        assert!(text.ends_with("beginend 19\nbegin"), "{text}");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::{ChildSpec, EtcFiles};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::mount::{
-    At, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Keep, Mask, Move,
+    At, Blank, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Keep, Mask, Move,
     NoDevices, Overlay, Pivot, ReadOnly, ReadOnlyImage, Step, Symlink,
 };
 use crate::sys::mount::{Attr, Propagation};
@@ -83,6 +83,7 @@ pub fn plan(spec: &ChildSpec) -> Vec<Planned> {
     let mut plan = Plan {
         steps: Vec::new(),
         root: spec.stage.join("root"),
+        blank: spec.stage.join("blank"),
         user: process::in_user_namespace(),
     };
     plan.must(Keep(Propagation::Private));
@@ -135,6 +136,8 @@ struct Plan {
     steps: Vec<Planned>,
     /// The root that steps are for, a path of the host.
     root: PathBuf,
+    /// What covers files that are to show nothing.
+    blank: PathBuf,
     /// Whether this is root in a user namespace only.
     user: bool,
 }
@@ -145,6 +148,7 @@ impl Plan {
         Plan {
             steps: Vec::new(),
             root: self.root.clone(),
+            blank: self.blank.clone(),
             user: self.user,
         }
     }
@@ -188,6 +192,7 @@ impl Plan {
     fn stage(&mut self, spec: &ChildSpec, options: &'static [(&'static str, &'static str)]) {
         let at = At::Host(spec.stage.clone());
         self.must(self.tmpfs(at, options));
+        self.must(Blank(self.blank.clone()));
     }
 
     fn image_root(&mut self, spec: &ChildSpec) {
@@ -276,7 +281,8 @@ impl Plan {
             self.must(ReadOnly(self.at(path)));
         }
         for path in MASKED {
-            self.must(Mask(self.at(path)));
+            let (at, blank) = (self.at(path), self.blank.clone());
+            self.must(Mask { at, blank });
         }
     }
 
