@@ -287,7 +287,7 @@ fn no_other_program_is_ever_executed() {
             "trace=execve,execveat",
             "-o",
             trace,
-            &binary,
+            binary,
         ]
         .into_iter()
         .chain(line.split(' '))

@@ -203,7 +203,7 @@ fn is_netcells(object: &Value) -> bool {
 
 /// The state directory's lock, and the note that forwarding is netcell's doing.
 fn is_kept(name: &str) -> bool {
-    ["lock", "forwarding"].contains(&name)
+    ["boot", "lock", "forwarding"].contains(&name)
 }
 
 /// An address lease of a removed sandbox, which is free again within a second.
