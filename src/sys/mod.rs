@@ -3,6 +3,7 @@
 //! Thin: one call, its fall-back for older kernels, and no opinion.
 #![allow(unsafe_code)]
 
+pub mod alloc;
 pub mod caps;
 pub mod fd;
 pub mod lock;

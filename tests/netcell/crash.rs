@@ -1,8 +1,8 @@
 //! Death at every system call: one process of a command is killed at one call, for each process and each call. After
 //! that the same command succeeds or `rm -f` restores the host, and what it left is repaired by the next command.
 //!
-//! Every point is tried twice: once the command is repeated, once `rm -f` is the first to come by. The points of a
-//! process in which nothing is killed are counted first; the number that was tried is printed.
+//! After each kill the command is repeated, and in a second try `rm -f` is the first to come by. The system calls of a
+//! run in which nothing is killed are the points; their number is printed.
 
 use crate::harness::boxes::STATE;
 use crate::harness::inject::{Point, Role, Trace, kill_at, record};
@@ -203,8 +203,8 @@ impl Sweep {
         let mut before = self.baseline();
         let mut wrong = Vec::new();
         let mut tried = 0;
-        for point in &points {
-            for then in [Then::Repeat, Then::Undo] {
+        for (point, follow_ups) in &points {
+            for &then in *follow_ups {
                 tried += 1;
                 if let Err(story) = self.try_point(point, then, &before) {
                     wrong.push(story);
@@ -220,7 +220,7 @@ impl Sweep {
         }
         let (line, seconds) = (self.line.join(" "), started.elapsed().as_secs());
         println!(
-            "note: {} points of `{line}`, each tried twice, in {seconds} s",
+            "note: killed at {} points of `{line}`, {tried} tries, {seconds} s",
             points.len()
         );
         assert!(
@@ -237,7 +237,7 @@ impl Sweep {
     }
 
     /// Every system call of the wanted processes, as an undisturbed run makes them.
-    fn points(&self) -> Vec<Point> {
+    fn points(&self) -> Vec<(Point, &'static [Then])> {
         (self.reset)();
         (self.before)();
         let trace = record(self.line);
@@ -252,11 +252,16 @@ impl Sweep {
         let mut points = Vec::new();
         for (role, calls) in &trace.calls {
             println!("{role}: {} system calls", calls.len());
-            if (self.roles)(role) {
-                points.extend((0..calls.len()).map(|index| Point {
+            if !(self.roles)(role) {
+                continue;
+            }
+            for index in 0..calls.len() {
+                let point = Point {
                     role: role.clone(),
                     index,
-                }));
+                };
+                let same = index > 0 && changes_nothing(calls[index - 1]);
+                points.push((point, follow_ups(index, same)));
             }
         }
         points
@@ -325,6 +330,53 @@ impl Sweep {
         }
         Err(format!("{again:?}"))
     }
+}
+
+/// Where the call before the point changed nothing, the host is as at the point before: once is enough there, and both
+/// follow-ups take turns.
+fn follow_ups(index: usize, same: bool) -> &'static [Then] {
+    match (same, index % 2) {
+        (false, _) => &[Then::Repeat, Then::Undo],
+        (true, 0) => &[Then::Repeat],
+        (true, _) => &[Then::Undo],
+    }
+}
+
+/// Calls that only ask, or that change nothing but the process's own memory and signals.
+fn changes_nothing(call: u64) -> bool {
+    let calls = [
+        libc::SYS_read,
+        libc::SYS_pread64,
+        libc::SYS_lseek,
+        libc::SYS_mmap,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_mprotect,
+        libc::SYS_brk,
+        libc::SYS_fstat,
+        libc::SYS_newfstatat,
+        libc::SYS_statx,
+        libc::SYS_fstatfs,
+        libc::SYS_readlinkat,
+        libc::SYS_getdents64,
+        libc::SYS_getpid,
+        libc::SYS_gettid,
+        libc::SYS_getuid,
+        libc::SYS_geteuid,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_sigaltstack,
+        libc::SYS_futex,
+        libc::SYS_getrandom,
+        libc::SYS_ppoll,
+        libc::SYS_prlimit64,
+        libc::SYS_set_robust_list,
+        libc::SYS_set_tid_address,
+        libc::SYS_rseq,
+        libc::SYS_recvmsg,
+        libc::SYS_recvfrom,
+    ];
+    calls.iter().any(|&known| u64::try_from(known) == Ok(call))
 }
 
 fn says_gone(output: &Output) -> bool {

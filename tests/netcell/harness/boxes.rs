@@ -105,6 +105,7 @@ fn prepare() -> io::Result<()> {
         let from = format!("/proc/self/fd/{}", from.as_raw_fd());
         sys::mount(&from, to, "", libc::MS_BIND, "")?;
     }
+    std::env::set_current_dir("/")?;
     sys::sethostname("box")?;
     command::must("ip", &["link", "set", "lo", "up"]);
     // A new namespace copies the first one's IPv4 settings (net.core.devconf_inherit_init_net): the box decides for itself.

@@ -101,6 +101,10 @@ pub fn netcell_command(arguments: &[&str]) -> Command {
     command.args(arguments).stdin(Stdio::null());
     command
         .env("NETCELL_IMAGES", image::IMAGES)
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .env_remove("NETCELL_ROOT");
     command
 }

@@ -120,11 +120,15 @@ pub fn processes() -> Vec<(sys::Pid, String)> {
     let pids = entries("/proc")
         .into_iter()
         .filter_map(|name| name.parse().ok());
-    let named = pids.filter_map(|pid| Some((pid, status(pid, "Name")?)));
-    // A zombie that nobody has waited for yet is no longer running.
-    named
-        .filter(|&(pid, _)| status(pid, "State").is_some_and(|state| !state.starts_with('Z')))
-        .collect()
+    // Field 2 is the name in parentheses, field 3 the state (proc(5)).
+    let stat = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let named = pids.filter_map(|pid: sys::Pid| {
+        let text = stat(pid)?;
+        let (name, rest) = text.split_once('(')?.1.rsplit_once(") ")?;
+        // A zombie that nobody has waited for yet is no longer running.
+        (!rest.starts_with('Z')).then(|| (pid, name.to_owned()))
+    });
+    named.collect()
 }
 
 /// The processes whose command line begins with `text`.

@@ -20,8 +20,7 @@ pub struct Snapshot(BTreeMap<String, usize>);
 impl Snapshot {
     /// Everything, now.
     pub fn take() -> Self {
-        let mut now = Snapshot::default();
-        now.links();
+        let mut now = Snapshot::transient();
         now.addresses_and_routes();
         now.rules();
         now.mounts();
@@ -29,10 +28,25 @@ impl Snapshot {
         now.files(Path::new("/dev/shm"));
         now.files(Path::new("/var/lib/netcell"));
         now.settings();
+        now
+    }
+
+    /// What goes by itself a little later: links with their namespace, and processes that are dying.
+    fn transient() -> Self {
+        let mut now = Snapshot::default();
+        now.links();
         for (_, name) in processes() {
             now.add("process", &name);
         }
         now
+    }
+
+    /// Whether what goes by itself has gone, which is cheaper to see than the rest.
+    fn settled(&self) -> bool {
+        let now = Snapshot::transient();
+        now.0
+            .iter()
+            .all(|(line, count)| self.0.get(line) == Some(count))
     }
 
     fn add(&mut self, kind: &str, text: &str) {
@@ -230,6 +244,9 @@ fn without_counts(value: &Value) -> Value {
 /// The lines that still differ after `time`.
 pub fn restored(before: &Snapshot, time: Duration) -> Result<(), Vec<String>> {
     let started = Instant::now();
+    while !before.settled() && started.elapsed() < time {
+        std::thread::sleep(Duration::from_millis(3));
+    }
     loop {
         let lines = before.differences(&Snapshot::take());
         if lines.is_empty() {
