@@ -53,7 +53,7 @@ impl Engine {
 
     /// Creates a container without starting it.
     pub fn create(&self, spec: &ContainerSpec, run: &mut Run) -> Result<Id> {
-        let Some((made, record)) = self.make_container(spec, run)? else {
+        let (Some(made), record) = self.make_container(spec, run)? else {
             return random::id();
         };
         self.commit(made, &record)?;
@@ -62,9 +62,11 @@ impl Engine {
 
     /// Creates a container and runs it: in the foreground until it ends, or detached.
     pub fn run(&self, spec: &ContainerSpec, detach: bool, run: &mut Run) -> Result<Ran> {
-        let Some((made, record)) = self.make_container(spec, run)? else {
+        let (made, record) = self.make_container(spec, run)?;
+        let Some(made) = made else {
+            self.say_start(&record, run);
             return Ok(Ran {
-                id: random::id()?,
+                id: record.id,
                 exit: None,
             });
         };
@@ -106,7 +108,7 @@ impl Engine {
         &self,
         spec: &ContainerSpec,
         run: &mut Run,
-    ) -> Result<Option<(Made, ContainerRecord)>> {
+    ) -> Result<(Option<Made>, ContainerRecord)> {
         let image = image::find(&self.places.images, &spec.image)?;
         let id = random::id()?;
         let name = self.name_for(spec.name.as_ref())?;
@@ -118,16 +120,19 @@ impl Engine {
             hostname: hostname.clone(),
             publish: &spec.publish,
         };
-        let Some(made) = self.make(&wanted, &target, run)? else {
-            return Ok(None);
+        let sandbox = match &target {
+            Target::Host => None,
+            Target::Own(_) => Some(name.clone()),
+            Target::Of(owner) => Some(owner.clone()),
         };
+        let made = self.make(&wanted, &target, run)?;
         let record = ContainerRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
             generation: 1,
             id,
             name,
-            sandbox: made.change.sandbox().map(|sandbox| sandbox.name.clone()),
+            sandbox,
             network_mode,
             publish: spec.publish.clone(),
             image,
@@ -143,7 +148,7 @@ impl Engine {
             start: None,
             failure: None,
         };
-        Ok(Some((made, record)))
+        Ok((made, record))
     }
 
     /// Which sandbox is asked for, and how HostConfig.NetworkMode says it.

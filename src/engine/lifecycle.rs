@@ -3,7 +3,7 @@
 use crate::engine::create::{Made, Ran};
 use crate::engine::find;
 use crate::engine::process::{
-    Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, spawn,
+    Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, rootfs, spawn,
 };
 use crate::engine::record::{ContainerRecord, Failure, Start, VERSION};
 use crate::engine::repair::DEATH;
@@ -82,7 +82,11 @@ impl Engine {
                 .store
                 .read::<ContainerRecord>(&name)?
                 .ok_or_else(|| find::no_such(reference))?;
-            if run.dry_run || find::status(&self.store, &record)?.0 == Status::Running {
+            let running = find::status(&self.store, &record)?.0 == Status::Running;
+            if run.dry_run && !running {
+                self.say_start(&record, run);
+            }
+            if run.dry_run || running {
                 return Ok(());
             }
             break (self.store.begin(self.intent_to_start(&record))?, record);
@@ -175,6 +179,30 @@ impl Engine {
             etc: self.etc_files(record.sandbox.as_ref()),
             verbose,
         }
+    }
+
+    /// Says what a start would do: the mounts, in namespaces of the container's own, and the command.
+    pub(super) fn say_start(&self, record: &ContainerRecord, run: &mut Run) {
+        let directory = self.store.path(&format!("containers/{}", record.name));
+        let inside = match &record.sandbox {
+            Some(sandbox) => format!("nsenter --net={}", netns::pin_path(sandbox).display()),
+            None => "env".to_owned(),
+        };
+        run.say
+            .operation(&format_args!("mkdir -p {}", directory.display()));
+        run.say.operation(&format_args!(
+            "unshare --mount --uts --ipc --pid --fork {inside} sh -e <<'CONTAINER'"
+        ));
+        for planned in rootfs::plan(&self.child_spec(record, &directory, false)) {
+            run.say.operation(&planned.step);
+        }
+        let words: Vec<_> = record
+            .command
+            .iter()
+            .map(|word| format!("'{}'", word.replace('\'', r"'\''")))
+            .collect();
+        run.say
+            .operation(&format_args!("exec {}\nCONTAINER", words.join(" ")));
     }
 
     /// What the members of a sandbox find in /etc; without one, the host's own.

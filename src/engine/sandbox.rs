@@ -31,9 +31,7 @@ pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: Host
     let inside = Place::Sandbox(name.clone());
     let mut plan = Plan::new();
     plan.push(netns::Pin { name: name.clone() });
-    for (key, value) in SYSCTLS {
-        plan.push(sysctl::Set::new(inside.clone(), key, value));
-    }
+    plan.push(sysctl::Set::all(inside.clone(), &SYSCTLS));
     if let (Some(endpoint), Some(network)) = (&sandbox.endpoint, network) {
         attach(&mut plan, name, endpoint, network, host);
     }

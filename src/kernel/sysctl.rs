@@ -3,7 +3,7 @@
 
 use super::snapshot::Snapshot;
 use super::sockets::Sockets;
-use super::{Channel, Holds, Op, Operation, Place};
+use super::{Channel, Holds, Operation, Place};
 use crate::error::{Errno, Error, Result};
 use rustix::fs::{Mode, OFlags, open};
 use std::fmt;
@@ -11,70 +11,89 @@ use std::fmt;
 /// IPv4 forwarding: the one global thing that netcell changes.
 pub const FORWARDING: &str = "net/ipv4/ip_forward";
 
+/// What begins the keys that a kernel without IPv6 does not have.
+const IPV6: &str = "net/ipv6/";
+
 /// The value of a sysctl of the namespace that this process is in; none when the kernel has no such sysctl.
 pub fn read(key: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/sys/{key}")).ok()?;
     Some(text.trim_end().to_owned())
 }
 
-/// Sets a sysctl.
+/// Sets sysctls of one place.
 #[derive(Debug, Clone)]
 pub struct Set {
     place: Place,
-    key: String,
-    value: String,
+    settings: Vec<(String, &'static str)>,
 }
 
 impl Set {
-    /// A sysctl by its path below /proc/sys.
-    pub fn new(place: Place, key: &str, value: &str) -> Self {
+    /// One sysctl by its path below /proc/sys.
+    pub fn one(place: Place, key: impl Into<String>, value: &'static str) -> Self {
         Set {
             place,
-            key: key.to_owned(),
-            value: value.to_owned(),
+            settings: vec![(key.into(), value)],
         }
+    }
+
+    /// Several at once: a sandbox's namespace is entered once for all.
+    pub fn all(place: Place, settings: &[(&str, &'static str)]) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), *value))
+            .collect();
+        Set { place, settings }
     }
 
     /// Whether this turns IPv4 forwarding on.
     pub fn is_forwarding(&self) -> bool {
-        self.place == Place::Host && self.key == FORWARDING
+        self.place == Place::Host && self.settings.iter().any(|(key, _)| key == FORWARDING)
     }
 
     fn write(&self) -> Result<()> {
-        let path = format!("/proc/sys/{}", self.key);
-        let failed = |errno| {
-            Error::os(
-                format_args!("set {} to {}", self.key.replace('/', "."), self.value),
-                errno,
-            )
-        };
-        let fd = match open(
-            path.as_str(),
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
-            Ok(fd) => fd,
-            // A kernel without IPv6 has nothing that could be open to its advertisements.
-            Err(Errno::NOENT) if self.key.starts_with("net/ipv6/") => return Ok(()),
-            // Read-only /proc/sys is fatal only where the value is not there already.
-            Err(errno) if read(&self.key).as_deref() != Some(self.value.as_str()) => {
-                return Err(failed(errno));
-            }
-            Err(_) => return Ok(()),
-        };
-        rustix::io::write(&fd, self.value.as_bytes())
-            .map(drop)
-            .map_err(failed)
+        self.settings
+            .iter()
+            .try_for_each(|(key, value)| write(key, value))
     }
+}
+
+fn write(key: &str, value: &str) -> Result<()> {
+    let failed = |errno| {
+        Error::os(
+            format_args!("set {} to {value}", key.replace('/', ".")),
+            errno,
+        )
+    };
+    let fd = match open(
+        format!("/proc/sys/{key}"),
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
+        Ok(fd) => fd,
+        // A kernel without IPv6 has nothing that could be open to its advertisements.
+        Err(Errno::NOENT) if key.starts_with(IPV6) => return Ok(()),
+        // Read-only /proc/sys is fatal only where the value is not there already.
+        Err(errno) if read(key).as_deref() != Some(value) => return Err(failed(errno)),
+        Err(_) => return Ok(()),
+    };
+    rustix::io::write(&fd, value.as_bytes())
+        .map(drop)
+        .map_err(failed)
 }
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Place::Sandbox(name) = &self.place {
-            write!(f, "ip netns exec {name} ")?;
+        for (at, (key, value)) in self.settings.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            if let Place::Sandbox(name) = &self.place {
+                write!(f, "ip netns exec {name} ")?;
+            }
+            // A dot in an interface's name would end the key's part: sysctl(8) takes slashes too.
+            write!(f, "sysctl -qw '{key}={value}'")?;
         }
-        // A slash in an interface's name is a dot of the key, so the key keeps its slashes, which sysctl(8) takes too.
-        write!(f, "sysctl -qw '{}={}'", self.key, self.value)
+        Ok(())
     }
 }
 
@@ -90,21 +109,17 @@ impl Operation for Set {
         }
     }
 
-    fn inverse(&self) -> Option<Op> {
-        // Forwarding may be somebody's by the time this is undone, and the rest goes with its link or namespace.
-        None
-    }
+    // No inverse: forwarding may be somebody's by the time this is undone, and the rest goes with its link or namespace.
 
     fn holds(&self, _: &Snapshot) -> Holds {
-        match (&self.place, read(&self.key)) {
-            (Place::Host, Some(value)) if value == self.value => Holds::Yes,
-            (Place::Host, None)
-                if self.key.starts_with("net/ipv6/")
-                    && !std::path::Path::new("/proc/sys/net/ipv6").exists() =>
-            {
-                Holds::Yes
-            }
-            _ => Holds::No,
+        let holds = |(key, value): &(String, &str)| match read(key) {
+            Some(now) => now == *value,
+            None => key.starts_with(IPV6) && !std::path::Path::new("/proc/sys/net/ipv6").exists(),
+        };
+        if self.place == Place::Host && self.settings.iter().all(holds) {
+            Holds::Yes
+        } else {
+            Holds::No
         }
     }
 }

@@ -25,31 +25,26 @@ pub struct NetNs {
 impl NetNs {
     /// The namespace that this process is in.
     pub fn current() -> Result<Self> {
-        Self::open(Path::new(OWN))
+        // Under /proc/PID/ns are links that only the kernel follows.
+        Self::opened(Path::new(OWN), OFlags::RDONLY | OFlags::CLOEXEC)
     }
 
-    /// The namespace that a file stands for.
+    /// The namespace that a file stands for; a symbolic link is refused.
     ///
     /// # Errors
     /// The file is missing, or is no namespace (not on nsfs).
     pub fn open(path: &Path) -> Result<Self> {
+        Self::opened(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW)
+    }
+
+    fn opened(path: &Path, flags: OFlags) -> Result<Self> {
         let failed = |errno| {
             Error::os(
                 format_args!("open the network namespace {}", path.display()),
                 errno,
             )
         };
-        let fd = fs::open(
-            path,
-            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )
-        .or_else(|errno| match errno {
-            // The files under /proc/PID/ns are links that only the kernel follows.
-            Errno::LOOP => fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()),
-            errno => Err(errno),
-        });
-        let fd = fd.map_err(failed)?;
+        let fd = fs::open(path, flags, Mode::empty()).map_err(failed)?;
         if !is_nsfs(fd.as_fd()) {
             return Err(Error::new(format!(
                 "{} is no network namespace",

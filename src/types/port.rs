@@ -83,6 +83,11 @@ impl FromStr for PortMapping {
                 "invalid published port: {text}: HOST:CONTAINER[/tcp|/udp] is wanted"
             ))
         })?;
+        if host.contains('-') || container.contains('-') {
+            return Err(Error::new(format!(
+                "invalid published port: {text}: ranges of ports are not built yet"
+            )));
+        }
         let (host_ip, host) = host.rsplit_once(':').unwrap_or(("0.0.0.0", host));
         let host_ip = host_ip.parse().map_err(|_| {
             Error::new(format!(

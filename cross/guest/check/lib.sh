@@ -1,18 +1,21 @@
 # shellcheck shell=sh
-# A check is a script of sentences: `that SENTENCE COMMAND…` passes when COMMAND succeeds, and prints what it printed when
-# it does not. `finish` prints the count, which is what cross/test reads.
+# A check is a script of sentences: `that SENTENCE COMMAND…` passes when COMMAND succeeds, and prints what COMMAND printed
+# when it does not. The number before a sentence is the time since boot, in seconds. `finish` prints the count, which is
+# what cross/test reads.
 passed=0
 failed=0
+
+up() { cut -d' ' -f1 /proc/uptime; }
 
 that() {
     sentence=$1
     shift
     if "$@" >/tmp/said 2>&1; then
         passed=$((passed + 1))
-        echo "ok    $sentence"
+        echo "ok   $(up) $sentence"
     else
         failed=$((failed + 1))
-        echo "FAIL  $sentence [$*]"
+        echo "FAIL $(up) $sentence [$*]"
         sed 's/^/      /' /tmp/said
     fi
 }

@@ -88,6 +88,11 @@ impl Wanted<'_> {
                 "conflicting options: hostname and the network mode",
             ));
         }
+        if let Some(workdir) = self.workdir.filter(|workdir| !workdir.starts_with('/')) {
+            return Err(Error::new(format!(
+                "the working directory '{workdir}' is invalid, it needs to be an absolute path"
+            )));
+        }
         Ok(ContainerSpec {
             name: self.name()?,
             image: image.to_owned(),
