@@ -3,7 +3,7 @@
 use crate::engine::network::InUse;
 use crate::engine::plan::Plan;
 use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
-use crate::engine::reserve::{Change, Wanted};
+use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
@@ -13,9 +13,13 @@ use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::{random, time};
 use crate::types::{Id, Name, PortMapping};
+use std::time::Duration;
 
 /// The host name of the UTS namespace holds this many bytes (uname(2), __NEW_UTS_LEN).
 const HOSTNAME_MAX: usize = 64;
+
+/// How long an operation on the name that is asked for is waited for before that is a conflict.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// What `run` did.
 pub struct Ran {
@@ -207,6 +211,14 @@ impl Engine {
                     drop(locked);
                     self.wait_for(&name, run)?;
                 }
+                Decided::Busy => {
+                    drop(locked);
+                    // Just begun, or its owner has just died: a moment later the answer is a better one.
+                    if !self.store.ends_within(&wanted.name, MOMENT)? {
+                        return Err(conflict(&wanted.name, "another operation"));
+                    }
+                    self.scavenge(run)?;
+                }
                 Decided::Change(change) if run.dry_run => {
                     drop(locked);
                     if let Some(network) = &network {
@@ -248,6 +260,9 @@ impl Engine {
         // A removal that is under way makes way: its name is free when it ends. Anything else is Docker's conflict.
         if under_way && self.store.is_removal(&wanted.name)? {
             return Ok(Decided::Wait(wanted.name.clone()));
+        }
+        if under_way {
+            return Ok(Decided::Busy);
         }
         self.refuse_taken_name(&wanted.name)?;
         let change = match target {
@@ -379,6 +394,8 @@ impl Engine {
 enum Decided {
     /// An operation on this name has to end first.
     Wait(Name),
+    /// An operation on the very name that is asked for is under way.
+    Busy,
     Change(Box<Change>),
 }
 

@@ -18,7 +18,17 @@ impl Engine {
     /// # Errors
     /// A running container without `force`; a sandbox that only other members keep.
     pub fn remove(&self, reference: &str, force: bool, run: &mut Run) -> Result<()> {
-        let (name, id) = match self.find(reference)? {
+        let found = self.find(reference).or_else(|error| {
+            // Being made, or left half-made by a command that has just died: when that is settled there is an answer.
+            match reference.parse::<Name>() {
+                Ok(name) if self.store.is_under_way(&name) => {
+                    self.wait_for(&name, run)?;
+                    self.find(reference)
+                }
+                _ => Err(error),
+            }
+        })?;
+        let (name, id) = match found {
             Subject::Container(container) => (container.record.name, container.record.id),
             Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
             Subject::Sandbox(sandbox, _) => {

@@ -76,21 +76,16 @@ impl Engine {
         }
     }
 
-    /// Docker's conflict, when a container or sandbox has this name or is getting it.
+    /// Docker's conflict, when a container or a sandbox alone has this name.
     pub(super) fn refuse_taken_name(&self, name: &Name) -> Result<()> {
-        let holder = match self.store.read::<ContainerRecord>(name)? {
-            Some(record) => Some(format!("container \"{}\"", record.id)),
-            None if self.store.is_under_way(name) => Some("another operation".to_owned()),
-            None => match self.store.read::<SandboxRecord>(name)? {
-                Some(sandbox) if sandbox.bare => Some(format!("sandbox \"{}\"", sandbox.id)),
-                _ => None,
-            },
-        };
-        match holder {
-            None => Ok(()),
-            Some(holder) => Err(Error::new(format!(
-                "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
-            ))),
+        if let Some(record) = self.store.read::<ContainerRecord>(name)? {
+            return Err(conflict(name, &format!("container \"{}\"", record.id)));
+        }
+        match self.store.read::<SandboxRecord>(name)? {
+            Some(sandbox) if sandbox.bare => {
+                Err(conflict(name, &format!("sandbox \"{}\"", sandbox.id)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -381,6 +376,13 @@ fn with_member(mut sandbox: SandboxRecord, wanted: &Wanted) -> SandboxRecord {
     sandbox.members.retain(|member| *member != wanted.name);
     sandbox.members.push(wanted.name.clone());
     sandbox
+}
+
+/// Docker's sentence for a name that is taken.
+pub fn conflict(name: &Name, holder: &str) -> Error {
+    Error::new(format!(
+        "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
+    ))
 }
 
 fn refuse_ports_without_network(ports: &[PortMapping], endpoint: Option<&Endpoint>) -> Result<()> {

@@ -20,7 +20,7 @@ pub struct HostFacts {
 /// advertisement, which a hostile neighbour could send.
 const SYSCTLS: [(&str, &str); 4] = [
     ("net/ipv4/ip_unprivileged_port_start", "0"),
-    ("net/ipv4/ping_group_range", "0 2147483647"),
+    (sysctl::PING_GROUPS, "0 2147483647"),
     ("net/ipv6/conf/all/accept_ra", "0"),
     ("net/ipv6/conf/default/accept_ra", "0"),
 ];

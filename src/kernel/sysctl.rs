@@ -11,6 +11,9 @@ use std::fmt;
 /// IPv4 forwarding: the one global thing that netcell changes.
 pub const FORWARDING: &str = "net/ipv4/ip_forward";
 
+/// Which groups may send pings without CAP_NET_RAW (icmp(7)).
+pub const PING_GROUPS: &str = "net/ipv4/ping_group_range";
+
 /// What begins the keys that a kernel without IPv6 does not have.
 const IPV6: &str = "net/ipv6/";
 

@@ -94,22 +94,22 @@ impl FromStr for PortMapping {
                 "invalid IP address: {host_ip}: an IPv4 address of the host is wanted"
             ))
         })?;
-        let container_port = port("containerPort", container)?;
+        let container_port = port("containerPort", container, text)?;
         Ok(PortMapping {
             proto,
             host_ip,
-            host_port: port("hostPort", host)?,
+            host_port: port("hostPort", host, text)?,
             container_port,
         })
     }
 }
 
-fn port(what: &str, text: &str) -> Result<u16> {
+fn port(what: &str, text: &str, whole: &str) -> Result<u16> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
         _ => Err(Error::new(format!(
-            "invalid {what}: {text}: a port from 1 to 65535 is wanted"
+            "invalid {what}: {text} in {whole}: a port from 1 to 65535 is wanted"
         ))),
     }
 }

@@ -13,6 +13,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
+use std::time::Duration;
 
 /// Begins the name of an intent that is not in place yet; no object's name begins so.
 const UNPLACED: char = '.';
@@ -172,6 +173,17 @@ impl Store {
             .unwrap_or_default();
         Ok(Intent::parse(&String::from_utf8_lossy(&text))
             .is_some_and(|intent| intent.verb == Verb::Remove))
+    }
+
+    /// Whether the operation on this name ends, or what is left of its dead owner lets go, within `patience`.
+    pub fn ends_within(&self, name: &Name, patience: Duration) -> Result<bool> {
+        let Some(fd) = self
+            .root
+            .open_file(&format!("intents/{name}"), OFlags::RDONLY)?
+        else {
+            return Ok(true);
+        };
+        Ok(lock::lock(&fd, Hold::Exclusive, patience, "an operation").is_ok())
     }
 
     /// Waits, without `lock`, until the operation on this name has ended or its owner has died.
