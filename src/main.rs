@@ -4,7 +4,11 @@
 
 use netcell::engine::process::child;
 use netcell::face::cli;
+use netcell::sys::alloc::Bump;
 use std::process::ExitCode;
+
+#[global_allocator]
+static HEAP: Bump = Bump::new();
 
 fn main() -> ExitCode {
     // A container's first process is netcell again, from a sealed copy in memory: nothing may come before it.

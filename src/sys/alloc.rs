@@ -3,7 +3,6 @@
 //! musl's malloc asks the kernel for memory and gives it back all the time, which costs a command more than many of its
 //! netlink messages. Here small blocks come from chunks whose untouched pages cost nothing. The block allocated last can grow, shrink and be freed in place, so a loop that allocates and frees in turn (the monitor's)
 //! stands still; other small blocks stay until the process ends. Large blocks are mapped and unmapped each.
-#![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -184,17 +183,15 @@ mod tests {
     fn the_last_block_grows_shrinks_and_goes_in_place() {
         let bump = Bump::new();
         let small = layout(100, 8);
-        // SAFETY: sizes are not zero, and each block is used with the layout that it has.
-        let (first, grown) = unsafe {
-            let first = bump.alloc(small);
-            (first, bump.realloc(first, small, 5000))
-        };
+        // SAFETY: the size is not zero.
+        let first = unsafe { bump.alloc(small) };
+        // SAFETY: the block has this layout, and the new size is not zero.
+        let grown = unsafe { bump.realloc(first, small, 5000) };
         assert_eq!(first, grown);
-        // SAFETY: as above.
-        let next = unsafe {
-            bump.dealloc(grown, layout(5000, 8));
-            bump.alloc(small)
-        };
+        // SAFETY: the block has this layout now.
+        unsafe { bump.dealloc(grown, layout(5000, 8)) };
+        // SAFETY: the size is not zero.
+        let next = unsafe { bump.alloc(small) };
         assert_eq!(next, first);
     }
 

@@ -1,6 +1,6 @@
 //! File descriptors: which ones a process keeps, and at which numbers.
-#![allow(unsafe_code)]
 
+use crate::sys::last_errno;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, FdFlags};
 
@@ -64,10 +64,6 @@ pub fn place(fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     }
     close_from(fds.len() as i32, &[]);
     Ok(())
-}
-
-fn last_errno() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// Sets close-on-exec.

@@ -6,8 +6,10 @@
 pub mod alloc;
 pub mod caps;
 pub mod fd;
+pub mod limits;
 pub mod lock;
 pub mod memfd;
+pub mod memory;
 pub mod mount;
 pub mod netns;
 pub mod path;
@@ -18,3 +20,9 @@ pub mod release;
 pub mod signal;
 pub mod socket;
 pub mod time;
+
+/// The errno that the C library kept of the last call that failed.
+fn last_errno() -> rustix::io::Errno {
+    let last = std::io::Error::last_os_error();
+    rustix::io::Errno::from_io_error(&last).unwrap_or(rustix::io::Errno::IO)
+}

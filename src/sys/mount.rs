@@ -1,8 +1,8 @@
 //! Mounts by descriptor (Linux 5.2): a mount is made detached, and put on a place that is already open.
 //!
 //! No path is walked twice, so nothing can change under the walk.
-#![allow(unsafe_code)]
 
+use crate::sys::last_errno;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 pub use rustix::mount::MountAttrFlags as Attr;
@@ -94,7 +94,7 @@ pub fn set(mount: impl AsFd, on: Attr, off: Attr, recursive: bool) -> Result<(),
     };
     match done {
         0 => Ok(()),
-        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        _ => Err(last_errno()),
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! netcell is single-threaded, so a forked child may allocate and call anything. A child is a closure that never
 //! returns to its caller's frames: nothing that the parent owns is dropped twice.
-#![allow(unsafe_code)]
 
+use crate::sys::last_errno;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
-use std::ffi::{CStr, CString, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long};
 use std::ptr;
 
 /// The child becomes a sibling. See clone(2).
@@ -88,10 +88,6 @@ pub fn clone(flags: c_int, child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     }
 }
 
-fn last_errno() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
-}
-
 /// A null-terminated array of pointers to `strings`, which it borrows.
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
@@ -110,20 +106,32 @@ pub fn execve(path: &CStr, argv: &[CString], env: &[CString]) -> Errno {
 }
 
 /// Replaces the program by the file that `program` is open on; returns only with an error. See execveat(2).
+///
+/// Where TOMOYO is among the kernel's security modules (Debian's 5.10) the file also needs a path, and the kernel calls it
+/// /dev/fd/N, which no device file system makes by itself (tomoyo_find_next_domain in security/tomoyo/domain.c, fs/exec.c):
+/// then the same file is executed by its path under /proc.
 pub fn execve_fd(program: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> Errno {
-    let (argv, env) = (pointers(argv), pointers(env));
+    let (arguments, variables) = (pointers(argv), pointers(env));
     // SAFETY: an empty C string as path, and null-terminated arrays of C strings that outlive the call.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
             program.as_raw_fd(),
             c"".as_ptr(),
-            argv.as_ptr(),
-            env.as_ptr(),
+            arguments.as_ptr(),
+            variables.as_ptr(),
             libc::AT_EMPTY_PATH,
         )
     };
-    last_errno()
+    match (last_errno(), fd_path(program)) {
+        (Errno::NOENT, Ok(path)) => execve(&path, argv, env),
+        (errno, _) => errno,
+    }
+}
+
+/// The path under /proc of an open file, for this process. See proc_pid_fd(5).
+fn fd_path(fd: BorrowedFd<'_>) -> Result<CString, NulError> {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// Enters a container's five namespaces; its PID namespace only for the caller's later children.
@@ -186,63 +194,6 @@ pub fn wait(child: Pid) -> Result<u8, Errno> {
     Ok(wait_status(child)?.unwrap_or_else(|signal| 128u8.wrapping_add(signal as u8)))
 }
 
-/// A resource limit: its index in [`LIMITS`], the soft and the hard value; none is unlimited. See getrlimit(2).
-pub type Limit = (u32, Option<u64>, Option<u64>);
-
-/// The names of /proc/PID/limits (fs/proc/base.c, lnames).
-const LIMITS: [(&str, rustix::process::Resource); 16] = {
-    use rustix::process::Resource as R;
-    [
-        ("Max cpu time", R::Cpu),
-        ("Max file size", R::Fsize),
-        ("Max data size", R::Data),
-        ("Max stack size", R::Stack),
-        ("Max core file size", R::Core),
-        ("Max resident set", R::Rss),
-        ("Max processes", R::Nproc),
-        ("Max open files", R::Nofile),
-        ("Max locked memory", R::Memlock),
-        ("Max address space", R::As),
-        ("Max file locks", R::Locks),
-        ("Max pending signals", R::Sigpending),
-        ("Max msgqueue size", R::Msgqueue),
-        ("Max nice priority", R::Nice),
-        ("Max realtime priority", R::Rtprio),
-        ("Max realtime timeout", R::Rttime),
-    ]
-};
-
-/// The resource limits of a process, in the order of [`LIMITS`]; none where they cannot be read.
-///
-/// From /proc/PID/limits: prlimit(2) on another user's process would take CAP_SYS_RESOURCE.
-pub fn limits(pid: Pid) -> Vec<Limit> {
-    let path = format!("/proc/{}/limits", pid.as_raw_pid());
-    parse_limits(&std::fs::read_to_string(path).unwrap_or_default())
-}
-
-fn parse_limits(text: &str) -> Vec<Limit> {
-    let parse = |line: &str| {
-        let index = LIMITS.iter().position(|(name, _)| line.starts_with(name))?;
-        let mut values = line[LIMITS[index].0.len()..].split_ascii_whitespace();
-        let mut value = || match values.next()? {
-            "unlimited" => Some(None),
-            number => number.parse().ok().map(Some),
-        };
-        Some((index as u32, value()?, value()?))
-    };
-    text.lines().filter_map(parse).collect()
-}
-
-/// Takes over resource limits from [`limits`]; one that may not be raised stays as it is.
-pub fn take_limits(limits: &[Limit]) {
-    for &(index, current, maximum) in limits {
-        if let Some((_, resource)) = LIMITS.get(index as usize) {
-            let limit = rustix::process::Rlimit { current, maximum };
-            let _ = rustix::process::setrlimit(*resource, limit);
-        }
-    }
-}
-
 /// The field 22 of /proc/PID/stat: when the process started, in clock ticks since boot. See proc_pid_stat(5).
 ///
 /// Together with the pid it names a process for good: a pid is used again, a pair is not.
@@ -284,60 +235,6 @@ pub fn signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
     }
 }
 
-/// The program's own pages that are never written: its code and constants.
-///
-/// They are the file's, so a process that is going to sleep for long can let go of them: what is used again comes back
-/// from the page cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProgramPages {
-    start: usize,
-    len: usize,
-}
-
-impl ProgramPages {
-    /// Finds them in /proc/self/maps; none where that cannot be read.
-    pub fn find() -> Option<Self> {
-        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-        Self::parse(&maps, Self::find as *const () as usize)
-    }
-
-    /// The mapping of code that an address lies in, and the one of constants before it, which begins with the file's
-    /// header. Not the read-only one behind it: that was written at the start, by relocation (proc_pid_maps(5)).
-    fn parse(maps: &str, address: usize) -> Option<Self> {
-        let mut constants = None;
-        for line in maps.lines() {
-            let mut fields = line.split_ascii_whitespace();
-            let (start, end) = fields.next()?.split_once('-')?;
-            let start = usize::from_str_radix(start, 16).ok()?;
-            let end = usize::from_str_radix(end, 16).ok()?;
-            let (perms, offset) = (fields.next()?, fields.next()?);
-            if perms == "r-xp" && (start..end).contains(&address) {
-                let start = constants
-                    .filter(|&(_, e)| e == start)
-                    .map_or(start, |(s, _)| s);
-                let len = end - start;
-                return Some(ProgramPages { start, len });
-            }
-            let header = perms == "r--p" && usize::from_str_radix(offset, 16) == Ok(0);
-            constants = header.then_some((start, end));
-        }
-        None
-    }
-
-    /// Lets go of them. See madvise(2), MADV_DONTNEED.
-    pub fn let_go(self) {
-        // SAFETY: private mappings of a file that are not written (`r-xp`, and `r--p` from the file's start): a page
-        // that is touched again is read from the file.
-        unsafe {
-            libc::madvise(
-                self.start as *mut libc::c_void,
-                self.len,
-                libc::MADV_DONTNEED,
-            )
-        };
-    }
-}
-
 /// A file descriptor that a parent left open at a fixed number.
 ///
 /// Only the start of a re-executed process may call it, once a number: what it returns closes it.
@@ -360,32 +257,6 @@ mod tests {
             b"17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000\n";
         assert_eq!(parse_start_time(stat), Some(987_654));
         assert_eq!(parse_start_time(b"17 (torn"), None);
-    }
-
-    #[test]
-    fn code_and_constants_are_found_among_the_mappings_and_come_back() {
-        let maps = "55550000-55556000 r--p 00000000 fe:00 42  /bin/x\n\
-                    55556000-55559000 r-xp 00006000 fe:00 42  /bin/x\n\
-                    55559000-5555a000 r--p 00009000 fe:00 42  /bin/x\n\
-                    7ffe0000-7ffe1000 r-xp 00000000 00:00 0   [vdso]\n";
-        let found = |address| ProgramPages::parse(maps, address).map(|p| (p.start, p.len));
-        assert_eq!(found(0x5555_7123), Some((0x5555_0000, 0x9000)));
-        assert_eq!(found(0x7ffe_0000), Some((0x7ffe_0000, 0x1000)));
-        assert_eq!(found(0x5555_9000), None);
-        ProgramPages::find().expect("this program").let_go();
-        assert_eq!(found(0), None);
-    }
-
-    #[test]
-    fn limits_are_read_as_the_kernel_prints_them() {
-        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                    Max cpu time              unlimited            unlimited            seconds   \n\
-                    Max open files            1024                 524288               files     \n";
-        assert_eq!(
-            parse_limits(text),
-            [(0, None, None), (7, Some(1024), Some(524_288))]
-        );
-        assert_eq!(limits(rustix::process::getpid()).len(), LIMITS.len());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Signals: dispositions, masks, and a descriptor to read them from.
-#![allow(unsafe_code)]
 
+use crate::sys::last_errno;
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
@@ -48,7 +48,7 @@ impl Set {
                 libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
             )
         } {
-            -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+            -1 => Err(last_errno()),
             // SAFETY: a new descriptor that nobody else owns.
             fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         }

@@ -9,7 +9,7 @@ use super::{ChildSpec, EtcFiles, Program, program, rootfs};
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
-use crate::sys::{fd, memfd, process, signal};
+use crate::sys::{fd, limits, memfd, process, signal};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
@@ -181,7 +181,7 @@ fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Re
             for file in held.into_iter().flatten() {
                 file.renew()?;
             }
-            process::take_limits(&program.limits);
+            limits::take(&program.limits);
             let user = users::lookup(program.user.as_deref())?;
             program::own_stdio(&user)?;
             program::become_user(&user)?;

@@ -12,7 +12,7 @@ use crate::error::{Errno, Error, Result, exit};
 use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, Keep, Step};
 use crate::sys::mount::Propagation;
 use crate::sys::netns::NetNs;
-use crate::sys::{process, signal};
+use crate::sys::{limits, process, signal};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
@@ -44,7 +44,7 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
             cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
             user: spec.user.clone().or_else(|| record.user.clone()),
             hostname: record.hostname.clone(),
-            limits: process::limits(pid),
+            limits: limits::of(pid),
         },
         renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
     }))?;

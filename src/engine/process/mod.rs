@@ -25,7 +25,7 @@ pub use handle::Handle;
 pub use spawn::{Attach, Hook, Running, Spawn, Spawned, spawn};
 
 use crate::kernel::mount::Held;
-use crate::sys::process::Limit;
+use crate::sys::limits::Limit;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -12,7 +12,7 @@ use super::report::{Report, Reporter};
 use super::spawn;
 use crate::engine::record::{Exit, UnixNanos};
 use crate::error::{Error, exit};
-use crate::sys::process::ProgramPages;
+use crate::sys::memory::ProgramPages;
 use crate::sys::{fd, process, signal};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};

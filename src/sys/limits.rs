@@ -1,0 +1,77 @@
+//! Resource limits of other processes. See getrlimit(2).
+
+use rustix::process::{Pid, Resource, Rlimit};
+
+/// A resource limit: its line in /proc/PID/limits, the soft and the hard value; none is unlimited. See getrlimit(2).
+pub type Limit = (u32, Option<u64>, Option<u64>);
+
+/// The names of /proc/PID/limits (fs/proc/base.c, lnames).
+const LIMITS: [(&str, Resource); 16] = {
+    use Resource as R;
+    [
+        ("Max cpu time", R::Cpu),
+        ("Max file size", R::Fsize),
+        ("Max data size", R::Data),
+        ("Max stack size", R::Stack),
+        ("Max core file size", R::Core),
+        ("Max resident set", R::Rss),
+        ("Max processes", R::Nproc),
+        ("Max open files", R::Nofile),
+        ("Max locked memory", R::Memlock),
+        ("Max address space", R::As),
+        ("Max file locks", R::Locks),
+        ("Max pending signals", R::Sigpending),
+        ("Max msgqueue size", R::Msgqueue),
+        ("Max nice priority", R::Nice),
+        ("Max realtime priority", R::Rtprio),
+        ("Max realtime timeout", R::Rttime),
+    ]
+};
+
+/// The resource limits of a process, in the kernel's order; none where they cannot be read.
+///
+/// From /proc/PID/limits: prlimit(2) on another user's process would take CAP_SYS_RESOURCE.
+pub fn of(pid: Pid) -> Vec<Limit> {
+    let path = format!("/proc/{}/limits", pid.as_raw_pid());
+    parse(&std::fs::read_to_string(path).unwrap_or_default())
+}
+
+fn parse(text: &str) -> Vec<Limit> {
+    let parse = |line: &str| {
+        let index = LIMITS.iter().position(|(name, _)| line.starts_with(name))?;
+        let mut values = line[LIMITS[index].0.len()..].split_ascii_whitespace();
+        let mut value = || match values.next()? {
+            "unlimited" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        Some((index as u32, value()?, value()?))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// Takes over resource limits from [`of`]; one that may not be raised stays as it is.
+pub fn take(limits: &[Limit]) {
+    for &(index, current, maximum) in limits {
+        if let Some((_, resource)) = LIMITS.get(index as usize) {
+            let limit = Rlimit { current, maximum };
+            let _ = rustix::process::setrlimit(*resource, limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_the_kernel_prints_them() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                    Max cpu time              unlimited            unlimited            seconds   \n\
+                    Max open files            1024                 524288               files     \n";
+        assert_eq!(
+            parse(text),
+            [(0, None, None), (7, Some(1024), Some(524_288))]
+        );
+        assert_eq!(of(rustix::process::getpid()).len(), LIMITS.len());
+    }
+}
