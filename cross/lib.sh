@@ -80,8 +80,12 @@ debian() {
         -o Dir::State::status="$state/status" -o Dir::Cache="$state" -o APT::Architecture="$arch"
         -o APT::Architectures="$arch" -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
     if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
-        apt-get "${option[@]}" update >&2 || fail "cannot read Debian's lists of $suites for $arch"
-        touch "$state/updated"
+        # A mirror in the middle of its own update has some lists and not others: what is wanted may be in those.
+        if apt-get "${option[@]}" update >&2; then
+            touch "$state/updated"
+        else
+            echo "${0##*/}: goes on with those lists of $suites for $arch that could be read" >&2
+        fi
     fi
     case $command in
     show | madison | depends) tool=apt-cache ;;
