@@ -123,7 +123,9 @@ fn number(text: &str) -> Result<Option<u32>> {
     }
     match text.parse::<u32>() {
         Ok(id) if id <= i32::MAX as u32 => Ok(Some(id)),
-        _ => Err(Error::new("uids and gids must be in range 0-2147483647")),
+        _ => Err(Error::new(format!(
+            "uids and gids must be in range 0-2147483647: {text}"
+        ))),
     }
 }
 
@@ -202,9 +204,10 @@ mod tests {
             "unable to find group nosuch: no matching entries in group file"
         );
         for bad in ["2147483648", "99999999999", "0:4294967295"] {
-            assert_eq!(
-                no(bad).to_string(),
-                "uids and gids must be in range 0-2147483647"
+            let error = no(bad).to_string();
+            assert!(
+                error.starts_with("uids and gids must be in range 0-2147483647: "),
+                "{error}"
             );
         }
     }
