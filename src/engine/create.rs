@@ -60,7 +60,11 @@ impl Engine {
         let (Some(made), record) = self.make_container(spec, run)? else {
             return random::id();
         };
-        self.commit(made, &record)?;
+        if let Err(error) = self.commit(&made, &record) {
+            self.unmake(made, run)?;
+            return Err(error);
+        }
+        self.finish(made)?;
         Ok(record.id)
     }
 
@@ -357,10 +361,15 @@ impl Engine {
         self.give_back(made)
     }
 
-    /// The commit, and the end of the intent.
-    pub(super) fn commit(&self, made: Made, record: &ContainerRecord) -> Result<()> {
+    /// The commit.
+    pub(super) fn commit(&self, made: &Made, record: &ContainerRecord) -> Result<()> {
         let locked = self.store.lock()?;
-        self.write_commit(&locked, &made, record)?;
+        self.write_commit(&locked, made, record)
+    }
+
+    /// The end of the operation: its intent goes, and its network's lock.
+    pub(super) fn finish(&self, made: Made) -> Result<()> {
+        let _locked = self.store.lock()?;
         self.store.end(made.intent)
     }
 

@@ -49,8 +49,15 @@ impl Engine {
             }
         };
         record.start = Some(started(&spawned));
-        self.commit(made, &record)?;
-        match self.release(spawned, &mut record) {
+        if let Err(error) = self.commit(&made, &record) {
+            drop(spawned);
+            self.unmake(made, run)?;
+            return Err(error);
+        }
+        // Who wants to remove it waits until it has begun.
+        let released = self.release(spawned, &mut record);
+        self.finish(made)?;
+        match released {
             Ok(_) if detach => Ok(Ran {
                 id: record.id,
                 exit: None,
@@ -92,10 +99,10 @@ impl Engine {
             break (self.store.begin(self.intent_to_start(&record))?, record);
         };
         let started = self.start_again(&mut file, &mut record, run);
-        let locked = self.store.lock()?;
+        let released = started.and_then(|spawned| self.release(spawned, &mut record).map(drop));
+        let _locked = self.store.lock()?;
         self.store.end(file)?;
-        drop(locked);
-        self.release(started?, &mut record).map(drop)
+        released
     }
 
     fn start_again(

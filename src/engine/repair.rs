@@ -84,7 +84,7 @@ impl Engine {
     /// Takes back what an operation that never committed did to the kernel.
     pub(super) fn undo(&self, intent: &Intent, run: &mut Run) -> Result<()> {
         let plan = match (&intent.whole, &intent.sandbox) {
-            (Some(whole), _) => sandbox::unmake(whole),
+            (Some(whole), _) => sandbox::undo(whole),
             (None, Some(name)) => match self.store.read::<SandboxRecord>(name)? {
                 Some(sandbox) => {
                     let (before, after) = (&intent.ports_before, &intent.ports_after);

@@ -125,6 +125,18 @@ pub fn withdraw<'a>(
     plan
 }
 
+/// The plan that undoes a sandbox that never was: nothing is in a hurry, and its link is gone when this is done.
+pub fn undo(sandbox: &SandboxRecord) -> Plan {
+    let mut plan = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
+    if let Some(endpoint) = &sandbox.endpoint {
+        plan.push(link::DelLink::veth(endpoint.link.clone()));
+    }
+    plan.push(netns::Unpin {
+        name: sandbox.name.clone(),
+    });
+    plan
+}
+
 /// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
 /// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {

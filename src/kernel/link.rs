@@ -194,7 +194,11 @@ impl Operation for AddVeth {
         );
         Ok(())
     }
-    // No inverse: it goes with the pin's, and RTM_DELLINK would wait for an RCU grace period.
+
+    fn inverse(&self) -> Option<Op> {
+        // It would go with the namespace, a little later; after a failure nothing is to be left even then.
+        Some(DelLink::veth(self.host.clone()).into())
+    }
 }
 
 /// Brings a link up.

@@ -203,7 +203,7 @@ fn rm_leaves_nothing_of_a_container_that_was_stopped() {
     assert!(!std::path::Path::new(&pin("web")).exists());
     assert!(oracle::entries("/run/netcell/containers").is_empty());
     assert!(oracle::entries("/run/netcell/sandboxes").is_empty());
-    assert!(elements("map", "publish4").is_empty());
+    no_port_is_published();
 }
 
 fn ps_lists_the_running_and_with_a_all() {

@@ -297,7 +297,7 @@ fn a_sidecars_ports_belong_to_the_sandbox_and_go_with_the_sidecar() {
     assert_eq!(cell("port main").quiet(), "80/tcp -> 0.0.0.0:8080");
     cell("rm -f side").ok();
     assert!(ask(Ipv4Addr::LOCALHOST, 8080).is_err());
-    assert!(elements("map", "publish4").is_empty());
+    no_port_is_published();
     cell("create --name other -p 8080:80").ok();
     cell("rm -f main other").ok();
 }

@@ -1,10 +1,11 @@
 //! Those who judge netcell: ip, nft, /proc, and sockets inside the namespaces themselves.
 
-use super::command::{must, step};
+use super::command::{must, step, wait_within};
 use super::sys;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 /// `ip -j -d ARGUMENTS` on the box's host.
 #[track_caller]
@@ -171,4 +172,11 @@ pub fn descendants(ancestor: sys::Pid) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// On kernels that can, an element is not deleted but given a millisecond to live, which a tick may round up to ten.
+pub fn no_port_is_published() {
+    wait_within(Duration::from_millis(50), "the elements are gone", || {
+        elements("map", "publish4").is_empty()
+    });
 }
