@@ -348,5 +348,6 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
     };
     if let Ok(engine) = Engine::open(places, run) {
         engine.remove_exactly(name, id, true, run).ok();
+        engine.leaving().see_off();
     }
 }

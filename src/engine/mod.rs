@@ -29,6 +29,7 @@ pub mod view;
 
 pub use create::Ran;
 pub use network::is_default as network_is_default;
+pub use reaper::Leaving;
 
 use crate::error::Result;
 use crate::sys::netns::NetNs;
@@ -73,6 +74,7 @@ impl Say for Silence {
 pub struct Engine {
     store: Store,
     sockets: RefCell<Sockets>,
+    leaving: RefCell<Leaving>,
     places: Places,
     /// The inode of the network namespace that is the host's.
     host: u64,
@@ -87,6 +89,7 @@ impl Engine {
         let engine = Engine {
             store: Store::open(places)?,
             sockets: RefCell::default(),
+            leaving: RefCell::default(),
             places: places.clone(),
             host: NetNs::current()?.inode(),
         };
@@ -99,5 +102,10 @@ impl Engine {
     /// The sockets that this command talks to the kernel through.
     fn sockets(&self) -> RefMut<'_, Sockets> {
         self.sockets.borrow_mut()
+    }
+
+    /// The links that this command's removals left to the kernel, to be seen off at its very end.
+    pub fn leaving(&self) -> Leaving {
+        self.leaving.take()
     }
 }

@@ -1,4 +1,4 @@
-//! Seeing off a removed sandbox's link.
+//! Seeing off the links of removed sandboxes.
 //!
 //! Dropping the last reference to a namespace costs nothing, and the kernel takes the links along within some 15 ms; a
 //! RTM_DELLINK would make `rm` wait as long for it. But somebody else may hold the namespace (`nsenter`, an open
@@ -8,7 +8,6 @@
 use crate::engine::Silence;
 use crate::engine::execute::{self, Sockets};
 use crate::engine::plan::Plan;
-use crate::error::{Error, Result};
 use crate::kernel::link;
 use crate::sys::{fd, process};
 use crate::types::IfName;
@@ -17,18 +16,37 @@ use std::time::Duration;
 /// What the kernel gets to do it by itself; `rm` promises that links are gone within 100 ms.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Returns at once; the link is gone within 100 ms.
-pub(super) fn see_off(link: IfName) -> Result<()> {
-    let child = process::fork(|| {
-        // Whoever reads this command's output must not wait for this process, nor a lock for it.
-        fd::close_from(0, &[]);
-        let _ = rustix::process::setsid();
-        std::thread::sleep(GRACE);
-        if link::exists(&link) {
-            let plan = Plan::of(link::DelLink::veth(link));
-            execute::teardown(&plan, &mut Sockets::new(), &mut Silence).ok();
+/// The links of the sandboxes that a command removed.
+#[derive(Debug, Default)]
+#[must_use = "a link that somebody else's descriptor holds would stay"]
+pub struct Leaving(Vec<IfName>);
+
+impl Leaving {
+    pub(super) fn push(&mut self, link: IfName) {
+        self.0.push(link);
+    }
+
+    /// More of them.
+    pub fn extend(&mut self, other: Leaving) {
+        self.0.extend(other.0);
+    }
+
+    /// The last thing that a command does: every descriptor is closed, so that whoever reads its output need not wait
+    /// for the process that stays behind. Within 100 ms of the removal the links are gone.
+    pub fn see_off(self) {
+        if self.0.is_empty() {
+            return;
         }
-        0
-    });
-    child.map(drop).map_err(|errno| Error::os("fork", errno))
+        fd::close_from(0, &[]);
+        // Where no process can be made, the next command that wants the address deletes the link.
+        let _ = process::fork(move || {
+            let _ = rustix::process::setsid();
+            std::thread::sleep(GRACE);
+            for link in self.0.into_iter().filter(link::exists) {
+                let plan = Plan::of(link::DelLink::veth(link));
+                execute::teardown(&plan, &mut Sockets::new(), &mut Silence).ok();
+            }
+            0
+        });
+    }
 }

@@ -8,7 +8,7 @@ use crate::engine::repair::DEATH;
 use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::view::{Status, Subject};
-use crate::engine::{Engine, Run, execute, reaper};
+use crate::engine::{Engine, Run, execute};
 use crate::error::{Error, Result};
 use crate::types::{Id, Name};
 
@@ -175,10 +175,10 @@ impl Engine {
             }
             self.store.end(file)?;
         }
-        match link {
-            Some(link) => reaper::see_off(link),
-            None => Ok(()),
+        if let Some(link) = link {
+            self.leaving.borrow_mut().push(link);
         }
+        Ok(())
     }
 
     /// PID 1's death takes every process of its namespace along.

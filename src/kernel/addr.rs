@@ -52,7 +52,7 @@ impl Operation for Add {
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
         /// IFA_F_NODAD (linux/if_addr.h): an address of our own choosing is usable at once.
         const NODAD: u8 = 0x02;
-        let index = lookup.link(&self.place, &self.link)?.index;
+        let index = lookup.index(&self.place, &self.link)?;
         let (family, bytes) = octets(self.address.addr);
         // struct ifaddrmsg: family, prefix, flags, scope, index.
         let mut header = [

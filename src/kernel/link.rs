@@ -157,7 +157,7 @@ impl Operation for AddVeth {
     }
 
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let bridge = lookup.link(&Place::Host, &self.master)?.index;
+        let bridge = lookup.index(&Place::Host, &self.master)?;
         let namespace = lookup.namespace(&self.sandbox)?;
         batch.request(
             u16::from(Rtm::Newlink),
@@ -286,7 +286,7 @@ impl Operation for Hairpin {
     }
 
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let index = lookup.link(&Place::Host, &self.link)?.index;
+        let index = lookup.index(&Place::Host, &self.link)?;
         port(batch, index, |a| a.u8(IFLA_BRPORT_MODE, 1));
         Ok(())
     }
@@ -311,7 +311,7 @@ impl Operation for Block {
     }
 
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let index = lookup.link(&Place::Host, &self.link)?.index;
+        let index = lookup.index(&Place::Host, &self.link)?;
         port(batch, index, |a| a.u8(IFLA_BRPORT_STATE, BR_STATE_DISABLED));
         Ok(())
     }

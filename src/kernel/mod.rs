@@ -72,10 +72,15 @@ pub struct Found {
 
 /// What an operation needs to know while it encodes itself: indexes of links, and the sandbox's namespace.
 pub trait Lookup {
-    /// A link in a place.
+    /// The index of a link in a place, asked for without taking the kernel's lock for links.
     ///
     /// # Errors
     /// ENODEV when there is none of this name.
+    fn index(&mut self, place: &Place, link: &IfName) -> Result<u32>;
+    /// A link in a place, with what tells whose it is.
+    ///
+    /// # Errors
+    /// As [`Lookup::index`].
     fn link(&mut self, place: &Place, link: &IfName) -> Result<Found>;
     /// The descriptor of a sandbox's namespace.
     fn namespace(&mut self, sandbox: &Name) -> Result<i32>;

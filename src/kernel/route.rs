@@ -38,7 +38,7 @@ impl Operation for AddDefault {
         const RT_TABLE_MAIN: u8 = 254;
         const RTPROT_BOOT: u8 = 3;
         const RTN_UNICAST: u8 = 1;
-        let index = lookup.link(&self.place, &self.link)?.index;
+        let index = lookup.index(&self.place, &self.link)?;
         let (family, bytes) = addr::octets(self.via);
         // struct rtmsg: family, lengths of destination and source, tos, table, protocol (what `ip route add` gives),
         // scope universe, type, and no flags.

@@ -10,20 +10,15 @@ use crate::error::{Errno, Error, Result};
 use crate::netlink::{Batch, Family, Message, Rejected, Socket, TransactError, attributes};
 use crate::sys::netns::{NetNs, create_and_pin};
 use crate::types::{IfName, Mac, Name};
-use heapless::Vec;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Ifla, Rtm};
 use rustix::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-/// Links that a command needs again: its bridge, `eth0`.
-type Links = Vec<(IfName, Found), 4>;
-
 /// A namespace's rtnetlink socket, and what it answered about names.
 pub struct Route {
     /// The socket.
     pub socket: Socket,
-    links: Links,
 }
 
 impl Route {
@@ -31,15 +26,16 @@ impl Route {
     pub fn open() -> Result<Self> {
         Ok(Route {
             socket: Socket::open(Family::Route)?,
-            links: Vec::new(),
         })
+    }
+
+    /// The index of a link: none when there is no such link.
+    pub fn index(&self, name: &IfName) -> Result<Option<u32>> {
+        self.socket.index(name)
     }
 
     /// A link by its name: none when there is no such link.
     pub fn link(&mut self, name: &IfName) -> Result<Option<Found>> {
-        if let Some((_, found)) = self.links.iter().find(|(known, _)| known == name) {
-            return Ok(Some(*found));
-        }
         let mut ask = Batch::default();
         ask.message(
             u16::from(Rtm::Getlink),
@@ -54,10 +50,6 @@ impl Route {
             .socket
             .get(&mut ask, read_link)
             .map_err(|error| plain(error, &format!("look up {name}")))?;
-        if let Some(found) = found {
-            // A full cache only costs a question.
-            let _ = self.links.push((name.clone(), found));
-        }
         Ok(found)
     }
 }
@@ -174,7 +166,7 @@ impl Sockets {
 
     /// Whether the host has a link of this name.
     pub fn has_link(&mut self, link: &IfName) -> Result<bool> {
-        Ok(self.route(&Place::Host)?.link(link)?.is_some())
+        Ok(self.route(&Place::Host)?.index(link)?.is_some())
     }
 
     /// Whether the host has netcell's table.
@@ -208,6 +200,11 @@ impl Sockets {
 }
 
 impl Lookup for Sockets {
+    fn index(&mut self, place: &Place, link: &IfName) -> Result<u32> {
+        let index = self.route(place)?.index(link)?;
+        index.ok_or_else(|| Error::os(format_args!("find the link {link}"), Errno::NODEV))
+    }
+
     fn link(&mut self, place: &Place, link: &IfName) -> Result<Found> {
         let found = self.route(place)?.link(link)?;
         found.ok_or_else(|| Error::os(format_args!("find the link {link}"), Errno::NODEV))

@@ -4,6 +4,7 @@ use super::batch::{Batch, HEADER};
 use super::decode::{Message, attributes, messages};
 use crate::error::{Errno, Error, Result};
 use crate::sys::socket::{Family, Netlink};
+use crate::types::IfName;
 use neli::consts::nl::{NlmF, Nlmsg};
 
 /// A dump that changed while it was read is asked for again, so often at most.
@@ -90,6 +91,11 @@ impl Socket {
             note_commit(&message, first, count, last, &mut rejected, &mut done)
         })? {}
         rejected.map_or(Ok(()), |rejected| Err(TransactError::Rejected(rejected)))
+    }
+
+    /// The index of a link in the socket's namespace, by ioctl: none when there is no such link.
+    pub fn index(&self, link: &IfName) -> Result<Option<u32>> {
+        self.netlink.index(link)
     }
 
     /// Asks for one object: none when it does not exist.

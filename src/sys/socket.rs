@@ -1,8 +1,10 @@
 //! Netlink sockets: raw sends and receives, with what rustix does not wrap.
 
 use crate::error::{Errno, Error, Result};
+use crate::types::IfName;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Result as Io;
+use rustix::net::netdevice::name_to_index;
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{
     AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
@@ -69,6 +71,15 @@ impl Netlink {
                 (&raw const on).cast(),
                 size_of::<libc::c_int>() as libc::socklen_t,
             );
+        }
+    }
+
+    /// The index of a link in the socket's namespace (netdevice(7), SIOCGIFINDEX, which every socket answers).
+    pub fn index(&self, link: &IfName) -> Result<Option<u32>> {
+        match name_to_index(&self.0, link.as_str()) {
+            Ok(index) => Ok(Some(index)),
+            Err(Errno::NODEV) => Ok(None),
+            Err(errno) => Err(Error::os(format_args!("look up {link}"), errno)),
         }
     }
 

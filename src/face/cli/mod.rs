@@ -26,10 +26,11 @@ mod version;
 mod wait;
 
 use crate::engine::spec::Places;
-use crate::engine::{Engine, Run, Say};
+use crate::engine::{Engine, Leaving, Run, Say};
 use crate::error::{Error, Result, exit};
 use argv::Usage;
 use output::Voice;
+use std::cell::RefCell;
 use std::ffi::OsString;
 
 /// A subcommand: its name, what carries it out, what it is for, and the exit code of its errors.
@@ -110,9 +111,18 @@ const COMMANDS: [Command; 16] = [
 /// What every subcommand gets: where things are.
 pub(crate) struct Cli {
     places: Places,
+    /// The links of sandboxes that were removed.
+    leaving: RefCell<Leaving>,
 }
 
 impl Cli {
+    fn new(places: Places) -> Self {
+        Cli {
+            places,
+            leaving: RefCell::default(),
+        }
+    }
+
     /// Opens the engine, and hands it to `act` with a voice to speak with.
     fn engine<T>(
         &self,
@@ -125,7 +135,9 @@ impl Cli {
             dry_run,
         };
         let engine = Engine::open(&self.places, &mut run)?;
-        act(&engine, &mut run)
+        let done = act(&engine, &mut run);
+        self.leaving.borrow_mut().extend(engine.leaving());
+        done
     }
 
     /// Does something to each of several objects and prints its name; goes on after an error, which is said.
@@ -154,27 +166,38 @@ impl Cli {
 
 /// Carries out one command line, without the program's name: the exit code.
 pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
-    match parse(words) {
-        Ok((command, cli, words)) => match (command.act)(&cli, &words) {
-            Ok(code) => code,
-            Err(Usage::Help(text)) => output::text(&text).map_or(exit::FAILURE, |()| 0),
-            Err(Usage::Wrong(error)) => {
-                output::complain(&format_args!(
-                    "{error} (see 'netcell {} --help')",
-                    command.name
-                ));
-                error.exit_code().unwrap_or(command.failure)
-            }
-            Err(Usage::Failed(error)) => {
-                output::complain(&error);
-                error.exit_code().unwrap_or(command.failure)
-            }
-        },
+    let (command, cli, words) = match parse(words) {
+        Ok(parsed) => parsed,
         Err(error) => {
             output::complain(&error);
-            error.exit_code().unwrap_or(exit::FAILURE)
+            return error.exit_code().unwrap_or(exit::FAILURE);
         }
-    }
+    };
+    let code = match (command.act)(&cli, &words) {
+        Ok(code) => code,
+        Err(usage) => complain(command, usage),
+    };
+    cli.leaving.into_inner().see_off();
+    code
+}
+
+/// Says why a subcommand did not do what its words say: the exit code.
+fn complain(command: &Command, usage: Usage) -> u8 {
+    let error = match usage {
+        Usage::Help(text) => return output::text(&text).map_or(exit::FAILURE, |()| 0),
+        Usage::Wrong(error) => {
+            output::complain(&format_args!(
+                "{error} (see 'netcell {} --help')",
+                command.name
+            ));
+            error
+        }
+        Usage::Failed(error) => {
+            output::complain(&error);
+            error
+        }
+    };
+    error.exit_code().unwrap_or(command.failure)
 }
 
 /// The words as text; what is not ends with the subcommand's own exit code.
@@ -206,8 +229,8 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
         let place = match option.as_str() {
             "--root" => &mut places.state,
             "--images" => &mut places.images,
-            "--help" | "-h" => return Ok((find("help")?, Cli { places }, Vec::new())),
-            "--version" => return Ok((find("version")?, Cli { places }, Vec::new())),
+            "--help" | "-h" => return Ok((find("help")?, Cli::new(places), Vec::new())),
+            "--version" => return Ok((find("version")?, Cli::new(places), Vec::new())),
             _ => {
                 return Err(Error::new(format!(
                     "unknown flag: {option}: before the subcommand only --root DIR and --images DIR are known"
@@ -222,7 +245,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
             .into();
     }
     let name = words.next().unwrap_or_else(|| "help".into());
-    Ok((find(&name)?, Cli { places }, words.collect()))
+    Ok((find(&name)?, Cli::new(places), words.collect()))
 }
 
 fn find(name: &str) -> Result<&'static Command> {
@@ -239,12 +262,10 @@ fn find(name: &str) -> Result<&'static Command> {
 fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
     if let [name, ..] = words {
         let command = find(name).map_err(Usage::Failed)?;
-        let cli = Cli {
-            places: Places {
-                state: "/run/netcell".into(),
-                images: "/var/lib/netcell/images".into(),
-            },
-        };
+        let cli = Cli::new(Places {
+            state: "/run/netcell".into(),
+            images: "/var/lib/netcell/images".into(),
+        });
         return if command.name == "help" {
             Ok(0)
         } else {
