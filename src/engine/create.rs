@@ -9,7 +9,7 @@ use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, derived, execute, find, image};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::{random, time};
 use crate::types::{Id, Name, PortMapping};
@@ -331,17 +331,25 @@ impl Engine {
 
     fn act(&self, made: &Made, run: &mut Run) -> Result<()> {
         let network = made.network.as_ref();
-        if let Some(network) = network
-            && matches!(made.change, Change::Make { .. })
-            && !self.is_there(&network.record)?
+        let plan = self.plan(&made.change, network)?;
+        let fresh = network.filter(|_| matches!(made.change, Change::Make { .. }));
+        let publishes = made
+            .change
+            .sandbox()
+            .is_some_and(|sandbox| !sandbox.ports.is_empty());
+        if let Some(network) = fresh
+            && !self.is_there(&network.record, publishes)?
         {
             self.ensure(&network.record, run)?;
         }
-        execute::execute(
-            &self.plan(&made.change, network)?,
-            &mut self.sockets(),
-            run.say,
-        )?;
+        match execute::execute(&plan, &mut self.sockets(), run.say) {
+            // Somebody flushed the table: what was made is undone, and with the table it is made again.
+            Err(error) if error.is(Errno::NOENT) && publishes && fresh.is_some() => {
+                fresh.map_or(Ok(()), |network| self.ensure(&network.record, run))?;
+                execute::execute(&plan, &mut self.sockets(), run.say)
+            }
+            done => done,
+        }?;
         match &made.change {
             Change::Make { sandbox, .. } => derived::write(&self.store, sandbox),
             Change::Nothing | Change::Join { .. } | Change::TakeOver { .. } => Ok(()),

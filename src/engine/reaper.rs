@@ -32,14 +32,22 @@ impl Leaving {
     }
 
     /// The last thing that a command does: every descriptor is closed, so that whoever reads its output need not wait
-    /// for the process that stays behind. Within 100 ms of the removal the links are gone.
+    /// for the process that stays behind.
+    pub fn see_off_last(self) {
+        if !self.0.is_empty() {
+            fd::close_from(0, &[]);
+            self.see_off();
+        }
+    }
+
+    /// Returns at once; within 100 ms of the removal the links are gone.
     pub fn see_off(self) {
         if self.0.is_empty() {
             return;
         }
-        fd::close_from(0, &[]);
         // Where no process can be made, the next command that wants the address deletes the link.
         let _ = process::fork(move || {
+            fd::close_from(0, &[]);
             let _ = rustix::process::setsid();
             std::thread::sleep(GRACE);
             for link in self.0.into_iter().filter(link::exists) {

@@ -285,9 +285,20 @@ impl Operation for Hairpin {
         Channel::Route(Place::Host)
     }
 
-    fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let index = lookup.index(&Place::Host, &self.link)?;
-        port(batch, index, |a| a.u8(IFLA_BRPORT_MODE, 1));
+    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        // By name, unlike a message of AF_BRIDGE: so it goes in the batch that makes the link.
+        batch.request(
+            u16::from(Rtm::Newlink),
+            flags::CHANGE,
+            &header(0, 0, 0),
+            |a| {
+                a.str(u16::from(Ifla::Ifname), self.link.as_str());
+                a.nest(u16::from(Ifla::Linkinfo), |a| {
+                    a.str(IFLA_INFO_SLAVE_KIND, "bridge");
+                    a.nest(IFLA_INFO_SLAVE_DATA, |a| a.u8(IFLA_BRPORT_MODE, 1));
+                });
+            },
+        );
         Ok(())
     }
 }

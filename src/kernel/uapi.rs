@@ -9,6 +9,8 @@ pub mod if_link {
     pub const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
     pub const IFLA_INFO_KIND: u16 = 1;
     pub const IFLA_INFO_DATA: u16 = 2;
+    pub const IFLA_INFO_SLAVE_KIND: u16 = 4;
+    pub const IFLA_INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_INFO_PEER: u16 = 1;
     pub const IFLA_BR_MCAST_SNOOPING: u16 = 23;
     pub const IFLA_BRPORT_STATE: u16 = 1;

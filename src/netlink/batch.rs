@@ -27,7 +27,7 @@ pub mod flags {
 pub(super) const HEADER: usize = 16;
 
 /// The most that one send carries: a rule set of netcell's is 6 KiB.
-const CAPACITY: usize = 32 * 1024;
+const CAPACITY: usize = 12 * 1024;
 
 /// Messages to send in one go.
 pub struct Batch {

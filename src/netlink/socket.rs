@@ -10,6 +10,12 @@ use neli::consts::nl::{NlmF, Nlmsg};
 /// A dump that changed while it was read is asked for again, so often at most.
 const INTERRUPTED: usize = 5;
 
+/// The most that one answer has, in bytes: a link with all its attributes, or a refused message sent back.
+const ANSWER: usize = 8 * 1024;
+
+/// The kernel's dumps come in buffers of at most 32 KiB (netlink_dump in net/netlink/af_netlink.c).
+const DUMP: usize = 32 * 1024;
+
 /// A message that the kernel refused.
 #[derive(Debug, Clone)]
 pub struct Rejected {
@@ -136,12 +142,13 @@ impl Socket {
         mut read: impl FnMut(&Message) -> Option<T>,
     ) -> Result<Vec<T>, TransactError> {
         let mut batch = Batch::default();
+        let mut buffer = vec![0; DUMP];
         for _ in 0..INTERRUPTED {
             write(&mut batch, NlmF::REQUEST | NlmF::DUMP);
             let first = self.send(&mut batch)?;
             let (mut all, mut done, mut torn, mut rejected) = (Vec::new(), false, false, None);
             while !done {
-                self.hear(true, |message| {
+                self.hear_into(&mut buffer, true, |message| {
                     if message.sequence != first {
                         return;
                     }
@@ -187,10 +194,17 @@ impl Socket {
     }
 
     /// Hears one datagram; false when there is none and `wait` was not asked for.
-    fn hear(&self, wait: bool, mut each: impl FnMut(Message)) -> Result<bool> {
-        // The kernel's dumps use buffers of at most 32 KiB (netlink_dump in net/netlink/af_netlink.c).
-        let mut buffer = [0; 32 * 1024];
-        match self.netlink.receive(&mut buffer, wait) {
+    fn hear(&self, wait: bool, each: impl FnMut(Message)) -> Result<bool> {
+        self.hear_into(&mut [0; ANSWER], wait, each)
+    }
+
+    fn hear_into(
+        &self,
+        buffer: &mut [u8],
+        wait: bool,
+        mut each: impl FnMut(Message),
+    ) -> Result<bool> {
+        match self.netlink.receive(buffer, wait) {
             Ok(bytes) => {
                 messages(bytes).for_each(&mut each);
                 Ok(true)

@@ -13,7 +13,7 @@ use std::path::Path;
 /// What statfs(2) calls nsfs (linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
 
-const OWN: &str = "/proc/thread-self/ns/net";
+const OWN: &str = "/proc/self/ns/net";
 
 /// A reference that keeps a network namespace alive.
 #[derive(Debug)]

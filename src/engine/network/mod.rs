@@ -137,32 +137,32 @@ impl Engine {
         preflight: &dyn Fn() -> Result<()>,
         run: &mut Run,
     ) -> Result<InUse> {
-        let name = match self.network_record(reference)? {
-            Some(record) => record.name,
-            None if reference == DEFAULT => self.default_name()?,
-            None => return Err(not_found(reference)),
-        };
+        let mut name = reference.parse::<Name>();
         loop {
-            if let Some(record) = self.store.read::<NetworkRecord>(&name)? {
-                let lock = match self.store.lock_network(&name, Hold::Shared) {
-                    Err(error) if error.is(Errno::NOENT) => continue,
-                    lock => lock?,
-                };
-                // It may have been removed, or removed and made again, before the lock was ours.
-                match self.store.read::<NetworkRecord>(&name)? {
-                    Some(now) if now.id == record.id => {
-                        return Ok(InUse {
-                            record,
-                            _lock: Some(lock),
-                            first_use: Plan::new(),
-                        });
+            // Locked before it is read: it cannot be removed, or removed and made again, in between.
+            if let Ok(name) = &name {
+                match self.store.lock_network(name, Hold::Shared) {
+                    Err(error) if error.is(Errno::NOENT) => {}
+                    lock => {
+                        let lock = lock?;
+                        if let Some(record) = self.store.read::<NetworkRecord>(name)? {
+                            return Ok(InUse {
+                                record,
+                                _lock: Some(lock),
+                                first_use: Plan::new(),
+                            });
+                        }
                     }
-                    _ => continue,
                 }
             }
-            if name.as_str() != DEFAULT {
-                return Err(not_found(reference));
+            if reference != DEFAULT {
+                match self.network_record(reference)? {
+                    Some(record) => name = Ok(record.name),
+                    None => return Err(not_found(reference)),
+                }
+                continue;
             }
+            let name = self.default_name()?;
             preflight()?;
             if run.dry_run {
                 let record = self.decide_network(&name, None)?;
@@ -201,10 +201,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the kernel still has what the network's sandboxes share; asks for two objects only.
-    pub(super) fn is_there(&self, record: &NetworkRecord) -> Result<bool> {
+    /// Whether the kernel still has what the network's sandboxes share: asks for the bridge, and for the table unless
+    /// what comes next says itself that it is missing.
+    pub(super) fn is_there(&self, record: &NetworkRecord, says_itself: bool) -> Result<bool> {
         let mut sockets = self.sockets();
-        Ok(sockets.has_link(&record.link)? && sockets.has_table()?)
+        Ok(sockets.has_link(&record.link)? && (says_itself || sockets.has_table()?))
     }
 
     /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.
