@@ -32,7 +32,6 @@ pub use network::is_default as network_is_default;
 pub use reaper::Leaving;
 
 use crate::error::Result;
-use crate::sys::netns::NetNs;
 use execute::Sockets;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
@@ -86,12 +85,14 @@ impl Engine {
     /// # Errors
     /// No privilege, or a state directory that cannot be trusted.
     pub fn open(places: &Places, run: &mut Run) -> Result<Self> {
+        let mut sockets = Sockets::new();
+        let host = sockets.home()?.inode();
         let engine = Engine {
             store: Store::open(places)?,
-            sockets: RefCell::default(),
+            sockets: sockets.into(),
             leaving: RefCell::default(),
             places: places.clone(),
-            host: NetNs::current()?.inode(),
+            host,
         };
         if !run.dry_run {
             engine.scavenge(run)?;

@@ -4,7 +4,7 @@ use crate::engine::firewall;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
 use crate::kernel::conntrack::Flow;
-use crate::kernel::{Place, addr, conntrack, link, netns, route, sysctl};
+use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
 use crate::types::{IfName, Name, PortMapping, Proto};
 use std::net::IpAddr;
 
@@ -18,10 +18,9 @@ pub struct HostFacts {
 
 /// Settings of every new namespace, as Docker's containers have them; and no address or route from a router
 /// advertisement, which a hostile neighbour could send.
-const SYSCTLS: [(&str, &str); 4] = [
+const SYSCTLS: [(&str, &str); 3] = [
     ("net/ipv4/ip_unprivileged_port_start", "0"),
     (sysctl::PING_GROUPS, "0 2147483647"),
-    ("net/ipv6/conf/all/accept_ra", "0"),
     ("net/ipv6/conf/default/accept_ra", "0"),
 ];
 
@@ -127,24 +126,19 @@ pub fn withdraw<'a>(
 
 /// The plan that undoes a sandbox that never was: nothing is in a hurry, and its link is gone when this is done.
 pub fn undo(sandbox: &SandboxRecord) -> Plan {
-    let mut plan = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
-    if let Some(endpoint) = &sandbox.endpoint {
-        plan.push(link::DelLink::veth(endpoint.link.clone()));
-    }
-    plan.push(netns::Unpin {
-        name: sandbox.name.clone(),
-    });
-    plan
+    take_down(sandbox, |link| link::DelLink::veth(link).into())
 }
 
 /// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
 /// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {
+    take_down(sandbox, |link| link::Block { link }.into())
+}
+
+fn take_down(sandbox: &SandboxRecord, cut_off: fn(IfName) -> Op) -> Plan {
     let mut plan = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
     if let Some(endpoint) = &sandbox.endpoint {
-        plan.push(link::Block {
-            link: endpoint.link.clone(),
-        });
+        plan.push(cut_off(endpoint.link.clone()));
     }
     plan.push(netns::Unpin {
         name: sandbox.name.clone(),

@@ -27,7 +27,7 @@ pub fn view(place: &Place, sockets: &mut Sockets) -> Result<NamespaceView> {
     let now = Snapshot::of(sockets.route(place)?)?;
     let listening = match place {
         Place::Host => listening::read(),
-        Place::Sandbox(name) => sockets.namespace(name)?.within(listening::read)?,
+        Place::Sandbox(name) => sockets.within(name, listening::read)?,
     };
     Ok(NamespaceView {
         links: now.links,

@@ -82,6 +82,8 @@ struct Inside {
 /// Every socket of one command.
 #[derive(Default)]
 pub struct Sockets {
+    /// The namespace that this process is in, to come back to.
+    home: Option<NetNs>,
     host: Option<Route>,
     nftables: Option<Socket>,
     inside: Option<Inside>,
@@ -120,7 +122,7 @@ impl Sockets {
 
     /// Makes a sandbox's namespace, pins it, and keeps a socket in it.
     pub fn create_and_pin(&mut self, name: &Name, path: &Path) -> Result<()> {
-        let (namespace, route) = create_and_pin(path, Route::open)?;
+        let (namespace, route) = create_and_pin(path, self.home()?, Route::open)?;
         self.inside = Some(Inside {
             name: name.clone(),
             namespace,
@@ -140,6 +142,26 @@ impl Sockets {
         }
     }
 
+    /// The namespace that this process is in.
+    pub fn home(&mut self) -> Result<&NetNs> {
+        if self.home.is_none() {
+            self.home = Some(NetNs::current()?);
+        }
+        self.home
+            .as_ref()
+            .ok_or_else(|| Error::new("no way back to the host's network namespace"))
+    }
+
+    /// Does something in a sandbox's namespace, and comes back.
+    pub fn within<T>(&mut self, sandbox: &Name, act: impl FnOnce() -> T) -> Result<T> {
+        self.home()?;
+        self.inside(sandbox)?;
+        match (&self.inside, &self.home) {
+            (Some(inside), Some(home)) => inside.namespace.within(home, act),
+            _ => Err(Error::new("no way into the sandbox")),
+        }
+    }
+
     /// A sandbox's namespace, opened by its pin where it was not made just now.
     pub fn namespace(&mut self, name: &Name) -> Result<&NetNs> {
         Ok(&self.inside(name)?.namespace)
@@ -152,7 +174,7 @@ impl Sockets {
             .is_none_or(|inside| inside.name != *name)
         {
             let namespace = netns::open(name)?;
-            let route = namespace.within(Route::open)??;
+            let route = namespace.within(self.home()?, Route::open)??;
             self.inside = Some(Inside {
                 name: name.clone(),
                 namespace,

@@ -111,7 +111,7 @@ impl Operation for Set {
     fn act(&self, sockets: &mut Sockets) -> Result<()> {
         match &self.place {
             Place::Host => self.write(),
-            Place::Sandbox(name) => sockets.namespace(name)?.within(|| self.write())?,
+            Place::Sandbox(name) => sockets.within(name, || self.write())?,
         }
     }
 

@@ -61,8 +61,8 @@ impl NetNs {
     }
 
     /// Does something inside, and comes back.
-    pub fn within<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
-        let back = NetNs::current()?;
+    /// `back` is the namespace that this process is in.
+    pub fn within<T>(&self, back: &NetNs, act: impl FnOnce() -> T) -> Result<T> {
         self.enter()
             .map_err(|errno| Error::os("enter a network namespace", errno))?;
         let done = act();
@@ -94,11 +94,16 @@ fn is_nsfs(fd: BorrowedFd<'_>) -> bool {
     fs::fstatfs(fd).is_ok_and(|stat| stat.f_type as u64 & 0xffff_ffff == NSFS_MAGIC)
 }
 
-/// Makes a network namespace, pins it at `path`, which must not exist, and runs `inside` there before coming back.
+/// Makes a network namespace, pins it at `path`, which must not exist, and runs `inside` there before coming `back` to
+/// the namespace that this process is in.
 ///
 /// # Errors
 /// EEXIST for a taken path; after any other error the path is gone again.
-pub fn create_and_pin<T>(path: &Path, inside: impl FnOnce() -> Result<T>) -> Result<(NetNs, T)> {
+pub fn create_and_pin<T>(
+    path: &Path,
+    back: &NetNs,
+    inside: impl FnOnce() -> Result<T>,
+) -> Result<(NetNs, T)> {
     let failed = |errno| {
         Error::os(
             format_args!("pin a network namespace at {}", path.display()),
@@ -107,7 +112,7 @@ pub fn create_and_pin<T>(path: &Path, inside: impl FnOnce() -> Result<T>) -> Res
     };
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     drop(fs::open(path, flags, Mode::empty()).map_err(failed)?);
-    let made = make_at(path, inside);
+    let made = make_at(path, back, inside);
     if made.is_err() {
         mount::unmount(path, UnmountFlags::DETACH).ok();
         fs::unlink(path).ok();
@@ -115,8 +120,7 @@ pub fn create_and_pin<T>(path: &Path, inside: impl FnOnce() -> Result<T>) -> Res
     made
 }
 
-fn make_at<T>(path: &Path, inside: impl FnOnce() -> Result<T>) -> Result<(NetNs, T)> {
-    let back = NetNs::current()?;
+fn make_at<T>(path: &Path, back: &NetNs, inside: impl FnOnce() -> Result<T>) -> Result<(NetNs, T)> {
     // SAFETY: of what unshare can change only the network namespace is named: no memory or descriptor table is touched.
     let unshared = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) };
     unshared.map_err(|errno| match errno {

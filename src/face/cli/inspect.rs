@@ -28,25 +28,33 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("inspect", words, Options::Anywhere)?;
     argv::at_least_one("inspect", &words.names)?;
     let template = words.format.as_deref().map(Template::parse).transpose()?;
-    let mut missing = Vec::new();
-    let found = cli.engine(Voice::Quiet, |engine, _| {
-        let each = |name: &String| engine.find(name).map(|subject| json::subject(&subject));
-        Ok(words
-            .names
-            .iter()
-            .map(each)
-            .filter_map(|found| found.map_err(|error| missing.push(error)).ok())
-            .collect::<Vec<_>>())
-    })?;
-    print(&found, template.as_ref())?;
-    for error in &missing {
-        output::complain(error);
+    Ok(cli.engine(Voice::Quiet, |engine, _| {
+        look(&words.names, template.as_ref(), |name| {
+            engine.find(name).map(|subject| json::subject(&subject))
+        })
+    })?)
+}
+
+/// Looks each name up, prints what there is, and then says what there is not: the exit code.
+pub(super) fn look(
+    names: &[String],
+    template: Option<&Template>,
+    find: impl Fn(&str) -> Result<Value>,
+) -> Result<u8> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for name in names {
+        match find(name) {
+            Ok(value) => found.push(value),
+            Err(error) => missing.push(error),
+        }
     }
+    print(&found, template)?;
+    missing.iter().for_each(|error| output::complain(error));
     Ok(if missing.is_empty() { 0 } else { exit::FAILURE })
 }
 
 /// Prints objects as an array, or each by the template.
-pub(super) fn print(found: &[Value], template: Option<&Template>) -> Result<()> {
+fn print(found: &[Value], template: Option<&Template>) -> Result<()> {
     match template {
         None => output::line(&json::text(&Value::Array(found.to_vec()))),
         Some(template) => found

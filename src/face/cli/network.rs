@@ -5,7 +5,7 @@ use super::output::{self, Voice};
 use super::template::Template;
 use super::{Cli, inspect, json, table};
 use crate::engine::spec::NetworkSpec;
-use crate::error::{Error, exit};
+use crate::error::Error;
 use crate::types::Id;
 use argh::{ArgsInfo, FromArgs};
 
@@ -164,19 +164,11 @@ fn look(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Inspect = argv::parse("network inspect", words, Options::Anywhere)?;
     argv::at_least_one("network inspect", &words.names)?;
     let template = words.format.as_deref().map(Template::parse).transpose()?;
-    let mut missing = Vec::new();
-    let found = cli.engine(Voice::Quiet, |engine, _| {
-        let each = |name: &String| engine.network(name).map(|network| json::network(&network));
-        Ok(words
-            .names
-            .iter()
-            .map(each)
-            .filter_map(|found| found.map_err(|error| missing.push(error)).ok())
-            .collect::<Vec<_>>())
-    })?;
-    inspect::print(&found, template.as_ref())?;
-    missing.iter().for_each(|error| output::complain(error));
-    Ok(if missing.is_empty() { 0 } else { exit::FAILURE })
+    Ok(cli.engine(Voice::Quiet, |engine, _| {
+        inspect::look(&words.names, template.as_ref(), |name| {
+            engine.network(name).map(|network| json::network(&network))
+        })
+    })?)
 }
 
 fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
