@@ -118,6 +118,7 @@ std_source() {
             return
         fi
     done
+    command -v apt-get >/dev/null || fail "no source of std: run 'rustup component add rust-src'"
     for place in trixie-backports:rust-src bookworm-security:rust-web-src trixie-security:rust-web-src \
         forky:rust-src sid:rust-src experimental:rust-src; do
         suite=${place%:*} name=${place#*:}

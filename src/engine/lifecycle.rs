@@ -348,6 +348,9 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
     };
     if let Ok(engine) = Engine::open(places, run) {
         engine.remove_exactly(name, id, true, run).ok();
-        engine.leaving().see_off();
+        let leaving = engine.leaving();
+        // The engine's descriptors are closed once only: here, not again with all others.
+        drop(engine);
+        leaving.see_off();
     }
 }

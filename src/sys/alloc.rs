@@ -1,8 +1,9 @@
-//! The heap of a process that lives for a millisecond: a bump of a pointer.
+//! The heap of a process that lives for a millisecond: blocks off the front of a chunk, and used again.
 //!
 //! musl's malloc asks the kernel for memory and gives it back all the time, which costs a command more than many of its
-//! netlink messages. Here small blocks come from chunks whose untouched pages cost nothing. The block allocated last can grow, shrink and be freed in place, so a loop that allocates and frees in turn (the monitor's)
-//! stands still; other small blocks stay until the process ends. Large blocks are mapped and unmapped each.
+//! netlink messages. Here a small block is the next piece of a chunk, whose untouched pages cost nothing, or one of the
+//! same power of two that was freed: a loop that allocates and frees (the monitor's) stands still. Chunks are never
+//! given back. Large blocks are mapped and unmapped each.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -13,18 +14,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CHUNK: usize = 256 << 10;
 /// From this size on, in bytes, a block is a mapping of its own.
 const LARGE: usize = 64 << 10;
-/// The most alignment that there is.
+/// The alignment of a mapping, on every machine at least this.
 const PAGE: usize = 4096;
+/// The smallest block, and what every small block is aligned to.
+const SMALLEST: usize = 16;
+/// Powers of two from [`SMALLEST`] to [`LARGE`].
+const CLASSES: usize = (LARGE / SMALLEST).trailing_zeros() as usize + 1;
 
 /// The allocator; `main` makes it the program's.
 #[derive(Debug)]
 pub struct Bump {
     busy: AtomicBool,
-    /// The free part of the chunk in use: its start and its end.
-    free: UnsafeCell<(usize, usize)>,
+    heap: UnsafeCell<Heap>,
 }
 
-// SAFETY: `free` is only touched while `busy` is held.
+#[derive(Debug)]
+struct Heap {
+    /// The untouched part of the chunk in use: its start and its end.
+    start: usize,
+    end: usize,
+    /// For each power of two the block freed last; in its first bytes is the one freed before.
+    freed: [*mut u8; CLASSES],
+}
+
+// SAFETY: `heap` is only touched while `busy` is held.
 unsafe impl Sync for Bump {}
 
 impl Default for Bump {
@@ -38,45 +51,69 @@ impl Bump {
     pub const fn new() -> Self {
         Bump {
             busy: AtomicBool::new(false),
-            free: UnsafeCell::new((0, 0)),
+            heap: UnsafeCell::new(Heap {
+                start: 0,
+                end: 0,
+                freed: [ptr::null_mut(); CLASSES],
+            }),
         }
     }
 
-    /// Runs `f` with the free part, alone. netcell has one thread: this never waits.
-    fn with<T>(&self, f: impl FnOnce(&mut (usize, usize)) -> T) -> T {
+    /// Runs `f` with the heap, alone. netcell has one thread: this never waits.
+    fn with<T>(&self, f: impl FnOnce(&mut Heap) -> T) -> T {
         while self.busy.swap(true, Ordering::Acquire) {
             std::hint::spin_loop();
         }
         // SAFETY: `busy` is held, so this is the only reference.
-        let result = f(unsafe { &mut *self.free.get() });
+        let result = f(unsafe { &mut *self.heap.get() });
         self.busy.store(false, Ordering::Release);
         result
     }
+}
 
-    fn small(&self, layout: Layout) -> *mut u8 {
-        self.with(|free| {
-            if let Some(block) = fit(free, layout) {
-                return block;
-            }
-            match map(CHUNK) {
-                0 => ptr::null_mut(),
-                start => {
-                    *free = (start, start + CHUNK);
-                    fit(free, layout).unwrap_or(ptr::null_mut())
-                }
-            }
-        })
+/// What a block of some layout is, which is known again when it is freed.
+enum Kind {
+    /// A piece of a chunk, of `SMALLEST << class` bytes.
+    Small { class: usize },
+    /// A mapping of its own, of the layout's size.
+    Large,
+}
+
+fn kind(layout: Layout) -> Kind {
+    match layout.size() {
+        size if size >= LARGE || layout.align() > SMALLEST => Kind::Large,
+        size => {
+            let size = size.next_power_of_two().max(SMALLEST);
+            let class = (size / SMALLEST).trailing_zeros() as usize;
+            Kind::Small { class }
+        }
     }
 }
 
-/// Takes a block off the free part, if it has room.
-fn fit(free: &mut (usize, usize), layout: Layout) -> Option<*mut u8> {
-    let start = free.0.checked_next_multiple_of(layout.align())?;
-    let end = start.checked_add(layout.size())?;
-    (end <= free.1).then(|| {
-        free.0 = end;
-        start as *mut u8
-    })
+impl Heap {
+    fn take(&mut self, class: usize) -> *mut u8 {
+        let freed = self.freed[class];
+        if !freed.is_null() {
+            // SAFETY: `give` left the block freed before it, or null, in a freed block's first bytes.
+            self.freed[class] = unsafe { freed.cast::<*mut u8>().read() };
+            return freed;
+        }
+        let size = SMALLEST << class;
+        if self.end - self.start < size {
+            match map(CHUNK) {
+                0 => return ptr::null_mut(),
+                start => (self.start, self.end) = (start, start + CHUNK),
+            }
+        }
+        self.start += size;
+        (self.start - size) as *mut u8
+    }
+
+    fn give(&mut self, block: *mut u8, class: usize) {
+        // SAFETY: the block is given up, holds at least SMALLEST bytes and is aligned to as many.
+        unsafe { block.cast::<*mut u8>().write(self.freed[class]) };
+        self.freed[class] = block;
+    }
 }
 
 /// New zeroed memory; 0 when there is none.
@@ -90,55 +127,44 @@ fn map(len: usize) -> usize {
     }
 }
 
-// SAFETY: blocks are disjoint, aligned, of the size asked for, and stay valid until they are freed: small ones come off
-// the front of a free part that is never given back, except by the block that lies last in it.
+// SAFETY: a block is a piece of a chunk that nothing else has, of its layout's size at least and aligned to SMALLEST, or
+// a mapping of its own; it stays so until it is freed.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match layout {
-            _ if layout.align() > PAGE => ptr::null_mut(),
-            _ if layout.size() >= LARGE => map(layout.size()) as *mut u8,
-            _ => self.small(layout),
+        match kind(layout) {
+            Kind::Small { class } => self.with(|heap| heap.take(class)),
+            Kind::Large if layout.align() > PAGE => ptr::null_mut(),
+            Kind::Large => map(layout.size()) as *mut u8,
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if layout.size() >= LARGE {
-            // SAFETY: `alloc` mapped a block of this size by itself, with this length.
-            unsafe { libc::munmap(block.cast(), layout.size()) };
-            return;
-        }
-        self.with(|free| {
-            if block as usize + layout.size() == free.0 {
-                free.0 = block as usize;
+        match kind(layout) {
+            Kind::Small { class } => self.with(|heap| heap.give(block, class)),
+            Kind::Large => {
+                // SAFETY: `alloc` mapped a block of this size by itself, with this length.
+                unsafe { libc::munmap(block.cast(), layout.size()) };
             }
-        });
+        }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let (small, small_then) = (layout.size() < LARGE, size < LARGE);
-        if small && small_then {
-            let grown = self.with(|free| {
-                let last = block as usize + layout.size() == free.0;
-                let fits = last && block as usize + size <= free.1;
-                if fits {
-                    free.0 = block as usize + size;
-                }
-                fits || size <= layout.size()
-            });
-            if grown {
-                return block;
-            }
-        } else if !small && !small_then {
-            // SAFETY: the block is a mapping of its own of this length; the kernel may move it.
-            let moved =
-                unsafe { libc::mremap(block.cast(), layout.size(), size, libc::MREMAP_MAYMOVE) };
-            return match moved {
-                libc::MAP_FAILED => ptr::null_mut(),
-                moved => moved.cast(),
-            };
-        }
         // SAFETY: the caller guarantees that `size`, rounded up to the alignment, does not overflow.
         let to = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (kind(layout), kind(to)) {
+            (Kind::Small { class }, Kind::Small { class: then }) if class == then => return block,
+            (Kind::Large, Kind::Large) => {
+                // SAFETY: the block is a mapping of its own of this length; the kernel may move it.
+                let moved = unsafe {
+                    libc::mremap(block.cast(), layout.size(), size, libc::MREMAP_MAYMOVE)
+                };
+                return match moved {
+                    libc::MAP_FAILED => ptr::null_mut(),
+                    moved => moved.cast(),
+                };
+            }
+            _ => {}
+        }
         // SAFETY: `size` is not zero, by the contract of realloc.
         let new = unsafe { self.alloc(to) };
         if !new.is_null() {
@@ -164,7 +190,7 @@ mod tests {
         let bump = Bump::new();
         let mut blocks = Vec::new();
         for n in 0..4000usize {
-            let layout = layout(1 + n * 7 % 900, 1 << (n % 7));
+            let layout = layout(1 + n * 7 % 900, 1 << (n % 9));
             // SAFETY: the layout's size is not zero.
             let block = unsafe { bump.alloc(layout) };
             assert!(!block.is_null() && block.align_offset(layout.align()) == 0);
@@ -180,18 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_block_grows_shrinks_and_goes_in_place() {
+    fn a_freed_block_is_used_again_and_one_with_room_stays() {
         let bump = Bump::new();
-        let small = layout(100, 8);
         // SAFETY: the size is not zero.
-        let first = unsafe { bump.alloc(small) };
+        let first = unsafe { bump.alloc(layout(100, 8)) };
         // SAFETY: the block has this layout, and the new size is not zero.
-        let grown = unsafe { bump.realloc(first, small, 5000) };
+        let grown = unsafe { bump.realloc(first, layout(100, 8), 128) };
         assert_eq!(first, grown);
         // SAFETY: the block has this layout now.
-        unsafe { bump.dealloc(grown, layout(5000, 8)) };
+        unsafe { bump.dealloc(grown, layout(128, 8)) };
         // SAFETY: the size is not zero.
-        let next = unsafe { bump.alloc(small) };
+        let next = unsafe { bump.alloc(layout(65, 1)) };
         assert_eq!(next, first);
     }
 

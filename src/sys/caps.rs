@@ -23,14 +23,13 @@ pub const CONTAINER: CapabilitySet = CapabilitySet::CHOWN
 pub fn bound(keep: CapabilitySet) -> Result<(), Errno> {
     for number in 0..64 {
         let one = CapabilitySet::from_bits_retain(1 << number);
-        match rustix::thread::capability_is_in_bounding_set(one) {
-            Ok(true) if !keep.contains(one) => {
-                rustix::thread::remove_capability_from_bounding_set(one)?;
+        if !keep.contains(one) {
+            match rustix::thread::remove_capability_from_bounding_set(one) {
+                Ok(()) => {}
+                // Past the kernel's last one (prctl(2), PR_CAPBSET_DROP).
+                Err(Errno::INVAL) => break,
+                Err(errno) => return Err(errno),
             }
-            Ok(_) => {}
-            // Past the kernel's last one (prctl(2), PR_CAPBSET_READ).
-            Err(Errno::INVAL) => break,
-            Err(errno) => return Err(errno),
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
-use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, NulError, c_char, c_int, c_long, c_void};
 use std::ptr;
 
 /// The child becomes a sibling. See clone(2).
@@ -32,6 +32,62 @@ pub fn fork(child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
         pid => Pid::from_raw(pid)
             .filter(|_| pid > 0)
             .ok_or_else(last_errno),
+    }
+}
+
+/// Bytes of stack of a process that outlives the command it was forked from; only what is used is ever there.
+const STACK: usize = 2 << 20;
+
+/// Like [`fork`], on a stack of its own: nothing of the caller's frames is needed by the child. See clone(2).
+///
+/// What `child` owns it owns in both processes: in this one it is dropped before this returns.
+pub fn fork_apart(child: Box<dyn FnOnce() -> u8>) -> Result<Pid, Errno> {
+    extern "C" fn begin(child: *mut c_void) -> c_int {
+        // SAFETY: the pointer that `fork_apart` made of the box; in this process nobody else makes a box of it.
+        let child = unsafe { Box::from_raw(child.cast::<Box<dyn FnOnce() -> u8>>()) };
+        exit_now(child())
+    }
+    let stack = Stack::new(STACK)?;
+    let child = Box::into_raw(Box::new(child));
+    // SAFETY: without CLONE_VM the child has a copy of everything, runs `begin` on its copy of the new stack, and never
+    // returns; with one thread it may do there all that the parent may.
+    let pid = unsafe { libc::clone(begin, stack.top(), libc::SIGCHLD, child.cast()) };
+    let error = last_errno();
+    // SAFETY: made by into_raw above, and in this process not used since.
+    drop(unsafe { Box::from_raw(child) });
+    Pid::from_raw(pid).filter(|_| pid > 0).ok_or(error)
+}
+
+/// A mapping to be used as a stack, with a page below it that cannot be touched.
+struct Stack {
+    start: *mut c_void,
+    len: usize,
+}
+
+impl Stack {
+    fn new(len: usize) -> Result<Self, Errno> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        // SAFETY: the first page of the mapping, which nothing uses yet.
+        unsafe { libc::mprotect(start, rustix::param::page_size(), libc::PROT_NONE) };
+        Ok(Stack { start, len })
+    }
+
+    /// Where the first frame goes: stacks grow down.
+    fn top(&self) -> *mut c_void {
+        self.start.wrapping_byte_add(self.len)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length; only the child runs on it, on its own copy.
+        unsafe { libc::munmap(self.start, self.len) };
     }
 }
 

@@ -66,8 +66,11 @@ pub fn next(descriptor: &OwnedFd) -> Option<i32> {
 }
 
 /// Gives every signal its default action and blocks none: what a program expects at its start.
+///
+/// For a process that is about to exec, which by itself gives up handlers, but not what is ignored (execve(2)).
 pub fn reset() {
-    for signal in 1..=LAST {
+    let ignored = std::fs::read_to_string("/proc/self/status").map_or(u64::MAX, |s| ignored(&s));
+    for signal in (1..=LAST).filter(|signal| ignored >> (signal - 1) & 1 != 0) {
         // SAFETY: SIG_DFL runs none of our code; KILL, STOP and the C library's own are refused with EINVAL.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
@@ -76,4 +79,25 @@ pub fn reset() {
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };
     // SAFETY: initialised by the line above, and the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
+}
+
+/// The mask of ignored signals in the text of /proc/PID/status (proc_pid_status(5)); all, where it is not there.
+fn ignored(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored(status), 1 << 12 | 1);
+        assert_eq!(ignored("Name:\tx\n"), u64::MAX);
+    }
 }

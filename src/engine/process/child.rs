@@ -172,8 +172,10 @@ fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8
 fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Result<u8> {
     let program = &spec.program;
     let held = spec.renew.as_ref().map(EtcFiles::hold);
-    process::enter_container(&container)
-        .map_err(|e| Error::os("enter the container's namespaces", e))?;
+    process::enter_container(&container).map_err(|errno| match errno {
+        Errno::SRCH => Error::new("the container has ended"),
+        errno => Error::os("enter the container's namespaces", errno),
+    })?;
     drop(container);
     let inside = move || {
         let go = move || -> Result<()> {

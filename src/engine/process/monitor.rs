@@ -12,9 +12,9 @@ use super::report::{Report, Reporter};
 use super::spawn;
 use crate::engine::record::{Exit, UnixNanos};
 use crate::error::{Error, exit};
-use crate::sys::memory::ProgramPages;
+use crate::sys::memory::Slack;
 use crate::sys::{fd, process, signal};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -71,7 +71,7 @@ struct Watch {
     outputs: [Output; 2],
     log: Option<Writer>,
     /// What can be let go of while nothing happens; known once the program has begun.
-    pages: Option<ProgramPages>,
+    slack: Option<Slack>,
 }
 
 /// How it ended.
@@ -155,7 +155,7 @@ impl Monitor {
                 output(err, Stream::Stderr, to(rustix::stdio::stderr())),
             ],
             log: self.log,
-            pages: None,
+            slack: None,
         };
         watch.settle(&self.exit_file, self.stdin.as_ref(), self.foreground);
         let end = watch.follow();
@@ -171,6 +171,9 @@ impl Monitor {
             signal::Set::all()
                 .without(&[Signal::ALARM.as_raw()])
                 .block();
+            // It may close every descriptor at its end: none is closed again after it.
+            drop(self.stdin);
+            let _locked = self.exit_file.into_raw_fd();
             hook(status);
         }
         code
@@ -235,14 +238,14 @@ impl Watch {
                     fds.push(PollFd::new(fd, PollFlags::IN));
                 }
             }
-            let quiet = self.pages.map(|_| QUIET);
-            match rustix::event::poll(&mut fds, quiet.as_ref()) {
+            let quiet = self.slack.as_ref().map(|_| QUIET);
+            match poll(&mut fds, quiet.as_ref()) {
                 // Nothing for a while: it may be long until the next, and nobody pays for it meanwhile.
                 Ok(0) => {
-                    if let Some(pages) = self.pages {
-                        pages.let_go();
+                    if let Some(slack) = &self.slack {
+                        slack.let_go([Self::follow as *const (), poll as *const ()]);
                     }
-                    let _ = rustix::event::poll(&mut fds, None);
+                    let _ = poll(&mut fds, None);
                 }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return self.ended(),
@@ -260,7 +263,7 @@ impl Watch {
                     return End::Never;
                 }
                 // The program has begun: what follows is mostly sleep.
-                self.pages = ProgramPages::find();
+                self.slack = Slack::find();
             }
             for i in 0..2 {
                 if ready[2 + i] {
@@ -343,7 +346,7 @@ pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
             // Somebody made the terminal non-blocking for all who share it.
             Err(Errno::AGAIN) => {
                 let mut room = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
-                let _ = rustix::event::poll(&mut room, None);
+                let _ = poll(&mut room, None);
             }
             Err(_) => return false,
         }

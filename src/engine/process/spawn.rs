@@ -132,7 +132,7 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
     } else {
         (None, my_in)
     };
-    let mut monitor = Some(Monitor {
+    let monitor = Monitor {
         gate,
         report,
         task: child::task(&Task::Run(spec.clone()))?,
@@ -143,10 +143,10 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
         log,
         foreground,
         hook: how.hook,
-    });
-    let pid = process::fork(|| monitor.take().map_or(exit::RUN, Monitor::run))
+    };
+    // The command's frames, with all their buffers, are not the monitor's.
+    let pid = process::fork_apart(Box::new(move || monitor.run()))
         .map_err(os("fork the container's monitor"))?;
-    drop(monitor);
     Ok(Spawned {
         monitor: Some(pid),
         gate: Some(my_gate),

@@ -83,9 +83,9 @@ impl Intent {
         let mut lines = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
-        let mut intent: Intent = serde_json::from_str(lines.next()?).ok()?;
+        let mut intent: Intent = serde_json::from_slice(lines.next()?.as_bytes()).ok()?;
         intent.processes = lines
-            .map_while(|line| serde_json::from_str(line).ok())
+            .map_while(|line| serde_json::from_slice(line.as_bytes()).ok())
             .collect();
         Some(intent)
     }

@@ -205,23 +205,17 @@ impl Display for Filesystem {
 pub struct Directory {
     /// Its place.
     pub at: At,
-    /// Its permissions.
+    /// Its permissions, less the umask.
     pub mode: u32,
 }
 
 impl Step for Directory {
     fn act(&self) -> Result<()> {
-        let made = self.at.parent().and_then(|(dir, name)| {
-            rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(self.mode))?;
-            // Once more, past the umask.
-            let made = rustix::fs::openat(
-                dir,
-                name,
-                OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            rustix::fs::fchmod(made, Mode::from_raw_mode(self.mode))
-        });
+        let mode = Mode::from_raw_mode(self.mode);
+        let made = self
+            .at
+            .parent()
+            .and_then(|(dir, name)| rustix::fs::mkdirat(dir, name, mode));
         match made {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(refused(
