@@ -400,7 +400,7 @@ impl Engine {
         }
         self.store.write_container(locked, record)?;
         if let Change::TakeOver { sandbox, old } = &made.change {
-            for port in old.iter().filter(|port| !record.publish.contains(port)) {
+            for port in PortMapping::host_ends_not_in(old, &record.publish) {
                 self.store.free_port(locked, port, &sandbox.id)?;
             }
         }

@@ -49,7 +49,7 @@ pub fn teardown(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result
     for op in plan.operations() {
         match run(std::slice::from_ref(op), sockets) {
             Ok(()) => say.operation(op),
-            Err(failure) if is_gone(&failure.error) => {}
+            Err(failure) if is_done(op, &failure.error) => {}
             Err(failure) => first = first.or(Some(failure.error)),
         }
     }
@@ -60,7 +60,7 @@ fn undo(mut inverses: Vec<Op>, sockets: &mut Sockets, say: &mut dyn Say) {
     inverses.reverse();
     for op in &inverses {
         if let Err(failure) = run(std::slice::from_ref(op), sockets)
-            && !is_gone(&failure.error)
+            && !is_done(op, &failure.error)
         {
             say.note(&format_args!(
                 "while taking back what was done: {}",
@@ -70,10 +70,15 @@ fn undo(mut inverses: Vec<Op>, sockets: &mut Sockets, say: &mut dyn Say) {
     }
 }
 
-fn is_gone(error: &Error) -> bool {
-    [Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::ADDRNOTAVAIL]
-        .iter()
-        .any(|errno| error.is(*errno))
+/// Whether a failure says that there was nothing left to do: what goes is gone, what comes back is there.
+fn is_done(op: &Op, error: &Error) -> bool {
+    let done: &[Errno] = match op {
+        Op::AddElement(_) => &[Errno::NOENT, Errno::EXIST],
+        // Busy: the port leads elsewhere by now.
+        Op::DelElement(_) => &[Errno::NOENT, Errno::BUSY],
+        _ => &[Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::ADDRNOTAVAIL],
+    };
+    done.iter().any(|errno| error.is(*errno))
 }
 
 /// The runs of operations that share a channel.

@@ -10,7 +10,7 @@ use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, execute};
 use crate::error::{Error, Result};
-use crate::types::{Id, Name};
+use crate::types::{Id, Name, PortMapping};
 
 impl Engine {
     /// Removes a container, or a sandbox that was created alone; the sandbox goes with its last member.
@@ -228,11 +228,7 @@ impl Engine {
         let Some(mut record) = self.store.read::<SandboxRecord>(sandbox)? else {
             return Ok(());
         };
-        for port in intent
-            .ports_before
-            .iter()
-            .filter(|port| !intent.ports_after.contains(port))
-        {
+        for port in PortMapping::host_ends_not_in(&intent.ports_before, &intent.ports_after) {
             self.store.free_port(locked, port, &record.id)?;
         }
         record.set_ports(&intent.name, &intent.ports_after);

@@ -251,11 +251,7 @@ impl Engine {
             id: sandbox.id,
             sandbox: sandbox.name.clone(),
         };
-        for port in intent
-            .ports_after
-            .iter()
-            .filter(|port| !intent.ports_before.contains(port))
-        {
+        for port in PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before) {
             store.lease_port(locked, port, &lease)?;
         }
         match change {
@@ -295,11 +291,7 @@ impl Engine {
         } else if let Some(name) = &intent.sandbox
             && let Some(mut sandbox) = store.read::<SandboxRecord>(name)?
         {
-            for port in intent
-                .ports_after
-                .iter()
-                .filter(|port| !intent.ports_before.contains(port))
-            {
+            for port in PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before) {
                 store.free_port(locked, port, &sandbox.id)?;
             }
             // Back to what it was before: its members, and the ports of this one.
@@ -351,14 +343,14 @@ impl Engine {
             if own.iter().any(|other| other.same_host_end(port)) {
                 continue;
             }
-            match self.store.port_conflict(port)? {
-                Some((held, Lease::Held { sandbox, .. }))
-                    if !own.iter().any(|other| other.same_host_end(&held)) =>
+            for (held, lease) in self.store.port_conflicts(port)? {
+                if let Lease::Held { sandbox, .. } = lease
+                    && !own.iter().any(|other| other.same_host_end(&held))
                 {
                     return Err(taken(format!("sandbox {sandbox}")));
                 }
-                _ => port::refuse_if_listened_on(port)?,
             }
+            port::refuse_if_listened_on(port)?;
         }
         Ok(())
     }

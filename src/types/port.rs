@@ -54,6 +54,16 @@ impl PortMapping {
         (self.proto, self.host_ip, self.host_port) == (other.proto, other.host_ip, other.host_port)
     }
 
+    /// Those of `ports` whose host end none of `others` has: a lease is for the host's end, wherever it leads.
+    pub fn host_ends_not_in<'a>(
+        ports: &'a [Self],
+        others: &'a [Self],
+    ) -> impl Iterator<Item = &'a Self> {
+        ports
+            .iter()
+            .filter(|port| !others.iter().any(|other| other.same_host_end(port)))
+    }
+
     /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any.
     pub fn collides_with(&self, other: &Self) -> bool {
         let addresses = self.host_ip == other.host_ip

@@ -97,23 +97,23 @@ impl Store {
         }
     }
 
-    /// Who holds a port that this mapping would collide with: the same protocol and port at the same address, or at
-    /// any address where one of the two means all.
-    pub fn port_conflict(&self, port: &PortMapping) -> Result<Option<(PortMapping, Lease)>> {
+    /// Who holds ports that this mapping would collide with: the same protocol and port at the same address, or at any
+    /// address where one of the two means all.
+    pub fn port_conflicts(&self, port: &PortMapping) -> Result<Vec<(PortMapping, Lease)>> {
         let directory = port_directory(port);
+        let mut held = Vec::new();
         for name in self.root.names(&directory)? {
             let Ok(host_ip) = name.parse::<Ipv4Addr>() else {
                 continue;
             };
-            if host_ip == port.host_ip || host_ip.is_unspecified() || port.host_ip.is_unspecified()
+            let other = PortMapping { host_ip, ..*port };
+            if other.collides_with(port)
+                && let Some(lease) = self.root.read_json(&format!("{directory}/{name}"))?
             {
-                let path = format!("{directory}/{name}");
-                if let Some(lease) = self.root.read_json(&path)? {
-                    return Ok(Some((PortMapping { host_ip, ..*port }, lease)));
-                }
+                held.push((other, lease));
             }
         }
-        Ok(None)
+        Ok(held)
     }
 
     /// Leases a port.
