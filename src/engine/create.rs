@@ -1,22 +1,19 @@
 //! `create` and `run`: reserve, act, commit, release, for a container or for a sandbox alone.
 
+use crate::engine::container::{Target, check_hostname};
 use crate::engine::network::InUse;
 use crate::engine::plan::Plan;
-use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
-use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, derived, execute, find, image};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::{link, netns, sysctl};
-use crate::sys::{random, time};
+use crate::sys::random;
 use crate::types::{Id, Name, PortMapping};
 use std::time::Duration;
-
-/// The host name of the UTS namespace holds this many bytes (uname(2), __NEW_UTS_LEN).
-const HOSTNAME_MAX: usize = 64;
 
 /// How long an operation on the name that is asked for is waited for before that is a conflict.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -37,16 +34,6 @@ pub(super) struct Made {
     pub change: Change,
     /// The network's lock, held until the end.
     network: Option<InUse>,
-}
-
-/// Which sandbox a new object is to have.
-enum Target {
-    /// The host's own network.
-    Host,
-    /// Its own, on this network.
-    Own(Option<String>),
-    /// Another container's.
-    Of(Name),
 }
 
 impl Engine {
@@ -106,101 +93,25 @@ impl Engine {
         let Some(sandbox) = made.change.sandbox().cloned() else {
             return random::id();
         };
-        let locked = self.store.lock()?;
-        self.store.write_sandbox(&locked, &sandbox)?;
-        self.store.end(made.intent)?;
+        let committed = self
+            .store
+            .lock()
+            .and_then(|locked| self.store.write_sandbox(&locked, &sandbox));
+        if let Err(error) = committed {
+            self.unmake(made, run)?;
+            return Err(error);
+        }
+        self.finish(made)?;
         Ok(sandbox.id)
     }
 
-    fn make_container(
-        &self,
-        spec: &ContainerSpec,
-        run: &mut Run,
-    ) -> Result<(Option<Made>, ContainerRecord)> {
-        let image = image::find(&self.places.images, &spec.image)?;
-        let id = random::id()?;
-        let name = self.name_for(spec.name.as_ref())?;
-        let (target, network_mode) = self.target(&spec.network)?;
-        let hostname = self.hostname(spec, &id, &target)?;
-        let wanted = Wanted {
-            name: name.clone(),
-            container: Some(id),
-            hostname: hostname.clone(),
-            publish: &spec.publish,
-        };
-        let sandbox = match &target {
-            Target::Host => None,
-            Target::Own(_) => Some(name.clone()),
-            Target::Of(owner) => Some(owner.clone()),
-        };
-        let made = self.make(&wanted, &target, run)?;
-        let record = ContainerRecord {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            generation: 1,
-            id,
-            name,
-            sandbox,
-            network_mode,
-            publish: spec.publish.clone(),
-            image,
-            command: spec.command.clone(),
-            env: environment(&spec.env, &hostname),
-            workdir: spec.workdir.clone(),
-            user: spec.user.clone(),
-            hostname,
-            created: time::now(),
-            auto_remove: spec.auto_remove,
-            interactive: spec.interactive,
-            log_max: spec.log_max,
-            start: None,
-            failure: None,
-        };
-        Ok((made, record))
-    }
-
-    /// Which sandbox is asked for, and how HostConfig.NetworkMode says it.
-    fn target(&self, mode: &NetworkMode) -> Result<(Target, String)> {
-        Ok(match mode {
-            NetworkMode::Host => (Target::Host, "host".into()),
-            NetworkMode::None => (Target::Own(None), "none".into()),
-            NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
-            NetworkMode::Container(reference) => match self.find(reference)? {
-                Subject::Container(container) => {
-                    let mode = format!("container:{}", container.record.id);
-                    (
-                        container.record.sandbox.map_or(Target::Host, Target::Of),
-                        mode,
-                    )
-                }
-                Subject::Sandbox(sandbox, _) => (
-                    Target::Of(sandbox.name.clone()),
-                    format!("container:{}", sandbox.id),
-                ),
-            },
-        })
-    }
-
-    fn hostname(&self, spec: &ContainerSpec, id: &Id, target: &Target) -> Result<String> {
-        let hostname = match (&spec.hostname, target) {
-            (Some(hostname), _) => hostname.clone(),
-            (None, Target::Own(_)) => id.short(),
-            // A member has its sandbox's host name: they share the file that says it.
-            (None, Target::Of(sandbox)) => match self.store.read::<SandboxRecord>(sandbox)? {
-                Some(sandbox) => sandbox.hostname,
-                None => id.short(),
-            },
-            (None, Target::Host) => rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-        };
-        check_hostname(&hostname)?;
-        Ok(hostname)
-    }
-
     /// Reserves and acts: afterwards everything stands but the commit. None in a dry run, which only says the plan.
-    fn make(&self, wanted: &Wanted, target: &Target, run: &mut Run) -> Result<Option<Made>> {
+    pub(super) fn make(
+        &self,
+        wanted: &Wanted,
+        target: &Target,
+        run: &mut Run,
+    ) -> Result<Option<Made>> {
         let network = match target {
             Target::Own(Some(reference)) => {
                 let preflight = || self.preflight(wanted);
@@ -430,34 +341,4 @@ fn no_sandbox_in(mode: &str) -> Error {
     Error::new(format!(
         "conflicting options: a sandbox alone is a network namespace, and --network {mode} asks for another's"
     ))
-}
-
-fn check_hostname(hostname: &str) -> Result<()> {
-    let length = hostname.len();
-    let fits = (1..=HOSTNAME_MAX).contains(&length);
-    if fits
-        && hostname
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        && !hostname.starts_with('-')
-    {
-        return Ok(());
-    }
-    Err(Error::new(format!(
-        "invalid hostname ({hostname}): 1 to {HOSTNAME_MAX} letters, digits, '-', '.' and '_' are allowed"
-    )))
-}
-
-/// Docker's environment: PATH and HOSTNAME, then what was asked for; the later of two values of one name holds.
-fn environment(asked: &[String], hostname: &str) -> Vec<String> {
-    let mut env = vec![
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-        format!("HOSTNAME={hostname}"),
-    ];
-    for entry in asked {
-        let key = entry.split('=').next().unwrap_or_default();
-        env.retain(|old| old.split('=').next() != Some(key));
-        env.push(entry.clone());
-    }
-    env
 }

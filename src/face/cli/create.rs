@@ -4,6 +4,7 @@ use super::Cli;
 use super::argv::{self, Options, Usage};
 use super::output::{self, Voice};
 use super::run::Wanted;
+use crate::error::Error;
 use argh::{ArgsInfo, FromArgs};
 
 /// Create a container without starting it; without IMAGE, a sandbox alone.
@@ -74,6 +75,11 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         None => {
             let spec = wanted.sandbox()?;
             cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
+        }
+        Some((image, [])) => {
+            return Err(Usage::Wrong(Error::new(format!(
+                "No command specified: {image} is a root file system, and names none"
+            ))));
         }
         Some((image, command)) => {
             let spec = wanted.container(image, command)?;

@@ -1,0 +1,144 @@
+//! A container's record from what was asked for: its sandbox, its host name, its environment.
+
+use crate::engine::create::Made;
+use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::reserve::Wanted;
+use crate::engine::spec::{ContainerSpec, NetworkMode};
+use crate::engine::view::Subject;
+use crate::engine::{Engine, Run, image};
+use crate::error::{Error, Result};
+use crate::sys::{random, time};
+use crate::types::{Id, Name};
+
+/// The host name of the UTS namespace holds this many bytes (uname(2), __NEW_UTS_LEN).
+const HOSTNAME_MAX: usize = 64;
+
+/// Which sandbox a new object is to have.
+pub(super) enum Target {
+    /// The host's own network.
+    Host,
+    /// Its own, on this network.
+    Own(Option<String>),
+    /// Another container's.
+    Of(Name),
+}
+
+impl Engine {
+    /// Makes all that a container is but its commit: none in a dry run, which only says the plan.
+    pub(super) fn make_container(
+        &self,
+        spec: &ContainerSpec,
+        run: &mut Run,
+    ) -> Result<(Option<Made>, ContainerRecord)> {
+        let image = image::find(&self.places.images, &spec.image)?;
+        let id = random::id()?;
+        let name = self.name_for(spec.name.as_ref())?;
+        let (target, network_mode) = self.target(&spec.network)?;
+        let hostname = self.hostname(spec, &id, &target)?;
+        let wanted = Wanted {
+            name: name.clone(),
+            container: Some(id),
+            hostname: hostname.clone(),
+            publish: &spec.publish,
+        };
+        let sandbox = match &target {
+            Target::Host => None,
+            Target::Own(_) => Some(name.clone()),
+            Target::Of(owner) => Some(owner.clone()),
+        };
+        let made = self.make(&wanted, &target, run)?;
+        let record = ContainerRecord {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            generation: 1,
+            id,
+            name,
+            sandbox,
+            network_mode,
+            publish: spec.publish.clone(),
+            image,
+            command: spec.command.clone(),
+            env: environment(&spec.env, &hostname),
+            workdir: spec.workdir.clone(),
+            user: spec.user.clone(),
+            hostname,
+            created: time::now(),
+            auto_remove: spec.auto_remove,
+            interactive: spec.interactive,
+            log_max: spec.log_max,
+            start: None,
+            failure: None,
+        };
+        Ok((made, record))
+    }
+
+    /// Which sandbox is asked for, and how HostConfig.NetworkMode says it.
+    fn target(&self, mode: &NetworkMode) -> Result<(Target, String)> {
+        Ok(match mode {
+            NetworkMode::Host => (Target::Host, "host".into()),
+            NetworkMode::None => (Target::Own(None), "none".into()),
+            NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
+            NetworkMode::Container(reference) => match self.find(reference)? {
+                Subject::Container(container) => {
+                    let mode = format!("container:{}", container.record.id);
+                    (
+                        container.record.sandbox.map_or(Target::Host, Target::Of),
+                        mode,
+                    )
+                }
+                Subject::Sandbox(sandbox, _) => (
+                    Target::Of(sandbox.name.clone()),
+                    format!("container:{}", sandbox.id),
+                ),
+            },
+        })
+    }
+
+    fn hostname(&self, spec: &ContainerSpec, id: &Id, target: &Target) -> Result<String> {
+        let hostname = match (&spec.hostname, target) {
+            (Some(hostname), _) => hostname.clone(),
+            (None, Target::Own(_)) => id.short(),
+            // A member has its sandbox's host name: they share the file that says it.
+            (None, Target::Of(sandbox)) => match self.store.read::<SandboxRecord>(sandbox)? {
+                Some(sandbox) => sandbox.hostname,
+                None => id.short(),
+            },
+            (None, Target::Host) => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        };
+        check_hostname(&hostname)?;
+        Ok(hostname)
+    }
+}
+
+pub(super) fn check_hostname(hostname: &str) -> Result<()> {
+    let length = hostname.len();
+    let fits = (1..=HOSTNAME_MAX).contains(&length);
+    if fits
+        && hostname
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && !hostname.starts_with('-')
+    {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "invalid hostname ({hostname}): 1 to {HOSTNAME_MAX} letters, digits, '-', '.' and '_' are allowed"
+    )))
+}
+
+/// Docker's environment: PATH and HOSTNAME, then what was asked for; the later of two values of one name holds.
+fn environment(asked: &[String], hostname: &str) -> Vec<String> {
+    let mut env = vec![
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        format!("HOSTNAME={hostname}"),
+    ];
+    for entry in asked {
+        let key = entry.split('=').next().unwrap_or_default();
+        env.retain(|old| old.split('=').next() != Some(key));
+        env.push(entry.clone());
+    }
+    env
+}
