@@ -24,7 +24,8 @@ fn environment() -> usize {
 /// The program's own pages that are never written, its code and constants, and its stacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slack {
-    program: Range<usize>,
+    code: Range<usize>,
+    constants: Range<usize>,
     /// The stack that the process runs on.
     stack: Range<usize>,
     /// The frames of the process that it was forked from ([`fork_apart`](crate::sys::process::fork_apart)).
@@ -41,33 +42,38 @@ impl Slack {
         Self::parse(&maps, code, &raw const local as usize, environment())
     }
 
-    /// The mapping of code that an address lies in, with the one of constants before it, which begins with the file's
-    /// header; not the one behind it, which was written at the start, by relocation. And the mapping that a local
+    /// The mapping of code that an address lies in, and the one of the same file's constants, which begins with its
+    /// header; not one behind the code, which was written at the start, by relocation. And the mapping that a local
     /// variable lies in, and the first stack up to the environment's pointers, if the process left that.
     /// See proc_pid_maps(5).
     fn parse(maps: &str, code: usize, local: usize, environment: usize) -> Option<Self> {
-        let (mut constants, mut abandoned) = (0..0, 0..0);
-        let (mut program, mut stack) = (None, None);
+        let (mut header, mut abandoned) = ((0..0, None), 0..0);
+        let (mut found, mut stack) = (None, None);
         for line in maps.lines() {
             let mut fields = line.split_ascii_whitespace();
             let (start, end) = fields.next()?.split_once('-')?;
             let start = usize::from_str_radix(start, 16).ok()?;
             let end = usize::from_str_radix(end, 16).ok()?;
             let (perms, offset) = (fields.next()?, fields.next()?);
+            let file = fields.next().zip(fields.next());
             if (start..end).contains(&local) {
                 stack = Some(start..end);
             } else if line.ends_with("[stack]") && (start..end).contains(&environment) {
                 abandoned = start..environment.saturating_sub(ARGUMENTS);
             }
-            if perms == "r-xp" && (start..end).contains(&code) {
-                let adjacent = constants.end == start && !constants.is_empty();
-                program = Some(if adjacent { constants.start } else { start }..end);
+            if perms == "r--p" && usize::from_str_radix(offset, 16) == Ok(0) {
+                header = (start..end, file);
             }
-            let header = perms == "r--p" && usize::from_str_radix(offset, 16) == Ok(0);
-            constants = if header { start..end } else { 0..0 };
+            if perms == "r-xp" && (start..end).contains(&code) {
+                let (constants, of) = header.clone();
+                let constants = if of == file { constants } else { 0..0 };
+                found = Some((start..end, constants));
+            }
         }
+        let (code, constants) = found?;
         Some(Slack {
-            program: program?,
+            code,
+            constants,
             stack: stack?,
             abandoned,
             page: rustix::param::page_size(),
@@ -83,7 +89,7 @@ impl Slack {
         let [a, b] = keep.map(|function| function as usize);
         let mut keep = [a, b, Self::let_go as *const () as usize];
         keep.sort_unstable();
-        let Range { start, end } = self.program;
+        let Range { start, end } = self.code;
         let [a, b, c] = keep.map(|function| function.clamp(start, end));
         let local = 0u8;
         let bottom = &raw const local as usize;
@@ -92,6 +98,7 @@ impl Slack {
             a + FUNCTION..b,
             b + FUNCTION..c,
             c + FUNCTION..end,
+            self.constants.clone(),
             self.stack.start..bottom.saturating_sub(FRAMES),
             self.abandoned.clone(),
         ] {
@@ -120,26 +127,24 @@ mod tests {
     use crate::sys::process;
 
     #[test]
-    fn code_constants_and_stack_are_found_among_the_mappings() {
-        let maps = "55550000-55556000 r--p 00000000 fe:00 42  /bin/x\n\
+    fn code_constants_and_stacks_are_found_among_the_mappings() {
+        let maps = "55540000-55541000 r--p 00000000 fe:00 41  /lib/y\n\
+                    55550000-55555000 r--p 00000000 fe:00 42  /bin/x\n\
                     55556000-55559000 r-xp 00006000 fe:00 42  /bin/x\n\
                     55559000-5555a000 r--p 00009000 fe:00 42  /bin/x\n\
                     7ffe0000-7ffe1000 r-xp 00000000 00:00 0   [vdso]\n\
                     7fff0000-7fff9000 rw-p 00000000 00:00 0   [stack]\n";
-        let found =
-            |code| Slack::parse(maps, code, 0x7fff_8123, 0x7fff_8800).map(|s| (s.program, s.stack));
-        let stack = 0x7fff_0000..0x7fff_9000;
-        assert_eq!(
-            found(0x5555_7123),
-            Some((0x5555_0000..0x5555_9000, stack.clone()))
-        );
-        assert_eq!(found(0x7ffe_0000), Some((0x7ffe_0000..0x7ffe_1000, stack)));
-        assert_eq!(found(0x5555_9000), None);
-        let apart = Slack::parse(maps, 0x5555_7123, 0x5555_9001, 0x7fff_8800);
-        assert_eq!(
-            apart.map(|slack| slack.abandoned),
-            Some(0x7fff_0000..0x7fff_7800)
-        );
+        let found = |code, local| Slack::parse(maps, code, local, 0x7fff_8800);
+        let here = found(0x5555_7123, 0x7fff_8123).expect("all of them");
+        assert_eq!(here.code, 0x5555_6000..0x5555_9000);
+        assert_eq!(here.constants, 0x5555_0000..0x5555_5000);
+        assert_eq!(here.stack, 0x7fff_0000..0x7fff_9000);
+        assert_eq!(here.abandoned, 0..0);
+        let vdso = found(0x7ffe_0000, 0x7fff_8123).expect("all of them");
+        assert_eq!(vdso.constants, 0..0);
+        assert_eq!(found(0x5555_9000, 0x7fff_8123), None);
+        let apart = found(0x5555_7123, 0x5555_9001).expect("all of them");
+        assert_eq!(apart.abandoned, 0x7fff_0000..0x7fff_7800);
     }
 
     #[test]
