@@ -9,7 +9,7 @@ use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
 use crate::engine::{Engine, Run, derived, execute, find, image};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::random;
 use crate::types::{Id, Name, PortMapping};
@@ -244,23 +244,12 @@ impl Engine {
         let network = made.network.as_ref();
         let plan = self.plan(&made.change, network)?;
         let fresh = network.filter(|_| matches!(made.change, Change::Make { .. }));
-        let publishes = made
-            .change
-            .sandbox()
-            .is_some_and(|sandbox| !sandbox.ports.is_empty());
         if let Some(network) = fresh
-            && !self.is_there(&network.record, publishes)?
+            && !self.is_there(&network.record)?
         {
             self.ensure(&network.record, run)?;
         }
-        match execute::execute(&plan, &mut self.sockets(), run.say) {
-            // Somebody flushed the table: what was made is undone, and with the table it is made again.
-            Err(error) if error.is(Errno::NOENT) && publishes && fresh.is_some() => {
-                fresh.map_or(Ok(()), |network| self.ensure(&network.record, run))?;
-                execute::execute(&plan, &mut self.sockets(), run.say)
-            }
-            done => done,
-        }?;
+        execute::execute(&plan, &mut self.sockets(), run.say)?;
         match &made.change {
             Change::Make { sandbox, .. } => derived::write(&self.store, sandbox),
             Change::Nothing | Change::Join { .. } | Change::TakeOver { .. } => Ok(()),

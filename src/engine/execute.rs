@@ -14,20 +14,24 @@ use crate::kernel::{Channel, Op, Operation, nft};
 use crate::netlink::{Batch, Rejected, TransactError};
 use std::time::Duration;
 
-/// A port that was withdrawn is still there for at most a jiffy or two: it is asked for again so often, so far apart.
-const EXPIRY: (u32, Duration) = (25, Duration::from_millis(2));
+/// A port that was let run out is still there until the next tick of the kernel's clock: it is asked for again so often,
+/// so far apart.
+const EXPIRY: (u32, Duration) = (100, Duration::from_micros(500));
 
 /// Runs a plan; after a failure nothing of it is left.
 pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
     let mut inverses = Vec::with_capacity(8);
     for group in groups(plan) {
+        let before = inverses.len();
         for op in group {
             inverses.extend(op.inverse());
         }
         match run(group, sockets) {
             Ok(()) => group.iter().for_each(|op| say.operation(op)),
             Err(failure) => {
-                if failure.error.is(Errno::EXIST) {
+                if failure.nothing_done {
+                    inverses.truncate(before);
+                } else if failure.error.is(Errno::EXIST) {
                     // What was there before is not ours to take back.
                     let armed = group[failure.at..]
                         .iter()
@@ -46,11 +50,18 @@ pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<
 /// Runs a plan that takes something down: it goes on after a failure and reports the first; what is gone already is fine.
 pub fn teardown(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
     let mut first = None;
-    for op in plan.operations() {
-        match run(std::slice::from_ref(op), sockets) {
-            Ok(()) => say.operation(op),
-            Err(failure) if is_done(op, &failure.error) => {}
-            Err(failure) => first = first.or(Some(failure.error)),
+    for group in groups(plan) {
+        // Most often all goes well: a thousand ports are one transaction. Else each operation has its own fate.
+        if group.len() > 1 && run(group, sockets).is_ok() {
+            group.iter().for_each(|op| say.operation(op));
+            continue;
+        }
+        for op in group {
+            match run(std::slice::from_ref(op), sockets) {
+                Ok(()) => say.operation(op),
+                Err(failure) if is_done(op, &failure.error) => {}
+                Err(failure) => first = first.or(Some(failure.error)),
+            }
         }
     }
     first.map_or(Ok(()), Err)
@@ -100,6 +111,18 @@ fn groups(plan: &Plan) -> impl Iterator<Item = &[Op]> {
 struct Failure {
     at: usize,
     error: Error,
+    /// The group was a transaction that the kernel refused: nothing of it was done.
+    nothing_done: bool,
+}
+
+impl Failure {
+    fn at(at: usize, error: Error) -> Self {
+        Failure {
+            at,
+            error,
+            nothing_done: false,
+        }
+    }
 }
 
 fn run(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
@@ -108,7 +131,7 @@ fn run(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
         Some(Channel::Syscall) => group
             .iter()
             .enumerate()
-            .try_for_each(|(at, op)| op.act(sockets).map_err(|error| Failure { at, error })),
+            .try_for_each(|(at, op)| op.act(sockets).map_err(|error| Failure::at(at, error))),
         Some(Channel::Nftables) => run_transaction(group, sockets),
         Some(Channel::Route(_)) => run_batch(group, sockets),
     }
@@ -129,7 +152,7 @@ fn run_batch(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
             }
             encoded => encoded,
         };
-        encoded.map_err(|error| Failure { at, error })?;
+        encoded.map_err(|error| Failure::at(at, error))?;
         owners.resize(batch.count() as usize, at);
     }
     send(group, &mut batch, &owners, sockets)
@@ -149,7 +172,7 @@ fn send(
     };
     let route = sockets
         .route(&place)
-        .map_err(|error| Failure { at: 0, error })?;
+        .map_err(|error| Failure::at(0, error))?;
     route
         .socket
         .transact(batch)
@@ -165,13 +188,11 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
         let mut owners = vec![0];
         for (at, op) in group.iter().enumerate() {
             op.encode(&mut batch, sockets)
-                .map_err(|error| Failure { at, error })?;
+                .map_err(|error| Failure::at(at, error))?;
             owners.resize(batch.count() as usize, at);
         }
         nft::end(&mut batch);
-        let socket = sockets
-            .netfilter()
-            .map_err(|error| Failure { at: 0, error })?;
+        let socket = sockets.netfilter().map_err(|error| Failure::at(0, error))?;
         let Err(error) = socket.commit(&mut batch) else {
             return Ok(());
         };
@@ -188,12 +209,15 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
 
 fn failure(group: &[Op], owners: &[usize], error: TransactError) -> Failure {
     match error {
-        TransactError::Socket(error) => Failure { at: 0, error },
+        TransactError::Socket(error) => Failure::at(0, error),
         TransactError::Rejected(rejected) => {
             let at = owners.get(rejected.index as usize).copied().unwrap_or(0);
             Failure {
                 at,
                 error: explained(group.get(at), &rejected),
+                nothing_done: group
+                    .first()
+                    .is_some_and(|op| op.channel() == Channel::Nftables),
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::engine::plan::Plan;
 use crate::engine::record::NetworkRecord;
 use crate::kernel::Op;
-use crate::kernel::nft::{AddElement, AddTable, DelElement, DroppingChain, Element};
+use crate::kernel::nft::{AddElement, AddTable, DelElement, DroppingChain, Element, ExpireElement};
 use crate::types::PortMapping;
 use std::net::Ipv4Addr;
 
@@ -60,4 +60,9 @@ pub fn add_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
 /// Withdraws it.
 pub fn remove_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
     DelElement(Element::Publish { mapping, to }).into()
+}
+
+/// Withdraws it within a moment, without the wait that a deletion ends with.
+pub fn expire_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
+    ExpireElement(Element::Publish { mapping, to }).into()
 }

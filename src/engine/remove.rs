@@ -73,6 +73,9 @@ impl Engine {
             if run.dry_run {
                 drop(locked);
                 self.removal_plan(&intent)?.say(run.say);
+                if let Some(sandbox) = &intent.whole {
+                    sandbox::forget(sandbox).say(run.say);
+                }
                 return Ok(());
             }
             break self.store.begin(intent)?;
@@ -154,11 +157,10 @@ impl Engine {
         let plan = self.removal_plan(intent)?;
         execute::teardown(&plan, &mut self.sockets(), run.say)
             .map_err(|error| error.sandbox(intent.name.as_str()))?;
-        let link = intent
-            .whole
-            .as_ref()
-            .and_then(|sandbox| sandbox.endpoint.as_ref())
-            .map(|endpoint| endpoint.link.clone());
+        if let Some(sandbox) = &intent.whole {
+            sandbox::forget(sandbox).say(run.say);
+            self.leaving.borrow_mut().push(sandbox);
+        }
         {
             let locked = self.store.lock()?;
             if let Some(id) = &intent.container {
@@ -174,9 +176,6 @@ impl Engine {
                 (None, None) => {}
             }
             self.store.end(file)?;
-        }
-        if let Some(link) = link {
-            self.leaving.borrow_mut().push(link);
         }
         Ok(())
     }

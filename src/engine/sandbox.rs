@@ -6,7 +6,7 @@ use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
 use crate::kernel::conntrack::Flow;
 use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
 use crate::types::{IfName, Name, PortMapping, Proto};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What of the host decides how a sandbox is made.
 #[derive(Debug, Clone, Copy)]
@@ -90,11 +90,7 @@ pub fn publish<'a>(
     ports: impl Iterator<Item = &'a PortMapping> + Clone,
 ) -> Plan {
     let mut plan = Plan::new();
-    if let Some(IpAddr::V4(to)) = sandbox
-        .endpoint
-        .as_ref()
-        .map(|endpoint| endpoint.address.addr)
-    {
+    if let Some(to) = address(sandbox) {
         ports
             .clone()
             .for_each(|mapping| plan.push(firewall::add_port(*mapping, to)));
@@ -105,38 +101,61 @@ pub fn publish<'a>(
     plan
 }
 
-/// The plan that withdraws ports from a sandbox, and the connections that came through them.
+/// The plan that withdraws ports from a sandbox that lives on, and the connections that came through them.
 pub fn withdraw<'a>(
     sandbox: &SandboxRecord,
     ports: impl Iterator<Item = &'a PortMapping> + Clone,
 ) -> Plan {
     let mut plan = Plan::new();
-    if let Some(IpAddr::V4(to)) = sandbox
-        .endpoint
-        .as_ref()
-        .map(|endpoint| endpoint.address.addr)
-    {
+    if let Some(to) = address(sandbox) {
         ports
             .clone()
             .for_each(|mapping| plan.push(firewall::remove_port(*mapping, to)));
-        ports.for_each(|mapping| plan.push(conntrack::Forget(Flow::Through(*mapping, to))));
+        plan.extend(forget_through(ports, to));
     }
     plan
 }
 
+/// The plan that forgets every connection which came through a sandbox's ports: the last of its removal, when they
+/// lead nowhere any more.
+pub fn forget(sandbox: &SandboxRecord) -> Plan {
+    let ports = sandbox.ports.iter().map(|port| &port.mapping);
+    address(sandbox)
+        .map(|to| forget_through(ports, to))
+        .unwrap_or_default()
+}
+
+fn address(sandbox: &SandboxRecord) -> Option<Ipv4Addr> {
+    sandbox.leased().map(|(_, address)| address)
+}
+
+fn forget_through<'a>(ports: impl Iterator<Item = &'a PortMapping>, to: Ipv4Addr) -> Plan {
+    let ports: Vec<_> = ports.copied().collect();
+    if ports.is_empty() {
+        return Plan::new();
+    }
+    Plan::of(conntrack::Forget(Flow::Through(ports, to)))
+}
+
 /// The plan that undoes a sandbox that never was: nothing is in a hurry, and its link is gone when this is done.
 pub fn undo(sandbox: &SandboxRecord) -> Plan {
-    take_down(sandbox, |link| link::DelLink::veth(link).into())
+    let ports = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
+    take_down(ports, sandbox, |link| link::DelLink::veth(link).into())
 }
 
 /// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
 /// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {
-    take_down(sandbox, |link| link::Block { link }.into())
+    let mut ports = Plan::new();
+    if let Some(to) = address(sandbox) {
+        for port in &sandbox.ports {
+            ports.push(firewall::expire_port(port.mapping, to));
+        }
+    }
+    take_down(ports, sandbox, |link| link::Block { link }.into())
 }
 
-fn take_down(sandbox: &SandboxRecord, cut_off: fn(IfName) -> Op) -> Plan {
-    let mut plan = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
+fn take_down(mut plan: Plan, sandbox: &SandboxRecord, cut_off: fn(IfName) -> Op) -> Plan {
     if let Some(endpoint) = &sandbox.endpoint {
         plan.push(cut_off(endpoint.link.clone()));
     }

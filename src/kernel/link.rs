@@ -87,7 +87,7 @@ impl Operation for AddBridge {
         );
         batch.request(
             u16::from(Rtm::Newlink),
-            flags::CHANGE,
+            flags::NONE,
             &header(0, 0, 0),
             |a| {
                 a.str(u16::from(Ifla::Ifname), self.name.as_str());
@@ -181,10 +181,11 @@ impl Operation for AddVeth {
                 });
             },
         );
-        // IFLA_AF_SPEC is refused while a veth is made (EAFNOSUPPORT), so the rest is a second message of the batch.
+        // IFLA_AF_SPEC is refused while a veth is made (EAFNOSUPPORT), so the rest is a second message of the batch. It may
+        // go with IFF_UP: the link has no carrier, and so no address, before its peer is up.
         batch.request(
             u16::from(Rtm::Newlink),
-            flags::CHANGE,
+            flags::NONE,
             &header(0, 0, IFF_UP),
             |a| {
                 a.str(u16::from(Ifla::Ifname), self.host.as_str());
@@ -233,15 +234,25 @@ impl Operation for SetUp {
     }
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        let name = u16::from(Ifla::Ifname);
+        if self.in_sandbox() {
+            // Before it is up: do_setlink (net/core/rtnetlink.c) brings a link up before it looks at IFLA_AF_SPEC.
+            batch.request(
+                u16::from(Rtm::Newlink),
+                flags::NONE,
+                &header(0, 0, 0),
+                |a| {
+                    a.str(name, self.link.as_str());
+                    no_link_local(a);
+                },
+            );
+        }
         batch.request(
             u16::from(Rtm::Newlink),
-            flags::CHANGE,
+            flags::NONE,
             &header(0, 0, IFF_UP),
             |a| {
-                a.str(u16::from(Ifla::Ifname), self.link.as_str());
-                if self.in_sandbox() {
-                    no_link_local(a);
-                }
+                a.str(name, self.link.as_str());
             },
         );
         Ok(())
@@ -260,7 +271,7 @@ impl Operation for SetUp {
 fn port(batch: &mut Batch, index: u32, write: impl FnOnce(&mut Attributes)) {
     batch.request(
         u16::from(Rtm::Setlink),
-        flags::CHANGE,
+        flags::NONE,
         &header(AF_BRIDGE, index, 0),
         |a| a.nest(u16::from(Ifla::Protinfo), write),
     );
@@ -276,7 +287,7 @@ pub struct Hairpin {
 
 impl fmt::Display for Hairpin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bridge link set dev {} hairpin on", self.link)
+        write!(f, "ip link set {} type bridge_slave hairpin on", self.link)
     }
 }
 
@@ -289,7 +300,7 @@ impl Operation for Hairpin {
         // By name, unlike a message of AF_BRIDGE: so it goes in the batch that makes the link.
         batch.request(
             u16::from(Rtm::Newlink),
-            flags::CHANGE,
+            flags::NONE,
             &header(0, 0, 0),
             |a| {
                 a.str(u16::from(Ifla::Ifname), self.link.as_str());
@@ -371,7 +382,7 @@ impl Operation for DelLink {
         }
         batch.request(
             u16::from(Rtm::Dellink),
-            flags::CHANGE,
+            flags::NONE,
             &header(0, found.index, 0),
             |_| {},
         );

@@ -8,6 +8,9 @@
 pub mod addr;
 pub mod conntrack;
 mod expression;
+#[cfg(test)]
+#[cfg(target_endian = "little")]
+mod golden;
 pub mod link;
 pub mod listening;
 pub mod mount;
@@ -166,6 +169,8 @@ operations! {
     AddElement(nft::AddElement),
     /// Take an element out of a set or map.
     DelElement(nft::DelElement),
+    /// Let an element of a set or map run out.
+    ExpireElement(nft::ExpireElement),
     /// Forget the connections of a published port.
     Forget(conntrack::Forget),
 }

@@ -2,7 +2,7 @@
 
 use super::sockets::Sockets;
 use super::{Channel, Op, Operation};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::sys::netns::{self, NetNs};
 use crate::types::Name;
 use std::fmt;
@@ -64,14 +64,12 @@ impl Operation for Pin {
 
     fn act(&self, sockets: &mut Sockets) -> Result<()> {
         let path = pin_path(&self.name);
-        match sockets.create_and_pin(&self.name, &path) {
-            // The first sandbox of this boot: the directory of pins is not there yet.
-            Err(error) if error.is(Errno::NOENT) => {
-                netns::prepare_pin_directory(Path::new(DIRECTORY))?;
-                sockets.create_and_pin(&self.name, &path)
-            }
-            made => made,
+        let directory = Path::new(DIRECTORY);
+        // The first pin of this boot; or somebody made the directory alone, and no pin would reach other namespaces.
+        if !netns::is_mount_point(directory) {
+            netns::prepare_pin_directory(directory)?;
         }
+        sockets.create_and_pin(&self.name, &path)
     }
 
     fn inverse(&self) -> Option<Op> {

@@ -16,6 +16,9 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The table's name; its family is inet.
 pub const TABLE: &str = "netcell";
 
+/// The set of the networks' bridges.
+pub(super) const BRIDGES: &str = "bridges";
+
 /// struct nfgenmsg: family, version, resource.
 pub(super) fn header(family: u8) -> [u8; 4] {
     [family, 0, 0, 0]
@@ -97,7 +100,7 @@ impl Element {
         match self {
             Element::Publish { mapping, .. } if mapping.host_ip.is_unspecified() => "publish4",
             Element::Publish { .. } => "publish4_addr",
-            Element::Bridge(_) => "bridges",
+            Element::Bridge(_) => BRIDGES,
             Element::Siblings(_) => "siblings",
             Element::Local(..) => "local4",
         }
@@ -131,23 +134,24 @@ impl Element {
         key
     }
 
-    /// Writes what stands between the element's braces.
-    fn encode(&self, a: &mut Attributes) {
+    /// Writes what finds the element.
+    fn encode_key(&self, a: &mut Attributes) {
         a.nest(NFTA_SET_ELEM_KEY, |a| a.bytes(NFTA_DATA_VALUE, &self.key()));
-        match self {
-            Element::Publish { mapping, to } => {
-                let mut data = [0; 8];
-                data[..4].copy_from_slice(&to.octets());
-                data[4..].copy_from_slice(&padded(mapping.container_port));
-                a.nest(NFTA_SET_ELEM_DATA, |a| a.bytes(NFTA_DATA_VALUE, &data));
-            }
-            Element::Local(bridge, subnet) => {
-                let mut end = [0; 20];
-                end[..16].copy_from_slice(&bridge.padded());
-                end[16..].copy_from_slice(&bounds(subnet).1);
-                a.nest(NFTA_SET_ELEM_KEY_END, |a| a.bytes(NFTA_DATA_VALUE, &end));
-            }
-            Element::Bridge(_) | Element::Siblings(_) => {}
+        if let Element::Local(bridge, subnet) = self {
+            let mut end = [0; 20];
+            end[..16].copy_from_slice(&bridge.padded());
+            end[16..].copy_from_slice(&bounds(subnet).1);
+            a.nest(NFTA_SET_ELEM_KEY_END, |a| a.bytes(NFTA_DATA_VALUE, &end));
+        }
+    }
+
+    /// Writes what a map's element leads to.
+    fn encode_data(&self, a: &mut Attributes) {
+        if let Element::Publish { mapping, to } = self {
+            let mut data = [0; 8];
+            data[..4].copy_from_slice(&to.octets());
+            data[4..].copy_from_slice(&padded(mapping.container_port));
+            a.nest(NFTA_SET_ELEM_DATA, |a| a.bytes(NFTA_DATA_VALUE, &data));
         }
     }
 
@@ -159,16 +163,36 @@ impl Element {
         more: impl FnOnce(&mut Attributes),
     ) {
         batch.request(kind(message), flags, &header(NFPROTO_INET), |a| {
-            a.str(NFTA_SET_ELEM_LIST_TABLE, TABLE);
-            a.str(NFTA_SET_ELEM_LIST_SET, self.set());
-            a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |a| {
-                a.nest(NFTA_LIST_ELEM, |a| {
-                    self.encode(a);
-                    more(a);
-                });
+            self.list(a, more)
+        });
+    }
+
+    /// Names the set and, alone in its list, the element.
+    pub(super) fn list(&self, a: &mut Attributes, more: impl FnOnce(&mut Attributes)) {
+        a.str(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+        a.str(NFTA_SET_ELEM_LIST_SET, self.set());
+        a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |a| {
+            a.nest(NFTA_LIST_ELEM, |a| {
+                self.encode_key(a);
+                more(a);
             });
         });
     }
+}
+
+/// The names of links in one of the answers to a dump of a set of them.
+pub(super) fn read_names(message: &Message) -> Option<Vec<IfName>> {
+    let lists =
+        attributes(message.body.get(4..)?).filter(|a| a.kind == NFTA_SET_ELEM_LIST_ELEMENTS);
+    let keys = lists
+        .flat_map(|list| list.nested())
+        .flat_map(|element| element.nested())
+        .filter(|a| a.kind == NFTA_SET_ELEM_KEY);
+    let names = keys
+        .flat_map(|key| key.nested())
+        .filter(|a| a.kind == NFTA_DATA_VALUE)
+        .filter_map(|value| value.str()?.parse().ok());
+    Some(names.collect())
 }
 
 /// As nft writes it between braces.
@@ -237,7 +261,8 @@ impl Operation for AddElement {
         } else {
             flags::CREATE
         };
-        self.0.message(batch, NFT_MSG_NEWSETELEM, flags, |_| {});
+        self.0
+            .message(batch, NFT_MSG_NEWSETELEM, flags, |a| self.0.encode_data(a));
         Ok(())
     }
 
@@ -249,7 +274,7 @@ impl Operation for AddElement {
     fn holds(&self, now: &Snapshot) -> Holds {
         match &self.0 {
             Element::Bridge(bridge) | Element::Siblings(bridge) | Element::Local(bridge, _)
-                if now.has_bridge(bridge) =>
+                if now.has_network(bridge) =>
             {
                 Holds::Yes
             }
@@ -300,17 +325,9 @@ pub fn dropping_chain(message: &Message) -> Option<DroppingChain> {
     })
 }
 
-/// Takes an element out.
+/// Takes an element out. Closing the socket afterwards waits 13 to 15 ms for an RCU grace period.
 #[derive(Debug, Clone)]
 pub struct DelElement(pub Element);
-
-impl DelElement {
-    /// Closing a socket after a deletion waits 13 to 15 ms for an RCU grace period, an update of a timeout does not.
-    /// Kernels can update it since 6.12 (nft_set_ext_timeout in nf_tables_api.c).
-    fn can_expire(&self) -> bool {
-        matches!(self.0, Element::Publish { .. }) && crate::sys::release::at_least(6, 12)
-    }
-}
 
 impl fmt::Display for DelElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -329,19 +346,42 @@ impl Operation for DelElement {
     }
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        if self.can_expire() {
-            self.0
-                .message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, |a| {
-                    a.be64(NFTA_SET_ELEM_TIMEOUT, 1)
-                });
-        } else {
-            self.0
-                .message(batch, NFT_MSG_DELSETELEM, flags::CHANGE, |_| {});
-        }
+        self.0
+            .message(batch, NFT_MSG_DELSETELEM, flags::NONE, |_| {});
         Ok(())
     }
 
     fn inverse(&self) -> Option<Op> {
         Some(AddElement(self.0.clone()).into())
+    }
+}
+
+/// Lets an element of a map with timeouts run out: it is gone at the next tick of the kernel's clock, 1 to 10 ms later,
+/// and nobody waits for a grace period. Timeouts can be changed since 6.12 (NFT_TRANS_UPD_TIMEOUT in
+/// net/netfilter/nf_tables_api.c); an older kernel deletes.
+#[derive(Debug, Clone)]
+pub struct ExpireElement(pub Element);
+
+impl fmt::Display for ExpireElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DelElement(self.0.clone()).fmt(f)
+    }
+}
+
+impl Operation for ExpireElement {
+    fn channel(&self) -> Channel {
+        Channel::Nftables
+    }
+
+    fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
+        if !crate::sys::release::at_least(6, 12) {
+            return DelElement(self.0.clone()).encode(batch, lookup);
+        }
+        self.0
+            .message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, |a| {
+                self.0.encode_data(a);
+                a.be64(NFTA_SET_ELEM_TIMEOUT, 1);
+            });
+        Ok(())
     }
 }

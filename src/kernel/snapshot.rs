@@ -85,6 +85,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// On the host: whether netcell's table is there.
     pub table: bool,
+    /// On the host: the bridges of the networks that have a part in that table.
+    pub networks: Vec<IfName>,
     /// On the host: the value of net.ipv4.ip_forward.
     pub forwarding: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Snapshot {
     pub fn of_host(sockets: &mut Sockets) -> Result<Self> {
         let mut now = Self::of(sockets.route(&Place::Host)?)?;
         now.table = sockets.has_table()?;
+        now.networks = sockets.networks()?;
         now.forwarding = sysctl::read(sysctl::FORWARDING);
         Ok(now)
     }
@@ -129,8 +132,7 @@ impl Snapshot {
             links,
             addresses,
             routes,
-            table: false,
-            forwarding: None,
+            ..Snapshot::default()
         })
     }
 
@@ -139,9 +141,9 @@ impl Snapshot {
         self.links.iter().find(|link| link.name == name.as_str())
     }
 
-    /// Whether netcell's table is there and a bridge of this name too: then the bridge's elements are.
-    pub fn has_bridge(&self, name: &IfName) -> bool {
-        self.table && self.link(name).is_some()
+    /// Whether a network, by its bridge, has its part in netcell's table: all its elements are made in one transaction.
+    pub fn has_network(&self, bridge: &IfName) -> bool {
+        self.networks.contains(bridge)
     }
 
     /// Whether a link has an address.

@@ -3,11 +3,14 @@
 
 use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, RTEXT_FILTER_SKIP_STATS};
 use super::uapi::nf_tables::{
-    NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NFT_MSG_GETCHAIN, NFT_MSG_GETTABLE, NFTA_TABLE_NAME,
+    NFPROTO_INET, NFT_MSG_GETCHAIN, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_LIST_TABLE, NFTA_TABLE_NAME,
 };
 use super::{Found, Lookup, Place, link, netns, nft};
 use crate::error::{Errno, Error, Result};
-use crate::netlink::{Batch, Family, Message, Rejected, Socket, TransactError, attributes};
+use crate::netlink::{
+    Attributes, Batch, Family, Message, Rejected, Socket, TransactError, attributes,
+};
 use crate::sys::netns::{NetNs, create_and_pin};
 use crate::types::{IfName, Mac, Name};
 use neli::consts::nl::NlmF;
@@ -193,25 +196,54 @@ impl Sockets {
 
     /// Whether the host has netcell's table.
     pub fn has_table(&mut self) -> Result<bool> {
+        let name = |a: &mut Attributes| a.str(NFTA_TABLE_NAME, nft::TABLE);
+        self.has(NFT_MSG_GETTABLE, name, "look up table inet netcell")
+    }
+
+    /// Whether the host has netcell's table, and a network's part in it: somebody may have flushed all tables, and then
+    /// only one network's part be made again.
+    pub fn has_network(&mut self, bridge: &IfName) -> Result<bool> {
+        let element = nft::Element::Bridge(bridge.clone());
+        let action = "look up a bridge in table inet netcell";
+        self.has(NFT_MSG_GETSETELEM, |a| element.list(a, |_| {}), action)
+    }
+
+    /// The bridges of the networks that have a part in netcell's table.
+    pub fn networks(&mut self) -> Result<Vec<IfName>> {
+        let ask = |batch: &mut Batch, flags| {
+            let header = nft::header(NFPROTO_INET);
+            batch.message(nft::kind(NFT_MSG_GETSETELEM), flags, &header, |a| {
+                a.str(NFTA_SET_ELEM_LIST_TABLE, nft::TABLE);
+                a.str(NFTA_SET_ELEM_LIST_SET, nft::BRIDGES);
+            });
+        };
+        match self.netfilter()?.dump(ask, nft::read_names) {
+            Err(TransactError::Rejected(rejected)) if rejected.errno == Errno::NOENT => {
+                Ok(Vec::new())
+            }
+            found => Ok(found
+                .map_err(|error| plain(error, "list the bridges in table inet netcell"))?
+                .concat()),
+        }
+    }
+
+    fn has(
+        &mut self,
+        message: u16,
+        write: impl FnOnce(&mut Attributes),
+        action: &str,
+    ) -> Result<bool> {
         let mut ask = Batch::default();
-        ask.message(
-            NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE,
-            NlmF::REQUEST,
-            &nft::header(NFPROTO_INET),
-            |a| {
-                a.str(NFTA_TABLE_NAME, nft::TABLE);
-            },
-        );
+        let header = nft::header(NFPROTO_INET);
+        ask.message(nft::kind(message), NlmF::REQUEST, &header, write);
         let found = self.netfilter()?.get(&mut ask, |_| Some(()));
-        Ok(found
-            .map_err(|error| plain(error, "look up table inet netcell"))?
-            .is_some())
+        Ok(found.map_err(|error| plain(error, action))?.is_some())
     }
 }
 
 impl Sockets {
     /// The chains of others that drop forwarded packets by policy.
-    pub fn chains_that_drop(&mut self) -> Result<std::vec::Vec<nft::DroppingChain>> {
+    pub fn chains_that_drop(&mut self) -> Result<Vec<nft::DroppingChain>> {
         let ask = |batch: &mut Batch, flags| {
             batch.message(nft::kind(NFT_MSG_GETCHAIN), flags, &nft::header(0), |_| {})
         };

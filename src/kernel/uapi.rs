@@ -89,3 +89,25 @@ pub mod nf_tables {
     pub const NFTA_EXPR_NAME: u16 = 1;
     pub const NFTA_EXPR_DATA: u16 = 2;
 }
+
+/// linux/netfilter/nfnetlink_conntrack.h, and what of a tuple a filter compares (net/netfilter/nf_internals.h).
+pub mod conntrack {
+    pub const IPCTNL_MSG_CT_GET: u16 = 1;
+    pub const IPCTNL_MSG_CT_DELETE: u16 = 2;
+    pub const CTA_TUPLE_ORIG: u16 = 1;
+    pub const CTA_TUPLE_REPLY: u16 = 2;
+    pub const CTA_ID: u16 = 12;
+    pub const CTA_FILTER: u16 = 25;
+    pub const CTA_TUPLE_IP: u16 = 1;
+    pub const CTA_TUPLE_PROTO: u16 = 2;
+    pub const CTA_IP_V4_SRC: u16 = 1;
+    pub const CTA_IP_V4_DST: u16 = 2;
+    pub const CTA_PROTO_NUM: u16 = 1;
+    pub const CTA_PROTO_SRC_PORT: u16 = 2;
+    pub const CTA_PROTO_DST_PORT: u16 = 3;
+    pub const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+    pub const CTA_FILTER_REPLY_FLAGS: u16 = 2;
+    pub const CTA_FILTER_F_CTA_IP_SRC: u32 = 1;
+    pub const CTA_FILTER_F_CTA_PROTO_NUM: u32 = 1 << 3;
+    pub const CTA_FILTER_F_CTA_PROTO_DST_PORT: u32 = 1 << 5;
+}

@@ -9,8 +9,8 @@ pub mod flags {
 
     /// Make it; fine if it is there.
     pub const CREATE: NlmF = NlmF::CREATE;
-    /// Change what is there.
-    pub const CHANGE: NlmF = NlmF::empty();
+    /// Change or take away what is there.
+    pub const NONE: NlmF = NlmF::empty();
 
     /// Make it; EEXIST if it is there.
     pub fn create_new() -> NlmF {
@@ -26,8 +26,9 @@ pub mod flags {
 /// The length of a netlink message's header.
 pub(super) const HEADER: usize = 16;
 
-/// The most that one send carries: a rule set of netcell's is 6 KiB.
-const CAPACITY: usize = 12 * 1024;
+/// The most that one send carries, in bytes: some 600 published ports; the rule set takes 6 KiB. Pages that are not
+/// written cost nothing.
+const CAPACITY: usize = 64 * 1024;
 
 /// Messages to send in one go.
 pub struct Batch {
@@ -102,7 +103,7 @@ impl Batch {
     }
 
     /// The bytes to send, with sequence numbers from `first` on.
-    pub(super) fn finish(&mut self, first: u32) -> &[u8] {
+    pub fn finish(&mut self, first: u32) -> &[u8] {
         let mut at = 0;
         let mut sequence = first;
         while let Some(length) = self.bytes.get(at..at + 4) {
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn overflow_is_said_once_at_the_end() {
         let mut batch = Batch::default();
-        for _ in 0..2000 {
+        for _ in 0..=CAPACITY / 40 {
             batch.request(16, flags::CREATE, &[0; 16], |a| a.str(3, "br0"));
         }
         assert!(batch.overflowed());

@@ -1,5 +1,7 @@
 //! Reading: messages of a datagram, attributes of a message. Every length is checked; what is cut off ends the walk.
 
+use std::net::Ipv4Addr;
+
 /// One message.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
@@ -31,6 +33,16 @@ impl<'a> Attribute<'a> {
     /// 32 bits, big-endian.
     pub fn be32(&self) -> Option<u32> {
         Some(u32::from_be_bytes(self.value.get(..4)?.try_into().ok()?))
+    }
+
+    /// 16 bits, big-endian.
+    pub fn be16(&self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.value.get(..2)?.try_into().ok()?))
+    }
+
+    /// An IPv4 address.
+    pub fn ipv4(&self) -> Option<Ipv4Addr> {
+        Some(<[u8; 4]>::try_from(self.value).ok()?.into())
     }
 
     /// Text up to its NUL.

@@ -5,7 +5,7 @@
 
 use crate::error::{Errno, Error, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use std::path::Path;
@@ -183,6 +183,12 @@ fn is_bare_mount_point(path: &Path) -> bool {
             && stat.st_mode & 0o7777 == 0
             && stat.st_uid == rustix::process::geteuid().as_raw()
     })
+}
+
+/// Whether something is mounted there (statx(2), STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+pub fn is_mount_point(path: &Path) -> bool {
+    fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::empty())
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Makes the directory of pins as iproute2 does (create_netns_dir and netns_add in ip/ipnetns.c): a shared mount, so

@@ -201,11 +201,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the kernel still has what the network's sandboxes share: asks for the bridge, and for the table unless
-    /// what comes next says itself that it is missing.
-    pub(super) fn is_there(&self, record: &NetworkRecord, says_itself: bool) -> Result<bool> {
+    /// Whether the kernel still has what the network's sandboxes share; asks for two objects only.
+    pub(super) fn is_there(&self, record: &NetworkRecord) -> Result<bool> {
         let mut sockets = self.sockets();
-        Ok(sockets.has_link(&record.link)? && (says_itself || sockets.has_table()?))
+        Ok(sockets.has_link(&record.link)? && sockets.has_network(&record.link)?)
     }
 
     /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.

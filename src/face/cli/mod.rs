@@ -177,7 +177,7 @@ pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
         Ok(code) => code,
         Err(usage) => complain(command, usage),
     };
-    cli.leaving.into_inner().see_off_last();
+    cli.leaving.into_inner().end();
     code
 }
 
