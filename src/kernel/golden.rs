@@ -4,6 +4,7 @@
 //! Compared is the meaning: message type, flags, fixed header, and the tree of attributes in any order; NLA_F_NESTED,
 //! which iproute2 leaves out, only guides the comparison. Where a command first asks for an index, the operation names
 //! the link in the same message instead.
+#![cfg(test)]
 
 use super::nft::{AddElement, DelElement, Element, ExpireElement};
 use super::*;

@@ -32,7 +32,9 @@ fn sources() -> Vec<(String, String, String)> {
                     .into_owned();
                 let rung = name.split(['/', '.']).next().unwrap_or_default().to_owned();
                 let text = fs::read_to_string(&path).expect("a source file");
+                // A module of tests at a file's end, or a whole file of them.
                 let code = text
+                    .replace("#![cfg(test)]", "#[cfg(test)]")
                     .split("#[cfg(test)]")
                     .next()
                     .unwrap_or_default()
