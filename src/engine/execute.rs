@@ -86,7 +86,7 @@ fn is_done(op: &Op, error: &Error) -> bool {
     let done: &[Errno] = match op {
         Op::AddElement(_) => &[Errno::NOENT, Errno::EXIST],
         // Busy: the port leads elsewhere by now.
-        Op::DelElement(_) => &[Errno::NOENT, Errno::BUSY],
+        Op::DelElement(_) | Op::ExpireElement(_) => &[Errno::NOENT, Errno::BUSY],
         _ => &[Errno::NOENT, Errno::NODEV, Errno::NXIO, Errno::ADDRNOTAVAIL],
     };
     done.iter().any(|errno| error.is(*errno))

@@ -3,7 +3,7 @@
 use super::snapshot::Snapshot;
 use super::uapi::if_link::*;
 use super::{Channel, Holds, Lookup, Op, Operation, Place};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::netlink::{Attributes, Batch, flags};
 use crate::types::{IfName, Mac, Name};
 use neli::consts::rtnl::{Ifla, Rtm};
@@ -373,7 +373,11 @@ impl Operation for DelLink {
     }
 
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let found = lookup.link(&Place::Host, &self.name)?;
+        let found = match lookup.link(&Place::Host, &self.name) {
+            // Whoever wants it gone has what was wanted: to be buried, and gone by itself.
+            Err(error) if error.is(Errno::NODEV) => return Ok(()),
+            found => found?,
+        };
         if found.group != GROUP || self.mac.is_some_and(|mac| found.mac != Some(mac)) {
             return Err(Error::new(format!(
                 "cannot delete {}: it is not the link that netcell made",

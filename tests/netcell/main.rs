@@ -19,6 +19,7 @@ mod isolation;
 mod layering;
 mod lifecycle;
 mod network;
+mod plan;
 mod publish;
 mod race;
 mod run;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         layering::TESTS,
         lifecycle::TESTS,
         network::TESTS,
+        plan::TESTS,
         publish::TESTS,
         race::TESTS,
         run::TESTS,

@@ -1,0 +1,186 @@
+//! One plan, several uses: the script that it says makes what it does, it makes what is missing, it has a way on old
+//! kernels, and of connections it forgets exactly those through the port that goes.
+
+use crate::harness::{self, *};
+use crate::tests;
+use serde_json::Value;
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+pub const TESTS: &[runner::Test] = tests![
+    the_script_of_a_dry_run_makes_what_the_command_makes,
+    a_flushed_table_is_made_again_for_each_network,
+    kernels_without_updates_of_timeouts_delete_a_withdrawn_port,
+    a_removal_forgets_exactly_the_connections_through_its_ports,
+    pins_reach_a_mount_namespace_though_somebody_made_their_directory,
+    a_plan_of_six_hundred_ports_is_one_transaction,
+];
+
+/// Without what differs from one time to the next: handles, indexes, random names, counters, ages.
+fn lasting(value: Value) -> Value {
+    const PASSING: [&str; 6] = [
+        "handle",
+        "ifindex",
+        "link_index",
+        "link_netnsid",
+        "ifname",
+        "address",
+    ];
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(key, _)| !PASSING.contains(&key.as_str()) && !key.ends_with("_timer"))
+            .map(|(key, value)| (key, lasting(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(lasting).collect(),
+        other => other,
+    }
+}
+
+/// What there is of the host's rules, and of both ends of the links.
+fn made() -> Vec<(&'static str, Value)> {
+    let rules = Value::Array(nft_json(&["list", "table", "inet", "netcell"]));
+    let links = |kind| ip_json(&["link", "show", "type", kind]);
+    let inside = |what: &[&str]| ip_json_in("web", what);
+    vec![
+        ("rules", rules),
+        ("bridge", links("bridge")),
+        (
+            "bridge's address",
+            ip_json(&["address", "show", "dev", "netcell0"]),
+        ),
+        ("link", links("veth")),
+        ("link inside", inside(&["link"])),
+        ("address inside", inside(&["-4", "address"])),
+        ("routes inside", inside(&["route"])),
+    ]
+    .into_iter()
+    .map(|(what, value)| (what, lasting(value)))
+    .collect()
+}
+
+fn the_script_of_a_dry_run_makes_what_the_command_makes() {
+    let _outside = Outside::new();
+    let line = "--name web -p 8080:80 -p 198.51.100.1:53:53/udp";
+    let script = cell(&format!("create --dry-run {line}")).quiet();
+    fs::write("/tmp/script", script).unwrap();
+    cell(&format!("create {line}")).ok();
+    wait_until("the link is up", || {
+        ip_json(&["link"]).to_string().contains("forwarding")
+    });
+    let ours = made();
+    cell("rm -f web").ok();
+    cell("network rm bridge").ok();
+    must("nft", &["delete", "table", "inet", "netcell"]);
+    wait_until("the links are gone", || {
+        !links().iter().any(|link| link.starts_with("nc"))
+    });
+    must("sh", &["-e", "/tmp/script"]);
+    wait_until("the link is up", || {
+        ip_json(&["link"]).to_string().contains("forwarding")
+    });
+    for ((what, ours), (_, theirs)) in ours.into_iter().zip(made()) {
+        assert_eq!(ours, theirs, "{what}");
+    }
+    must("ip", &["netns", "delete", "web"]);
+    must("ip", &["link", "delete", "netcell0"]);
+    must("nft", &["delete", "table", "inet", "netcell"]);
+    wait_until("the links are gone", || {
+        !links().iter().any(|link| link.starts_with("nc"))
+    });
+}
+
+fn a_flushed_table_is_made_again_for_each_network() {
+    for name in ["one", "two"] {
+        cell(&format!("network create {name}")).ok();
+        cell(&format!("create --name {name}-web --network {name}")).ok();
+    }
+    must("nft", &["flush", "ruleset"]);
+    cell("create --name again-one --network one").ok();
+    assert_eq!(elements("set", "bridges").len(), 1);
+    cell("create --name again-two --network two -p 8080:80").ok();
+    for set in ["bridges", "siblings", "local4"] {
+        assert_eq!(elements("set", set).len(), 2, "{set}");
+    }
+    serve_in(&pin("again-two"), 80, "again");
+    answered(ask(Ipv4Addr::LOCALHOST, 8080), "again");
+    cell("rm one-web two-web again-one again-two").ok();
+}
+
+/// Runs netcell on what says that it is a kernel 2.6 (personality(2), UNAME26): no timeout can be changed there.
+fn on_an_old_kernel(line: &str) -> Output {
+    let netcell = netcell_command(&[]);
+    let mut command = std::process::Command::new("setarch");
+    command.args([std::env::consts::ARCH, "--uname-2.6"]);
+    command.arg(netcell.get_program()).args(line.split(' '));
+    harness::command::finish(command, "")
+}
+
+fn kernels_without_updates_of_timeouts_delete_a_withdrawn_port() {
+    on_an_old_kernel("create --name web -p 8080:80").ok();
+    assert_eq!(elements("map", "publish4").len(), 1);
+    on_an_old_kernel("rm web").ok();
+    // At once: nothing has to run out.
+    assert_eq!(elements("map", "publish4").len(), 0);
+    on_an_old_kernel("create --name web -p 8080:80").ok();
+    serve_in(&pin("web"), 80, "web");
+    answered(ask(Ipv4Addr::LOCALHOST, 8080), "web");
+    on_an_old_kernel("rm web").ok();
+}
+
+/// How many UDP connections go to this port of the host.
+fn tracked(port: u16) -> usize {
+    let port = port.to_string();
+    let found = any("conntrack", &["-L", "-p", "udp", "--orig-port-dst", &port]);
+    found
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("udp"))
+        .count()
+}
+
+fn a_removal_forgets_exactly_the_connections_through_its_ports() {
+    let outside = Outside::new();
+    cell("create --name web -p 5353:53/udp -p 5354:54/udp").ok();
+    cell("create --name other -p 5355:53/udp").ok();
+    for (sandbox, port) in [("web", 53), ("web", 54), ("other", 53)] {
+        serve_udp_in(&pin(sandbox), port, "here");
+    }
+    for port in [5353, 5354, 5355] {
+        answered(outside.run(|| ask_udp(outside::HOST, port)), "here");
+    }
+    // Nobody answers here: it is the host's own, and stays.
+    let lonely = UdpSocket::bind((outside::HOST, 0)).unwrap();
+    lonely.send_to(b"?", (outside::OUTSIDE, 5353)).unwrap();
+    assert_eq!([5353, 5354, 5355].map(tracked), [2, 1, 1]);
+    cell("rm web").ok();
+    wait_within(Duration::from_millis(500), "they are forgotten", || {
+        [5353, 5354].map(tracked) == [1, 0]
+    });
+    assert_eq!(tracked(5355), 1);
+    cell("rm other").ok();
+}
+
+fn pins_reach_a_mount_namespace_though_somebody_made_their_directory() {
+    must("mount", &["--make-rshared", "/run"]);
+    fs::create_dir("/run/netns").unwrap();
+    cell("create --name web").ok();
+    must("ip", &["-n", "web", "link"]);
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let shared = |line: &&str| line.contains(" /run/netns ") && line.contains(" shared:");
+    assert!(table.lines().any(|line| shared(&line)), "{table}");
+    cell("rm web").ok();
+}
+
+fn a_plan_of_six_hundred_ports_is_one_transaction() {
+    let ports: String = (20_000..20_600)
+        .map(|port| format!(" -p {port}:80"))
+        .collect();
+    cell(&format!("create --name web{ports}")).ok();
+    assert_eq!(elements("map", "publish4").len(), 600);
+    cell("rm web").ok();
+    wait_within(Duration::from_millis(100), "they have run out", || {
+        elements("map", "publish4").is_empty()
+    });
+}
