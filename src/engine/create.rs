@@ -139,6 +139,7 @@ impl Engine {
                     if let Some(network) = &network {
                         network.first_use.say(run.say);
                     }
+                    burial(&change).say(run.say);
                     self.plan(&change, network.as_ref())?.say(run.say);
                     return Ok(None);
                 }
@@ -211,21 +212,12 @@ impl Engine {
     fn plan(&self, change: &Change, network: Option<&InUse>) -> Result<Plan> {
         Ok(match change {
             Change::Nothing => Plan::new(),
-            Change::Make { sandbox, bury } => {
+            Change::Make { sandbox, .. } => {
                 let host = HostFacts {
                     bridge_netfilter: sysctl::read("net/bridge/bridge-nf-call-iptables")
                         .is_some_and(|v| v == "1"),
                 };
-                let mut plan = Plan::new();
-                if let Some(link) = bury {
-                    plan.push(link::DelLink::veth(link.clone()));
-                }
-                plan.extend(sandbox::make(
-                    sandbox,
-                    network.map(|network| &network.record),
-                    host,
-                ));
-                plan
+                sandbox::make(sandbox, network.map(|network| &network.record), host)
             }
             Change::Join { sandbox } => {
                 let new = newest_ports(sandbox);
@@ -249,6 +241,7 @@ impl Engine {
         {
             self.ensure(&network.record, run)?;
         }
+        execute::teardown(&burial(&made.change), &mut self.sockets(), run.say)?;
         execute::execute(&plan, &mut self.sockets(), run.say)?;
         match &made.change {
             Change::Make { sandbox, .. } => derived::write(&self.store, sandbox),
@@ -330,4 +323,14 @@ fn no_sandbox_in(mode: &str) -> Error {
     Error::new(format!(
         "conflicting options: a sandbox alone is a network namespace, and --network {mode} asks for another's"
     ))
+}
+
+/// The plan that deletes a link which still holds the address; it may go by itself at any moment, and that is as good.
+fn burial(change: &Change) -> Plan {
+    match change {
+        Change::Make {
+            bury: Some(link), ..
+        } => Plan::of(link::DelLink::veth(link.clone())),
+        _ => Plan::new(),
+    }
 }
