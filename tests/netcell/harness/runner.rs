@@ -151,13 +151,35 @@ fn longest_first(mut tests: Vec<Test>) -> VecDeque<Test> {
     tests.into()
 }
 
-fn run_all(mut waiting: VecDeque<Test>, options: &Options) -> i32 {
+/// So few failures may be the load's doing: they are tried once more, one at a time, and both outcomes are shown.
+const A_FEW: usize = 5;
+
+fn run_all(waiting: VecDeque<Test>, options: &Options) -> i32 {
     sys::block_sigchld(true).expect("block SIGCHLD");
+    let (mut passed, mut failed) = run_some(waiting, options.jobs, options.show);
+    if options.jobs > 1 && (1..=A_FEW).contains(&failed.len()) {
+        println!(
+            "again, one at a time: {} that failed beside others",
+            failed.len()
+        );
+        let (passed_alone, failed_again) = run_some(failed.into(), 1, options.show);
+        passed += passed_alone;
+        failed = failed_again;
+    }
+    for test in &failed {
+        println!("failed: {}", test.title());
+    }
+    println!("{passed} passed, {} failed", failed.len());
+    i32::from(!failed.is_empty())
+}
+
+/// Runs tests, at most `jobs` at a time: how many passed, and which failed.
+fn run_some(mut waiting: VecDeque<Test>, jobs: usize, show: bool) -> (usize, Vec<Test>) {
     let mut running: Vec<Running> = Vec::new();
     let mut passed = 0;
     let mut failed = Vec::new();
     while !waiting.is_empty() || !running.is_empty() {
-        while running.len() < options.jobs
+        while running.len() < jobs
             && let Some(test) = waiting.pop_front()
         {
             running.push(start(test).expect("start a test"));
@@ -172,17 +194,13 @@ fn run_all(mut waiting: VecDeque<Test>, options: &Options) -> i32 {
             if good {
                 passed += 1;
             } else {
-                failed.push(done.test.title());
+                failed.push(done.test);
             }
-            report(done, good, options.show, ended);
+            report(done, good, show, ended);
         }
         running.iter_mut().for_each(stop_if_too_long);
     }
-    for title in &failed {
-        println!("failed: {title}");
-    }
-    println!("{passed} passed, {} failed", failed.len());
-    i32::from(!failed.is_empty())
+    (passed, failed)
 }
 
 fn start(test: Test) -> io::Result<Running> {
