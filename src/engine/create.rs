@@ -8,7 +8,7 @@ use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
-use crate::engine::{Engine, Run, derived, execute, find, image};
+use crate::engine::{Engine, Run, execute, find, image};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::random;
@@ -93,15 +93,13 @@ impl Engine {
         let Some(sandbox) = made.change.sandbox().cloned() else {
             return random::id();
         };
-        let committed = self
-            .store
-            .lock()
-            .and_then(|locked| self.store.write_sandbox(&locked, &sandbox));
-        if let Err(error) = committed {
+        let locked = self.store.lock()?;
+        if let Err(error) = self.store.write_sandbox(&locked, &sandbox) {
+            drop(locked);
             self.unmake(made, run)?;
             return Err(error);
         }
-        self.finish(made)?;
+        self.store.end(made.intent)?;
         Ok(sandbox.id)
     }
 
@@ -242,11 +240,7 @@ impl Engine {
             self.ensure(&network.record, run)?;
         }
         execute::teardown(&burial(&made.change), &mut self.sockets(), run.say)?;
-        execute::execute(&plan, &mut self.sockets(), run.say)?;
-        match &made.change {
-            Change::Make { sandbox, .. } => derived::write(&self.store, sandbox),
-            Change::Nothing | Change::Join { .. } | Change::TakeOver { .. } => Ok(()),
-        }
+        execute::execute(&plan, &mut self.sockets(), run.say)
     }
 
     /// Frees what an operation claimed after its plan was undone.

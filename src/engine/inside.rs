@@ -1,10 +1,10 @@
 //! Looking and going inside: `exec`, `logs`, `show`.
 
-use crate::engine::Engine;
 use crate::engine::process::{Bare, enter, enter_bare, log};
 use crate::engine::show::{self, NamespaceView};
 use crate::engine::spec::ExecSpec;
 use crate::engine::view::Subject;
+use crate::engine::{Engine, derived};
 use crate::error::{Error, Result, exit};
 use crate::kernel::{Place, netns};
 use std::io::Write;
@@ -22,6 +22,7 @@ impl Engine {
             }
             Subject::Sandbox(sandbox, _) => {
                 netns::check_pin(&sandbox.name)?;
+                derived::write(&self.store, &sandbox)?;
                 let pin = netns::pin_path(&sandbox.name);
                 let etc = self.etc_files(Some(&sandbox.name));
                 enter_bare(

@@ -5,12 +5,12 @@ use crate::engine::find;
 use crate::engine::process::{
     Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, rootfs, spawn,
 };
-use crate::engine::record::{ContainerRecord, Failure, Start, VERSION};
+use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERSION};
 use crate::engine::repair::DEATH;
 use crate::engine::spec::Places;
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
-use crate::engine::{Engine, Run, Silence};
+use crate::engine::{Engine, Run, Silence, derived};
 use crate::error::{Error, Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
@@ -41,7 +41,13 @@ impl Engine {
         } else {
             Attach::Foreground { stdin }
         };
-        let spawned = match self.spawn(&record, attach, &mut made.intent, run) {
+        // What its members find in /etc is made when a sandbox gets a process, and not before.
+        let etc = match made.change.sandbox() {
+            Some(sandbox) => derived::write(&self.store, sandbox),
+            None => Ok(()),
+        };
+        let spawned = etc.and_then(|()| self.spawn(&record, attach, &mut made.intent, run));
+        let spawned = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
                 self.unmake(made, run)?;
@@ -111,6 +117,11 @@ impl Engine {
         record: &mut ContainerRecord,
         run: &mut Run,
     ) -> Result<Spawned> {
+        if let Some(name) = &record.sandbox
+            && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
+        {
+            derived::write(&self.store, &sandbox)?;
+        }
         let stdin = record.interactive;
         let spawned = self.spawn(record, Attach::Detached { stdin }, file, run)?;
         record.start = Some(started(&spawned));

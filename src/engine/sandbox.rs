@@ -16,13 +16,8 @@ pub struct HostFacts {
     pub bridge_netfilter: bool,
 }
 
-/// Settings of every new namespace, as Docker's containers have them; and no address or route from a router
-/// advertisement, which a hostile neighbour could send.
-const SYSCTLS: [(&str, &str); 3] = [
-    ("net/ipv4/ip_unprivileged_port_start", "0"),
-    (sysctl::PING_GROUPS, "0 2147483647"),
-    ("net/ipv6/conf/default/accept_ra", "0"),
-];
+/// No address or route from a router advertisement, which a hostile neighbour could send.
+const SYSCTLS: [(&str, &str); 1] = [("net/ipv6/conf/default/accept_ra", "0")];
 
 /// The plan that makes a sandbox: namespace, links, addresses, routes, published ports.
 pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: HostFacts) -> Plan {
@@ -76,12 +71,8 @@ fn attach(
         mac: endpoint.mac,
         mtu: endpoint.mtu,
         master: network.link.clone(),
+        hairpin: host.bridge_netfilter,
     });
-    if host.bridge_netfilter {
-        plan.push(link::Hairpin {
-            link: endpoint.link.clone(),
-        });
-    }
 }
 
 /// The plan that makes ports lead to a sandbox.

@@ -181,30 +181,40 @@ fn a_bridge_is_iproute2s() {
 }
 
 #[test]
-fn a_pair_of_links_is_iproute2s_in_two_messages_for_three() {
-    let op = Op::from(link::AddVeth {
-        host: ifname("nc0123456789"),
-        peer: ifname("eth0"),
-        sandbox: "web".parse().expect("a name"),
-        mac: crate::types::Mac([2, 0, 10, 50, 0, 2]),
-        mtu: 1500,
-        master: ifname("netcell0"),
-    });
+fn a_pair_of_links_is_iproute2s_in_two_messages_for_four() {
+    let veth = |hairpin| {
+        Op::from(link::AddVeth {
+            host: ifname("nc0123456789"),
+            peer: ifname("eth0"),
+            sandbox: "web".parse().expect("a name"),
+            mac: crate::types::Mac([2, 0, 10, 50, 0, 2]),
+            mtu: 1500,
+            master: ifname("netcell0"),
+            hairpin,
+        })
+    };
     assert_eq!(
-        op.to_string(),
-        "ip link add nc0123456789 group 28259 mtu 1500 type veth peer name eth0 address 02:00:0a:32:00:02 mtu 1500 netns web\n\
+        veth(true).to_string(),
+        "ip link add nc0123456789 group 28259 mtu 1500 numtxqueues 1 numrxqueues 1 master netcell0 type veth peer name eth0 address 02:00:0a:32:00:02 mtu 1500 numtxqueues 1 numrxqueues 1 netns web\n\
+         ip link set nc0123456789 type bridge_slave hairpin on\n\
          ip link set nc0123456789 addrgenmode none\n\
-         ip link set nc0123456789 master netcell0 up"
+         ip link set nc0123456789 up"
     );
-    let sent = sends(&op);
-    let made = "00000000000000000000000000000000 0800 1b00 636e0000 0800 0400 dc050000
-        1100 0300 6e6330313233343536373839 00000000 4c00 1200 0800 0100 76657468 4000 0200 3c00 0100
-        00000000000000000000000000000000 0a00 0100 02000a3200020000 0800 0400 dc050000 0800 1c00 04000000
-        0900 0300 6574683000000000";
-    same_message(&sent[0], 16, CREATE_EXCL, 16, &hex(made));
-    let set = format!("00000000 04000000 01000000 01000000 0800 0a00 03000000 {ADDRGENMODE_NONE}");
-    let ours = by_index(&sent[1], "nc0123456789", VETH);
-    same_message(&ours, 16, REQUEST_ACK, 16, &hex(&set));
+    assert!(!veth(false).to_string().contains("hairpin"));
+    let made = "00000000000000000000000000000000 0800 1b00 636e0000 0800 0400 dc050000 0800 1f00 01000000 0800 2000 01000000
+        0800 0a00 03000000 1100 0300 6e6330313233343536373839 00000000 5c00 1200 0800 0100 76657468 5000 0200 4c00 0100
+        00000000000000000000000000000000 0a00 0100 02000a3200020000 0800 0400 dc050000 0800 1f00 01000000
+        0800 2000 01000000 0800 1c00 04000000 0900 0300 6574683000000000";
+    // But for the kind: iproute2 sends "bridge_slave" as IFLA_INFO_KIND, for which the kernel would look for a module.
+    let hairpin = "1c00 1280 0b00 0400 62726964676500 00 0c00 0580 0500 0400 01000000";
+    for (op, port) in [(veth(false), ""), (veth(true), hairpin)] {
+        let sent = sends(&op);
+        assert_eq!(sent.len(), 2);
+        same_message(&sent[0], 16, CREATE_EXCL, 16, &hex(made));
+        let set = format!("00000000 04000000 01000000 01000000 {port} {ADDRGENMODE_NONE}");
+        let ours = by_index(&sent[1], "nc0123456789", VETH);
+        same_message(&ours, 16, REQUEST_ACK, 16, &hex(&set));
+    }
 }
 
 #[test]
@@ -243,17 +253,8 @@ fn links_come_up_as_with_iproute2() {
 }
 
 #[test]
-fn a_bridge_port_is_set_as_iproute2_does() {
+fn a_bridge_port_is_blocked_and_a_link_deleted_as_iproute2_does() {
     let link = || ifname("nc0123456789");
-    let hairpin = Op::from(link::Hairpin { link: link() });
-    assert_eq!(
-        hairpin.to_string(),
-        "ip link set nc0123456789 type bridge_slave hairpin on"
-    );
-    // But for the kind: iproute2 sends "bridge_slave" as IFLA_INFO_KIND, for which the kernel would look for a module.
-    let theirs = "00000000 04000000 00000000 00000000 1c00 1280 0b00 0400 62726964676500 00 0c00 0580 0500 0400 01000000";
-    let ours = by_index(&sends(&hairpin)[0], "nc0123456789", VETH);
-    same_message(&ours, 16, REQUEST_ACK, 16, &hex(theirs));
     same(
         link::Block { link: link() },
         "bridge link set dev nc0123456789 state 0",

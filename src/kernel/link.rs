@@ -130,6 +130,9 @@ pub struct AddVeth {
     pub mtu: u32,
     /// The bridge.
     pub master: IfName,
+    /// The bridge may send a frame back through the port it came from: a sandbox that reaches itself by its published
+    /// port, while br_netfilter translates addresses on the bridge.
+    pub hairpin: bool,
 }
 
 impl fmt::Display for AddVeth {
@@ -141,14 +144,27 @@ impl fmt::Display for AddVeth {
             mac,
             mtu,
             master,
+            hairpin,
         } = self;
         writeln!(
             f,
-            "ip link add {host} group {GROUP} mtu {mtu} type veth peer name {peer} address {mac} mtu {mtu} netns {sandbox}"
+            "ip link add {host} group {GROUP} mtu {mtu} {QUEUES} master {master} type veth peer name {peer} address {mac} mtu {mtu} {QUEUES} netns {sandbox}"
         )?;
+        if *hairpin {
+            writeln!(f, "ip link set {host} type bridge_slave hairpin on")?;
+        }
         writeln!(f, "ip link set {host} addrgenmode none")?;
-        write!(f, "ip link set {host} master {master} up")
+        write!(f, "ip link set {host} up")
     }
+}
+
+/// One queue a link: veth makes as many as there are processors, takes all but one out of use at once and waits for a
+/// grace period (veth_init_queues in drivers/net/veth.c).
+const QUEUES: &str = "numtxqueues 1 numrxqueues 1";
+
+fn one_queue(a: &mut Attributes) {
+    a.u32(u16::from(Ifla::NumTxQueues), 1);
+    a.u32(u16::from(Ifla::NumRxQueues), 1);
 }
 
 impl Operation for AddVeth {
@@ -167,6 +183,8 @@ impl Operation for AddVeth {
                 a.str(u16::from(Ifla::Ifname), self.host.as_str());
                 a.u32(u16::from(Ifla::Mtu), self.mtu);
                 a.u32(IFLA_GROUP, GROUP);
+                a.u32(u16::from(Ifla::Master), bridge);
+                one_queue(a);
                 a.nest(u16::from(Ifla::Linkinfo), |a| {
                     a.str(IFLA_INFO_KIND, "veth");
                     a.nest(IFLA_INFO_DATA, |a| {
@@ -174,6 +192,7 @@ impl Operation for AddVeth {
                             a.str(u16::from(Ifla::Ifname), self.peer.as_str());
                             a.bytes(u16::from(Ifla::Address), &self.mac.0);
                             a.u32(u16::from(Ifla::Mtu), self.mtu);
+                            one_queue(a);
                             // A namespace's descriptor, as the kernel's int of 32 bits.
                             a.u32(IFLA_NET_NS_FD, namespace as u32);
                         });
@@ -182,15 +201,21 @@ impl Operation for AddVeth {
             },
         );
         // IFLA_AF_SPEC is refused while a veth is made (EAFNOSUPPORT), so the rest is a second message of the batch. It may
-        // go with IFF_UP: the link has no carrier, and so no address, before its peer is up.
+        // go with IFF_UP: the link has no carrier, and so no address, before its peer is up. A port's attributes need
+        // its bridge, hence not a moment earlier (rtnl_changelink in net/core/rtnetlink.c).
         batch.request(
             u16::from(Rtm::Newlink),
             flags::NONE,
             &header(0, 0, IFF_UP),
             |a| {
                 a.str(u16::from(Ifla::Ifname), self.host.as_str());
+                if self.hairpin {
+                    a.nest(u16::from(Ifla::Linkinfo), |a| {
+                        a.str(IFLA_INFO_SLAVE_KIND, "bridge");
+                        a.nest(IFLA_INFO_SLAVE_DATA, |a| a.u8(IFLA_BRPORT_MODE, 1));
+                    });
+                }
                 no_link_local(a);
-                a.u32(u16::from(Ifla::Master), bridge);
             },
         );
         Ok(())
@@ -275,43 +300,6 @@ fn port(batch: &mut Batch, index: u32, write: impl FnOnce(&mut Attributes)) {
         &header(AF_BRIDGE, index, 0),
         |a| a.nest(u16::from(Ifla::Protinfo), write),
     );
-}
-
-/// Lets a bridge port send a frame back where it came from: a sandbox that reaches itself by its published port, while
-/// br_netfilter translates addresses on the bridge.
-#[derive(Debug, Clone)]
-pub struct Hairpin {
-    /// The port.
-    pub link: IfName,
-}
-
-impl fmt::Display for Hairpin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ip link set {} type bridge_slave hairpin on", self.link)
-    }
-}
-
-impl Operation for Hairpin {
-    fn channel(&self) -> Channel {
-        Channel::Route(Place::Host)
-    }
-
-    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        // By name, unlike a message of AF_BRIDGE: so it goes in the batch that makes the link.
-        batch.request(
-            u16::from(Rtm::Newlink),
-            flags::NONE,
-            &header(0, 0, 0),
-            |a| {
-                a.str(u16::from(Ifla::Ifname), self.link.as_str());
-                a.nest(u16::from(Ifla::Linkinfo), |a| {
-                    a.str(IFLA_INFO_SLAVE_KIND, "bridge");
-                    a.nest(IFLA_INFO_SLAVE_DATA, |a| a.u8(IFLA_BRPORT_MODE, 1));
-                });
-            },
-        );
-        Ok(())
-    }
 }
 
 /// Lets nothing more through a bridge port, at once, without the grace period that taking the link down waits for.

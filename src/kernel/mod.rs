@@ -151,8 +151,6 @@ operations! {
     AddVeth(link::AddVeth),
     /// Bring a link up.
     SetUp(link::SetUp),
-    /// Let a bridge port send frames back where they came from.
-    Hairpin(link::Hairpin),
     /// Let nothing more through a bridge port.
     Block(link::Block),
     /// Delete a link of netcell's.

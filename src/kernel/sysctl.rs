@@ -1,12 +1,16 @@
 //! Sysctls under /proc/sys/net, of the host or of a sandbox: a file there belongs to the namespace of the process that
 //! opens it (proc_sys(5)).
 
+use super::mount::Step;
 use super::snapshot::Snapshot;
 use super::sockets::Sockets;
 use super::{Channel, Holds, Operation, Place};
 use crate::error::{Errno, Error, Result};
+use crate::sys::path::{self, Links};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use std::fmt;
+use std::path::PathBuf;
 
 /// IPv4 forwarding: the one global thing that netcell changes.
 pub const FORWARDING: &str = "net/ipv4/ip_forward";
@@ -61,17 +65,22 @@ impl Set {
 }
 
 fn write(key: &str, value: &str) -> Result<()> {
+    let opened = open(
+        format!("/proc/sys/{key}"),
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    write_to(opened, key, value)
+}
+
+fn write_to(opened: Result<OwnedFd, Errno>, key: &str, value: &str) -> Result<()> {
     let failed = |errno| {
         Error::os(
             format_args!("set {} to {value}", key.replace('/', ".")),
             errno,
         )
     };
-    let fd = match open(
-        format!("/proc/sys/{key}"),
-        OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    let fd = match opened {
         Ok(fd) => fd,
         // A kernel without IPv6 has nothing that could be open to its advertisements.
         Err(Errno::NOENT) if key.starts_with(IPV6) => return Ok(()),
@@ -84,6 +93,47 @@ fn write(key: &str, value: &str) -> Result<()> {
         // In a user namespace not every group is mapped: pings without CAP_NET_RAW stay ruled out there, as in Docker.
         Err(Errno::INVAL) if key == PING_GROUPS => Ok(()),
         Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// A sysctl of the network namespace that a container's first process is in, which it sets through its own, new /proc.
+///
+/// Never through the host's: there the first look at a namespace's files walks over those of every other namespace
+/// (proc_sys_compare in fs/proc/proc_sysctl.c), half a microsecond each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// The root that /proc is mounted in.
+    pub root: PathBuf,
+    /// Its path below /proc/sys.
+    pub key: &'static str,
+    /// The kernel's value for a new namespace: what another member of the sandbox has changed stays.
+    pub from: &'static str,
+    /// The value it gets.
+    pub to: &'static str,
+}
+
+impl Step for Inside {
+    fn act(&self) -> Result<()> {
+        let path = format!("proc/sys/{}", self.key);
+        let open = |flags| path::beneath(path::directory(&self.root)?, &path, flags, Links::Refuse);
+        let mut now = [0; 32];
+        let length = open(OFlags::RDONLY).and_then(|fd| rustix::io::read(fd, &mut now));
+        let now = std::str::from_utf8(&now[..length.unwrap_or(0)]).unwrap_or_default();
+        if length.is_ok() && now.trim_end() != self.from {
+            return Ok(());
+        }
+        write_to(open(OFlags::WRONLY), self.key, self.to)
+    }
+}
+
+impl fmt::Display for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "echo '{}' >{}",
+            self.to,
+            self.root.join("proc/sys").join(self.key).display()
+        )
     }
 }
 

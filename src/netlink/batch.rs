@@ -1,6 +1,5 @@
-//! Writing: messages and attributes into a buffer of fixed size. Overflow is sticky and fails once, at the end.
+//! Writing: messages and attributes into a buffer. Overflow is sticky and fails once, at the end.
 
-use heapless::Vec;
 use neli::consts::nl::NlmF;
 
 /// Flags that a call site chooses; REQUEST, and ACK where one is wanted, are the batch's business.
@@ -26,13 +25,17 @@ pub mod flags {
 /// The length of a netlink message's header.
 pub(super) const HEADER: usize = 16;
 
-/// The most that one send carries, in bytes: some 600 published ports; the rule set takes 6 KiB. Pages that are not
-/// written cost nothing.
-const CAPACITY: usize = 64 * 1024;
+/// What a sandbox's batches fit in, in bytes. A buffer for the largest batch, on the stack, would be probed page by page
+/// by every function that has one: a tenth of a `create`'s time.
+const USUAL: usize = 2 * 1024;
+
+/// The most that one send carries, in bytes: some 2,000 published ports. A socket's default buffer takes 208 KiB
+/// (net.core.wmem_default, netlink_sendmsg in net/netlink/af_netlink.c).
+const CAPACITY: usize = 200 * 1024;
 
 /// Messages to send in one go.
 pub struct Batch {
-    bytes: Vec<u8, CAPACITY>,
+    bytes: Vec<u8>,
     /// How many messages there are; the sequence number of the next is one more, counted from the socket's.
     count: u32,
     overflow: bool,
@@ -41,7 +44,7 @@ pub struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         Batch {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(USUAL),
             count: 0,
             overflow: false,
         }
@@ -135,13 +138,15 @@ impl Batch {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        self.overflow |= self.bytes.extend_from_slice(bytes).is_err();
+        self.overflow |= self.bytes.len() + bytes.len() > CAPACITY;
+        if !self.overflow {
+            self.bytes.extend_from_slice(bytes);
+        }
     }
 
     fn pad(&mut self) {
-        while !self.bytes.len().is_multiple_of(4) && !self.overflow {
-            self.overflow |= self.bytes.push(0).is_err();
-        }
+        let padding = self.bytes.len().next_multiple_of(4) - self.bytes.len();
+        self.put(&[0; 4][..padding]);
     }
 
     fn patch32(&mut self, start: usize) {
@@ -159,8 +164,15 @@ pub struct Attributes<'a> {
 
 impl Attributes<'_> {
     fn head(&mut self, kind: u16, length: usize) {
-        self.batch.put(&((4 + length) as u16).to_ne_bytes());
+        let length = self.length(4 + length);
+        self.batch.put(&length.to_ne_bytes());
         self.batch.put(&kind.to_ne_bytes());
+    }
+
+    /// An attribute's length, which its header has 16 bits for.
+    fn length(&mut self, length: usize) -> u16 {
+        self.batch.overflow |= length > usize::from(u16::MAX);
+        length as u16
     }
 
     /// Bytes as they are.
@@ -216,7 +228,7 @@ impl Attributes<'_> {
         self.batch.put(&(kind | NESTED).to_ne_bytes());
         self.batch.put(header);
         inner(self);
-        let length = (self.batch.bytes.len() - start) as u16;
+        let length = self.length(self.batch.bytes.len() - start);
         if let Some(field) = self.batch.bytes.get_mut(start..start + 2) {
             field.copy_from_slice(&length.to_ne_bytes());
         }
@@ -249,6 +261,15 @@ mod tests {
         assert_eq!(u16::from_ne_bytes([bytes[40], bytes[41]]), 16);
         assert_eq!(u16::from_ne_bytes([bytes[42], bytes[43]]), 18 | 1 << 15);
         assert_eq!(&bytes[48..55], b"bridge\0");
+    }
+
+    #[test]
+    fn an_attribute_longer_than_its_length_can_say_is_an_overflow() {
+        let mut batch = Batch::default();
+        batch.request(16, flags::CREATE, &[0; 16], |a| {
+            a.nest(1, |a| (0..1100).for_each(|_| a.bytes(1, &[0; 60])));
+        });
+        assert!(batch.overflowed());
     }
 
     #[test]

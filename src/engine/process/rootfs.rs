@@ -11,6 +11,7 @@ use crate::kernel::mount::{
     At, Blank, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Keep, Mask, Move,
     NoDevices, Overlay, Pivot, ReadOnly, ReadOnlyImage, Step, Symlink,
 };
+use crate::kernel::sysctl;
 use crate::sys::mount::{Attr, Propagation};
 use crate::sys::process;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,15 @@ const READ_ONLY: [&str; 5] = [
     "proc/irq",
     "proc/sys",
     "proc/sysrq-trigger",
+];
+
+/// What a container's network namespace has unlike a new one, as Docker's: key, the kernel's value, the container's.
+/// Any user may listen on any port and send pings, and no router advertisement gives an address or a route.
+const SYSCTLS: [(&str, &str, &str); 4] = [
+    ("net/ipv4/ip_unprivileged_port_start", "1024", "0"),
+    (sysctl::PING_GROUPS, "1\t0", "0 2147483647"),
+    ("net/ipv6/conf/default/accept_ra", "1", "0"),
+    ("net/ipv6/conf/eth0/accept_ra", "1", "0"),
 ];
 
 const DEVICES: [(&str, &str); 6] = [
@@ -217,7 +227,7 @@ impl Plan {
         for path in ["proc", "sys", "dev"] {
             self.directory(path);
         }
-        self.proc_and_sys();
+        self.proc_and_sys(spec);
         self.dev();
         self.must(Pivot {
             root: self.root.clone(),
@@ -238,7 +248,7 @@ impl Plan {
             to: PathBuf::from("/dev"),
         });
         self.root = PathBuf::from("/");
-        self.proc_and_sys();
+        self.proc_and_sys(spec);
         for path in &spec.hidden {
             self.must(Cover(path.clone()));
         }
@@ -255,7 +265,7 @@ impl Plan {
         }
     }
 
-    fn proc_and_sys(&mut self) {
+    fn proc_and_sys(&mut self, spec: &ChildSpec) {
         self.must(Filesystem {
             kind: "proc",
             options: &[],
@@ -277,6 +287,17 @@ impl Plan {
                 host.steps,
             ),
         );
+        if spec.netns.is_some() {
+            for (key, from, to) in SYSCTLS {
+                let root = self.root.clone();
+                self.must(sysctl::Inside {
+                    root,
+                    key,
+                    from,
+                    to,
+                });
+            }
+        }
         for path in READ_ONLY {
             self.must(ReadOnly(self.at(path)));
         }
