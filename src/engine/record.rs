@@ -202,4 +202,8 @@ pub struct NetworkRecord {
     pub gateway: Ipv4Addr,
     /// The MTU of its links, in bytes.
     pub mtu: u32,
+    /// The kernel has no nf_tables for bridges: nothing guards the ports, and each sandbox's own settings have to do
+    /// what they can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unguarded: bool,
 }

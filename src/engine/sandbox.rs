@@ -16,8 +16,9 @@ pub struct HostFacts {
     pub bridge_netfilter: bool,
 }
 
-/// No address or route from a router advertisement, which a hostile neighbour could send.
-const SYSCTLS: [(&str, &str); 1] = [("net/ipv6/conf/default/accept_ra", "0")];
+/// No address or route from a router advertisement, which a hostile neighbour could send: where no guard at the bridge's
+/// ports rules it out for all.
+const NO_ADVERTISEMENT: (&str, &str) = ("net/ipv6/conf/default/accept_ra", "0");
 
 /// The plan that makes a sandbox: namespace, links, addresses, routes, published ports.
 pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: HostFacts) -> Plan {
@@ -25,7 +26,10 @@ pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: Host
     let inside = Place::Sandbox(name.clone());
     let mut plan = Plan::new();
     plan.push(netns::Pin { name: name.clone() });
-    plan.push(sysctl::Set::all(inside.clone(), &SYSCTLS));
+    if network.is_some_and(|network| network.unguarded) {
+        let (key, value) = NO_ADVERTISEMENT;
+        plan.push(sysctl::Set::one(inside.clone(), key, value));
+    }
     if let (Some(endpoint), Some(network)) = (&sandbox.endpoint, network) {
         attach(&mut plan, name, endpoint, network, host);
     }

@@ -10,6 +10,9 @@ pub const JUMP: i32 = -3;
 pub const RETURN: i32 = -5;
 
 /// Keys of meta.
+const PROTOCOL: u32 = 1;
+pub const IIFGROUP: u32 = 21;
+pub const OIFGROUP: u32 = 22;
 pub const IIFNAME: u32 = 6;
 pub const OIFNAME: u32 = 7;
 const NFPROTO: u32 = 15;
@@ -75,7 +78,12 @@ impl Rule<'_, '_> {
         })
     }
 
-    fn equals(&mut self, register: u32, value: &[u8]) -> &mut Self {
+    /// Only frames of this Ethernet type, also below a VLAN tag: the type at its place in the frame would be the tag's.
+    pub fn protocol(&mut self, ethertype: u16) -> &mut Self {
+        self.meta(PROTOCOL, 1).equals(1, &ethertype.to_be_bytes())
+    }
+
+    pub fn equals(&mut self, register: u32, value: &[u8]) -> &mut Self {
         self.compare(register, 0, value)
     }
 

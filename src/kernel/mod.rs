@@ -11,6 +11,7 @@ mod expression;
 #[cfg(test)]
 #[cfg(target_endian = "little")]
 mod golden;
+pub mod guard;
 pub mod link;
 pub mod listening;
 pub mod mount;
@@ -163,6 +164,8 @@ operations! {
     Sysctl(sysctl::Set),
     /// Make the host's table.
     AddTable(nft::AddTable),
+    /// Make the guard of bridges' ports.
+    AddGuard(guard::AddGuard),
     /// Add an element to a set or map.
     AddElement(nft::AddElement),
     /// Take an element out of a set or map.

@@ -288,10 +288,15 @@ fn chains(batch: &mut Batch) {
 }
 
 fn chain(batch: &mut Batch, name: &str, base: Option<(&str, u32, i32)>) {
+    chain_of(batch, NFPROTO_INET, name, base);
+}
+
+/// Writes a chain of a table of that family, with its type, hook and priority where it is a base chain.
+pub(super) fn chain_of(batch: &mut Batch, family: u8, name: &str, base: Option<(&str, u32, i32)>) {
     batch.request(
         kind(NFT_MSG_NEWCHAIN),
         flags::CREATE,
-        &header(NFPROTO_INET),
+        &header(family),
         |a| {
             a.str(NFTA_CHAIN_TABLE, TABLE);
             a.str(NFTA_CHAIN_NAME, name);
@@ -308,10 +313,15 @@ fn chain(batch: &mut Batch, name: &str, base: Option<(&str, u32, i32)>) {
 }
 
 fn rule(batch: &mut Batch, chain: &str, write: impl FnOnce(&mut Rule)) {
+    rule_of(batch, NFPROTO_INET, chain, write);
+}
+
+/// Writes a rule at the end of a chain of a table of that family.
+pub(super) fn rule_of(batch: &mut Batch, family: u8, chain: &str, write: impl FnOnce(&mut Rule)) {
     batch.request(
         kind(NFT_MSG_NEWRULE),
         flags::append(),
-        &header(NFPROTO_INET),
+        &header(family),
         |a| {
             a.str(NFTA_RULE_TABLE, TABLE);
             a.str(NFTA_RULE_CHAIN, chain);

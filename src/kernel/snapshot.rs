@@ -2,6 +2,7 @@
 
 use super::sockets::{self, Sockets, plain};
 use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, IFLA_INFO_KIND, RTEXT_FILTER_SKIP_STATS};
+use super::uapi::nf_tables::{NFPROTO_BRIDGE, NFPROTO_INET};
 use super::{Place, link, sysctl};
 use crate::error::{Error, Result};
 use crate::netlink::{Message, attributes};
@@ -85,6 +86,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// On the host: whether netcell's table is there.
     pub table: bool,
+    /// On the host: whether the guard of bridges' ports is there.
+    pub guard: bool,
     /// On the host: the bridges of the networks that have a part in that table.
     pub networks: Vec<IfName>,
     /// On the host: the value of net.ipv4.ip_forward.
@@ -95,7 +98,8 @@ impl Snapshot {
     /// The host, with what netcell shares there.
     pub fn of_host(sockets: &mut Sockets) -> Result<Self> {
         let mut now = Self::of(sockets.route(&Place::Host)?)?;
-        now.table = sockets.has_table()?;
+        now.table = sockets.has_table(NFPROTO_INET)?;
+        now.guard = sockets.has_table(NFPROTO_BRIDGE)?;
         now.networks = sockets.networks()?;
         now.forwarding = sysctl::read(sysctl::FORWARDING);
         Ok(now)

@@ -194,10 +194,10 @@ impl Sockets {
         Ok(self.route(&Place::Host)?.index(link)?.is_some())
     }
 
-    /// Whether the host has netcell's table.
-    pub fn has_table(&mut self) -> Result<bool> {
+    /// Whether the host has netcell's table of that family.
+    pub fn has_table(&mut self, family: u8) -> Result<bool> {
         let name = |a: &mut Attributes| a.str(NFTA_TABLE_NAME, nft::TABLE);
-        self.has(NFT_MSG_GETTABLE, name, "look up table inet netcell")
+        self.has(family, NFT_MSG_GETTABLE, name, "look up table netcell")
     }
 
     /// Whether the host has netcell's table, and a network's part in it: somebody may have flushed all tables, and then
@@ -205,7 +205,8 @@ impl Sockets {
     pub fn has_network(&mut self, bridge: &IfName) -> Result<bool> {
         let element = nft::Element::Bridge(bridge.clone());
         let action = "look up a bridge in table inet netcell";
-        self.has(NFT_MSG_GETSETELEM, |a| element.list(a, |_| {}), action)
+        let list = |a: &mut Attributes| element.list(a, |_| {});
+        self.has(NFPROTO_INET, NFT_MSG_GETSETELEM, list, action)
     }
 
     /// The bridges of the networks that have a part in netcell's table.
@@ -229,12 +230,13 @@ impl Sockets {
 
     fn has(
         &mut self,
+        family: u8,
         message: u16,
         write: impl FnOnce(&mut Attributes),
         action: &str,
     ) -> Result<bool> {
         let mut ask = Batch::default();
-        let header = nft::header(NFPROTO_INET);
+        let header = nft::header(family);
         ask.message(nft::kind(message), NlmF::REQUEST, &header, write);
         let found = self.netfilter()?.get(&mut ask, |_| Some(()));
         Ok(found.map_err(|error| plain(error, action))?.is_some())

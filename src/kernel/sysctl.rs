@@ -27,11 +27,12 @@ pub fn read(key: &str) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-/// Sets sysctls of one place.
+/// Sets a sysctl of one place.
 #[derive(Debug, Clone)]
 pub struct Set {
     place: Place,
-    settings: Vec<(String, &'static str)>,
+    key: String,
+    value: &'static str,
 }
 
 impl Set {
@@ -39,28 +40,14 @@ impl Set {
     pub fn one(place: Place, key: impl Into<String>, value: &'static str) -> Self {
         Set {
             place,
-            settings: vec![(key.into(), value)],
+            key: key.into(),
+            value,
         }
-    }
-
-    /// Several at once: a sandbox's namespace is entered once for all.
-    pub fn all(place: Place, settings: &[(&str, &'static str)]) -> Self {
-        let settings = settings
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), *value))
-            .collect();
-        Set { place, settings }
     }
 
     /// Whether this turns IPv4 forwarding on.
     pub fn is_forwarding(&self) -> bool {
-        self.place == Place::Host && self.settings.iter().any(|(key, _)| key == FORWARDING)
-    }
-
-    fn write(&self) -> Result<()> {
-        self.settings
-            .iter()
-            .try_for_each(|(key, value)| write(key, value))
+        self.place == Place::Host && self.key == FORWARDING
     }
 }
 
@@ -139,17 +126,12 @@ impl fmt::Display for Inside {
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (key, value)) in self.settings.iter().enumerate() {
-            if at > 0 {
-                f.write_str("\n")?;
-            }
-            if let Place::Sandbox(name) = &self.place {
-                write!(f, "ip netns exec {name} ")?;
-            }
-            // A dot in an interface's name would end the key's part: sysctl(8) takes slashes too.
-            write!(f, "sysctl -qw '{key}={value}'")?;
+        let Set { place, key, value } = self;
+        if let Place::Sandbox(name) = place {
+            write!(f, "ip netns exec {name} ")?;
         }
-        Ok(())
+        // A dot in an interface's name would end the key's part: sysctl(8) takes slashes too.
+        write!(f, "sysctl -qw '{key}={value}'")
     }
 }
 
@@ -160,19 +142,21 @@ impl Operation for Set {
 
     fn act(&self, sockets: &mut Sockets) -> Result<()> {
         match &self.place {
-            Place::Host => self.write(),
-            Place::Sandbox(name) => sockets.within(name, || self.write())?,
+            Place::Host => write(&self.key, self.value),
+            Place::Sandbox(name) => sockets.within(name, || write(&self.key, self.value))?,
         }
     }
 
     // No inverse: forwarding may be somebody's by the time this is undone, and the rest goes with its link or namespace.
 
     fn holds(&self, _: &Snapshot) -> Holds {
-        let holds = |(key, value): &(String, &str)| match read(key) {
-            Some(now) => now == *value,
-            None => key.starts_with(IPV6) && !std::path::Path::new("/proc/sys/net/ipv6").exists(),
+        let holds = match read(&self.key) {
+            Some(now) => now == self.value,
+            None => {
+                self.key.starts_with(IPV6) && !std::path::Path::new("/proc/sys/net/ipv6").exists()
+            }
         };
-        if self.place == Place::Host && self.settings.iter().all(holds) {
+        if self.place == Place::Host && holds {
             Holds::Yes
         } else {
             Holds::No

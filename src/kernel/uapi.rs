@@ -28,6 +28,7 @@ pub mod nf_tables {
     pub const NFNL_SUBSYS_NFTABLES: u16 = 10;
     pub const NFPROTO_INET: u8 = 1;
     pub const NFPROTO_IPV4: u8 = 2;
+    pub const NFPROTO_BRIDGE: u8 = 7;
 
     pub const NFT_MSG_NEWTABLE: u16 = 0;
     pub const NFT_MSG_GETTABLE: u16 = 1;

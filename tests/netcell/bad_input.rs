@@ -372,7 +372,9 @@ fn state_of_another_boot_is_discarded() {
         !links().iter().any(|name| name.starts_with("nc"))
     });
     let _ = any("ip", &["link", "delete", "netcell0"]);
-    let _ = any("nft", &["delete", "table", "inet", "netcell"]);
+    for family in ["inet", "bridge"] {
+        let _ = any("nft", &["delete", "table", family, "netcell"]);
+    }
     cell("inspect web").exits(1);
     cell("create --name web -p 8080:80").ok();
     address_in("web", "eth0");

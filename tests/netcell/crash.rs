@@ -67,7 +67,9 @@ fn network_is_made() {
 /// As if netcell had never run since the boot.
 fn nothing_is_made() {
     let _ = any("ip", &["link", "delete", "netcell0"]);
-    let _ = any("nft", &["delete", "table", "inet", "netcell"]);
+    for family in ["inet", "bridge"] {
+        let _ = any("nft", &["delete", "table", family, "netcell"]);
+    }
     let _ = sys::umount("/run/netns");
     let _ = std::fs::remove_dir_all("/run/netns");
     let _ = std::fs::remove_dir_all(STATE);

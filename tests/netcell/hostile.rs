@@ -587,9 +587,32 @@ fn a_router_advertisement_changes_no_route() {
             "nodad",
         ],
     );
-    for _ in 0..3 {
-        socket.send(&frames::router_advertisement(link)).unwrap();
+    // A port that somebody plugged into the bridge, as a wire to a router outside.
+    must(
+        "ip",
+        &[
+            "link", "add", "plug0", "type", "veth", "peer", "name", "plug1",
+        ],
+    );
+    must("ip", &["link", "set", "plug0", "master", "netcell0", "up"]);
+    must("ip", &["link", "set", "plug1", "up"]);
+    let plug = sys::PacketSocket::open("plug1").unwrap();
+    let plain = frames::router_advertisement(link);
+    // A priority tag (IEEE 802.1Q, VLAN 0) is taken off by whoever hears the frame.
+    let tagged = [&plain[..12], &[0x81, 0, 0, 0], &plain[12..]].concat();
+    let advertise = || {
+        for frame in [&plain, &tagged] {
+            socket.send(frame).unwrap();
+            plug.send(frame).unwrap();
+        }
         std::thread::sleep(Duration::from_millis(50));
+    };
+    let learnt = || {
+        let all = must("ip", &["-n", "victim", "-6", "route"]);
+        all.contains("default")
+    };
+    for _ in 0..3 {
+        advertise();
     }
     for all in [
         must("ip", &["-6", "route"]) + &must("ip", &["-6", "address"]),
@@ -601,6 +624,11 @@ fn a_router_advertisement_changes_no_route() {
             "{all}"
         );
     }
+    // Without the guard it would have been taken: the frame is a good one, tagged or not.
+    must("nft", &["delete", "table", "bridge", "netcell"]);
+    socket.send(&tagged).unwrap();
+    wait_until("the advertisement is taken", learnt);
+    must("ip", &["link", "delete", "plug0"]);
     cell("rm evil victim").ok();
 }
 

@@ -40,11 +40,12 @@ fn lasting(value: Value) -> Value {
 
 /// What there is of the host's rules, and of both ends of the links.
 fn made() -> Vec<(&'static str, Value)> {
-    let rules = Value::Array(nft_json(&["list", "table", "inet", "netcell"]));
+    let rules = |family| Value::Array(nft_json(&["list", "table", family, "netcell"]));
     let links = |kind| ip_json(&["link", "show", "type", kind]);
     let inside = |what: &[&str]| ip_json_in("web", what);
     vec![
-        ("rules", rules),
+        ("rules", rules("inet")),
+        ("guard", rules("bridge")),
         ("bridge", links("bridge")),
         (
             "bridge's address",
@@ -72,7 +73,9 @@ fn the_script_of_a_dry_run_makes_what_the_command_makes() {
     let ours = made();
     cell("rm -f web").ok();
     cell("network rm bridge").ok();
-    must("nft", &["delete", "table", "inet", "netcell"]);
+    for family in ["inet", "bridge"] {
+        must("nft", &["delete", "table", family, "netcell"]);
+    }
     wait_until("the links are gone", || {
         !links().iter().any(|link| link.starts_with("nc"))
     });
@@ -85,7 +88,9 @@ fn the_script_of_a_dry_run_makes_what_the_command_makes() {
     }
     must("ip", &["netns", "delete", "web"]);
     must("ip", &["link", "delete", "netcell0"]);
-    must("nft", &["delete", "table", "inet", "netcell"]);
+    for family in ["inet", "bridge"] {
+        must("nft", &["delete", "table", family, "netcell"]);
+    }
     wait_until("the links are gone", || {
         !links().iter().any(|link| link.starts_with("nc"))
     });

@@ -5,6 +5,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{NetworkRecord, VERSION};
 use crate::engine::{Engine, firewall, ipam};
 use crate::error::{Error, Result};
+use crate::kernel::guard::AddGuard;
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::{Place, addr, link, sysctl};
 use crate::sys::{random, time};
@@ -12,11 +13,19 @@ use crate::types::{Cidr, IfName, Mac, Name};
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Engine {
-    pub(super) fn write_decided(&self, name: &Name, subnet: Option<Cidr>) -> Result<NetworkRecord> {
+    pub(super) fn write_decided(
+        &self,
+        name: &Name,
+        subnet: Option<Cidr>,
+        unguarded: bool,
+    ) -> Result<NetworkRecord> {
         // Two networks that are created at once must not choose the same pool: the later sees the earlier's record.
         let host = Snapshot::of_host(&mut self.sockets())?;
         let _locked = self.store.lock()?;
-        let record = self.decide_on(&host, name, subnet)?;
+        let record = NetworkRecord {
+            unguarded,
+            ..self.decide_on(&host, name, subnet)?
+        };
         self.store.write_network(&record)?;
         Ok(record)
     }
@@ -65,6 +74,7 @@ impl Engine {
             subnet,
             gateway,
             mtu: host.uplink_mtu().unwrap_or(MTU),
+            unguarded: false,
         })
     }
 
@@ -94,6 +104,9 @@ impl Engine {
         plan.extend(firewall::table(
             turn_on || self.store.turned_forwarding_on(),
         ));
+        if !record.unguarded {
+            plan.push(AddGuard);
+        }
         plan.extend(firewall::add_network(record));
         plan.push(sysctl::Set::one(
             Place::Host,

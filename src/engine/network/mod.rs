@@ -12,6 +12,8 @@ use crate::engine::store::Lease;
 use crate::engine::view::Network;
 use crate::engine::{Engine, Run, execute, firewall};
 use crate::error::{Errno, Error, Result};
+use crate::kernel::guard::AddGuard;
+use crate::kernel::uapi::nf_tables::NFPROTO_BRIDGE;
 use crate::kernel::{Op, link};
 use crate::sys::lock::Hold;
 use crate::types::{Cidr, Id, Name};
@@ -229,21 +231,43 @@ impl Engine {
         subnet: Option<Cidr>,
         run: &mut Run,
     ) -> Result<NetworkRecord> {
-        let made =
-            self.write_decided(name, subnet)
-                .and_then(|record| match self.ensure(&record, run) {
-                    Ok(()) => Ok(record),
-                    Err(error) => {
-                        let gone = unshare(&record);
-                        execute::teardown(&gone, &mut self.sockets(), run.say).ok();
-                        Err(error)
-                    }
-                });
+        let unguarded = self.guard(run)?;
+        let made = self
+            .write_decided(name, subnet, unguarded)
+            .and_then(|record| match self.ensure(&record, run) {
+                Ok(()) => Ok(record),
+                Err(error) => {
+                    let gone = unshare(&record);
+                    execute::teardown(&gone, &mut self.sockets(), run.say).ok();
+                    Err(error)
+                }
+            });
         if made.is_err() {
             let _locked = self.store.lock()?;
             self.forget_network(name)?;
         }
         made
+    }
+
+    /// Makes the guard of bridges' ports where it is missing; true where the kernel cannot have it, which is said.
+    fn guard(&self, run: &mut Run) -> Result<bool> {
+        let sockets = &mut self.sockets();
+        if sockets.has_table(NFPROTO_BRIDGE)? {
+            return Ok(false);
+        }
+        match execute::execute(&Plan::of(AddGuard), sockets, run.say) {
+            // Another network's creation was quicker.
+            Err(error) if error.is(Errno::EXIST) => Ok(false),
+            Err(error)
+                if [Errno::OPNOTSUPP, Errno::AFNOSUPPORT, Errno::NOENT]
+                    .iter()
+                    .any(|e| error.is(*e)) =>
+            {
+                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
+                Ok(true)
+            }
+            made => made.map(|()| false),
+        }
     }
 
     fn with_users(&self, record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
