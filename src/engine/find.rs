@@ -9,7 +9,7 @@ use crate::engine::view::{Container, Files, Status, Subject};
 use crate::error::{Error, Result};
 use crate::kernel::netns::pin_path;
 use crate::sys::lock::{self, Hold};
-use crate::types::Name;
+use crate::types::{Name, json};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
@@ -184,12 +184,12 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
 pub fn exit_in(exit: &OwnedFd) -> Option<Exit> {
     let mut bytes = [0; 256];
     let length = rustix::io::pread(exit, &mut bytes, 0).ok()?;
-    serde_json::from_slice(bytes.get(..length)?).ok()
+    json::from_slice(bytes.get(..length)?).ok()
 }
 
 fn read_exit(store: &Store, path: &str) -> Result<Option<Exit>> {
     match store.root.read(path)? {
-        Some(bytes) if !bytes.is_empty() => Ok(serde_json::from_slice(&bytes).ok()),
+        Some(bytes) if !bytes.is_empty() => Ok(json::from_slice(&bytes).ok()),
         _ => Ok(None),
     }
 }

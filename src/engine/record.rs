@@ -4,8 +4,8 @@
 //! operation that wrote it. Records of another boot are nobody's: their kernel objects are gone.
 
 use crate::engine::spec::Image;
+use crate::types::json::json_object;
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
-use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The version of the records that this netcell writes and reads.
@@ -15,7 +15,7 @@ pub const VERSION: u32 = 1;
 pub type UnixNanos = u64;
 
 /// `containers/NAME/record.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ContainerRecord {
     /// [`VERSION`].
     pub version: u32,
@@ -58,9 +58,31 @@ pub struct ContainerRecord {
     /// Why the last start failed to execute the command, if it did.
     pub failure: Option<Failure>,
 }
+json_object!(ContainerRecord {
+    version,
+    boot,
+    generation,
+    id,
+    name,
+    sandbox,
+    network_mode,
+    publish,
+    image,
+    command,
+    env,
+    workdir,
+    user,
+    hostname,
+    created,
+    auto_remove,
+    interactive,
+    log_max,
+    start,
+    failure
+});
 
 /// One start of a container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Start {
     /// When.
     pub at: UnixNanos,
@@ -71,27 +93,35 @@ pub struct Start {
     /// The monitor's pid.
     pub monitor: u32,
 }
+json_object!(Start {
+    at,
+    pid,
+    pid_start,
+    monitor
+});
 
 /// A start whose command could not be executed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// 126 or 127.
     pub code: u8,
     /// The sentence.
     pub text: String,
 }
+json_object!(Failure { code, text });
 
 /// How a container's process ended: the content of its `exit` file.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Exit {
     /// The exit status, or 128 plus the signal.
     pub code: u8,
     /// When.
     pub at: UnixNanos,
 }
+json_object!(Exit { code, at });
 
 /// `sandboxes/NAME/record.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct SandboxRecord {
     /// [`VERSION`].
     pub version: u32,
@@ -114,6 +144,18 @@ pub struct SandboxRecord {
     /// Who may be its members: those whose container record names it really are.
     pub members: Vec<Name>,
 }
+json_object!(SandboxRecord {
+    version,
+    boot,
+    id,
+    name,
+    bare,
+    hostname,
+    created,
+    endpoint,
+    ports,
+    members
+});
 
 impl SandboxRecord {
     /// The network and the address that it has leased.
@@ -148,16 +190,17 @@ impl SandboxRecord {
 }
 
 /// A published port of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPort {
     /// What leads where.
     pub mapping: PortMapping,
     /// The member that brought it: a take-over replaces its own, and keeps the others'.
     pub member: Name,
 }
+json_object!(SandboxPort { mapping, member });
 
 /// A sandbox's attachment to a network.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The endpoint's id.
     pub id: Id,
@@ -178,9 +221,20 @@ pub struct Endpoint {
     /// The MTU, in bytes.
     pub mtu: u32,
 }
+json_object!(Endpoint {
+    id,
+    network,
+    network_id,
+    ifname,
+    link,
+    mac,
+    address,
+    gateway,
+    mtu
+});
 
 /// `networks/NAME/record.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct NetworkRecord {
     /// [`VERSION`].
     pub version: u32,
@@ -204,6 +258,18 @@ pub struct NetworkRecord {
     pub mtu: u32,
     /// The kernel has no nf_tables for bridges: nothing guards the ports, and each sandbox's own settings have to do
     /// what they can.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unguarded: bool,
 }
+json_object!(NetworkRecord {
+    version,
+    boot,
+    id,
+    name,
+    created,
+    link,
+    mac,
+    subnet,
+    gateway,
+    mtu,
+    unguarded
+});

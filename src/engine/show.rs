@@ -7,10 +7,10 @@ pub use crate::kernel::listening::Listening;
 use crate::kernel::snapshot::Snapshot;
 pub use crate::kernel::snapshot::{Address, Link, Route};
 use crate::kernel::sockets::Sockets;
-use serde::Serialize;
+use crate::types::json::json_object;
 
 /// A namespace at one moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct NamespaceView {
     /// Its links, by index.
     pub links: Vec<Link>,
@@ -21,6 +21,12 @@ pub struct NamespaceView {
     /// The sockets that wait for somebody.
     pub sockets: Vec<Listening>,
 }
+json_object!(NamespaceView {
+    links,
+    addresses,
+    routes,
+    sockets
+});
 
 /// Looks at a namespace.
 pub fn view(place: &Place, sockets: &mut Sockets) -> Result<NamespaceView> {

@@ -1,7 +1,7 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
+use crate::types::json::json_object;
 use crate::types::{Cidr, Name, PortMapping};
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Where netcell keeps its things; a face fills it from options and the environment.
@@ -97,10 +97,11 @@ pub struct NetworkSpec {
 }
 
 /// An image: a root filesystem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// As it was typed, for lists.
     pub name: String,
     /// The directory; `/` is the host's own root.
     pub root: PathBuf,
 }
+json_object!(Image { name, root });

@@ -1,11 +1,11 @@
 //! Sockets that wait for somebody: listening TCP, bound UDP (the tables of /proc/net, proc_net(5)).
 
 use crate::types::Proto;
-use serde::Serialize;
+use crate::types::json::json_object;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A socket that waits for somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listening {
     /// Its protocol.
     pub proto: Proto,
@@ -14,6 +14,11 @@ pub struct Listening {
     /// Its port.
     pub port: u16,
 }
+json_object!(Listening {
+    proto,
+    address,
+    port
+});
 
 /// Those of the namespace that this process is in; a protocol that the kernel lacks has none.
 pub fn read() -> Vec<Listening> {

@@ -6,13 +6,13 @@ use super::uapi::nf_tables::{NFPROTO_BRIDGE, NFPROTO_INET};
 use super::{Place, link, sysctl};
 use crate::error::{Error, Result};
 use crate::netlink::{Message, attributes};
+use crate::types::json::json_object;
 use crate::types::{Cidr, IfName, Mac};
 use neli::consts::rtnl::{Ifa, Ifla, Rta, Rtm};
-use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A link.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Link {
     /// Its index in its namespace.
     pub index: u32,
@@ -31,6 +31,16 @@ pub struct Link {
     /// Its group.
     pub group: u32,
 }
+json_object!(Link {
+    index,
+    name,
+    kind,
+    flags,
+    mtu,
+    mac,
+    master,
+    group
+});
 
 impl Link {
     /// IFF_UP: somebody brought it up.
@@ -50,7 +60,7 @@ impl Link {
 }
 
 /// An address of a link.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Address {
     /// The link's index.
     pub link: u32,
@@ -59,9 +69,14 @@ pub struct Address {
     /// 0 universe, 253 link, 254 host (linux/rtnetlink.h).
     pub scope: u8,
 }
+json_object!(Address {
+    link,
+    address,
+    scope
+});
 
 /// A route of the main table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The destination; none for the default route.
     pub destination: Option<Cidr>,
@@ -74,6 +89,13 @@ pub struct Route {
     /// The preferred source address.
     pub source: Option<IpAddr>,
 }
+json_object!(Route {
+    destination,
+    via,
+    link,
+    metric,
+    source
+});
 
 /// A namespace at one moment.
 #[derive(Debug, Default)]

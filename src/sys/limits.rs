@@ -1,9 +1,23 @@
 //! Resource limits of other processes. See getrlimit(2).
 
+use crate::types::json::json_object;
 use rustix::process::{Pid, Resource, Rlimit};
 
 /// A resource limit: its line in /proc/PID/limits, the soft and the hard value; none is unlimited. See getrlimit(2).
-pub type Limit = (u32, Option<u64>, Option<u64>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The line, from 0.
+    pub index: u32,
+    /// The soft limit.
+    pub current: Option<u64>,
+    /// The hard limit.
+    pub maximum: Option<u64>,
+}
+json_object!(Limit {
+    index,
+    current,
+    maximum
+});
 
 /// The names of /proc/PID/limits (fs/proc/base.c, lnames).
 const LIMITS: [(&str, Resource); 16] = {
@@ -44,14 +58,23 @@ fn parse(text: &str) -> Vec<Limit> {
             "unlimited" => Some(None),
             number => number.parse().ok().map(Some),
         };
-        Some((index as u32, value()?, value()?))
+        Some(Limit {
+            index: index as u32,
+            current: value()?,
+            maximum: value()?,
+        })
     };
     text.lines().filter_map(parse).collect()
 }
 
 /// Takes over resource limits from [`of`]; one that may not be raised stays as it is.
 pub fn take(limits: &[Limit]) {
-    for &(index, current, maximum) in limits {
+    for &Limit {
+        index,
+        current,
+        maximum,
+    } in limits
+    {
         if let Some((_, resource)) = LIMITS.get(index as usize) {
             let limit = Rlimit { current, maximum };
             let _ = rustix::process::setrlimit(*resource, limit);
@@ -70,7 +93,18 @@ mod tests {
                     Max open files            1024                 524288               files     \n";
         assert_eq!(
             parse(text),
-            [(0, None, None), (7, Some(1024), Some(524_288))]
+            [
+                Limit {
+                    index: 0,
+                    current: None,
+                    maximum: None
+                },
+                Limit {
+                    index: 7,
+                    current: Some(1024),
+                    maximum: Some(524_288)
+                }
+            ]
         );
         assert_eq!(of(rustix::process::getpid()).len(), LIMITS.len());
     }

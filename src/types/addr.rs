@@ -1,15 +1,13 @@
 //! Addresses: an address with its prefix, and a MAC.
 
 use crate::error::{Error, Result};
-use crate::types::name::as_json_string;
-use serde::{Deserialize, Serialize};
+use crate::types::json::json_value;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An IP address with the length of its prefix in bits, as `ip address` writes it: `10.0.0.2/24`, `fd00::1/64`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {
     /// The address; for a subnet its first one.
     pub addr: IpAddr,
@@ -93,8 +91,7 @@ impl fmt::Display for Cidr {
 }
 
 /// A 48-bit Ethernet address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
@@ -132,7 +129,7 @@ impl fmt::Display for Mac {
     }
 }
 
-as_json_string!(Cidr, Mac);
+json_value!(Cidr, Mac);
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,12 @@
 //! 256-bit random ids, written as 64 hex digits: containers, sandboxes, networks, endpoints.
 
 use crate::error::{Error, Result};
-use crate::types::name::as_json_string;
-use serde::{Deserialize, Serialize};
+use crate::types::json::json_value;
 use std::fmt;
 use std::str::FromStr;
 
 /// A random id of 32 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 32]);
 
 impl Id {
@@ -54,4 +52,4 @@ impl fmt::Display for Id {
     }
 }
 
-as_json_string!(Id);
+json_value!(Id);

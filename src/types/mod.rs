@@ -5,6 +5,7 @@
 
 mod addr;
 mod id;
+pub mod json;
 mod name;
 mod port;
 

@@ -1,16 +1,15 @@
 //! Names of containers, sandboxes and networks, and of network interfaces.
 
 use crate::error::{Error, Result};
+use crate::types::json::json_value;
 use heapless::String;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A container's, sandbox's or network's name: 2 to 63 characters, `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, Docker's alphabet.
 ///
 /// 63 is the length of a DNS label (RFC 1035, 2.3.4), because sandboxes find each other by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "std::string::String", into = "std::string::String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String<63>);
 
 impl Name {
@@ -57,8 +56,7 @@ impl fmt::Display for Name {
 
 /// A network interface's name: 1 to 15 bytes, no slash, colon or white space, not `.` or `..`
 /// (dev_valid_name in net/core/dev.c).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "std::string::String", into = "std::string::String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IfName(String<15>);
 
 impl IfName {
@@ -104,24 +102,7 @@ impl fmt::Display for IfName {
     }
 }
 
-/// JSON keeps these types as plain strings and parses them again when it is read.
-macro_rules! as_json_string {
-    ($($name:ident),*) => {$(
-        impl TryFrom<std::string::String> for $name {
-            type Error = Error;
-            fn try_from(text: std::string::String) -> Result<Self> {
-                text.parse()
-            }
-        }
-        impl From<$name> for std::string::String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    )*};
-}
-pub(crate) use as_json_string;
-as_json_string!(Name, IfName);
+json_value!(Name, IfName);
 
 #[cfg(test)]
 mod tests {

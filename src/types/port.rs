@@ -1,20 +1,24 @@
 //! Published ports: what `-p` says.
 
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+use crate::types::json::{json_object, json_words};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// A transport protocol that ports can be published for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Proto {
     /// TCP, protocol 6.
     Tcp,
     /// UDP, protocol 17.
     Udp,
 }
+
+json_words!(Proto {
+    Tcp = "tcp",
+    Udp = "udp"
+});
 
 impl Proto {
     /// The number in the IP header (IANA protocol numbers).
@@ -36,7 +40,7 @@ impl fmt::Display for Proto {
 }
 
 /// One published port: a port of the host that leads to a port of the sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortMapping {
     /// The protocol of both ends.
     pub proto: Proto,
@@ -47,6 +51,13 @@ pub struct PortMapping {
     /// The sandbox's port, 1 to 65535.
     pub container_port: u16,
 }
+
+json_object!(PortMapping {
+    proto,
+    host_ip,
+    host_port,
+    container_port
+});
 
 impl PortMapping {
     /// Whether both take the same port of the same address of the host.

@@ -231,9 +231,9 @@ impl Engine {
         subnet: Option<Cidr>,
         run: &mut Run,
     ) -> Result<NetworkRecord> {
-        let unguarded = self.guard(run)?;
         let made = self
-            .write_decided(name, subnet, unguarded)
+            .guard(run)
+            .and_then(|unguarded| self.write_decided(name, subnet, unguarded))
             .and_then(|record| match self.ensure(&record, run) {
                 Ok(()) => Ok(record),
                 Err(error) => {

@@ -10,9 +10,10 @@ use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
 use crate::sys::{fd, limits, memfd, process, signal};
+use crate::types::json::{self, Json, Object, Wrong, json_object};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::ffi::CString;
 
 /// `argv[0]` of the re-executed process: `main` calls [`main`] when it sees it.
@@ -22,7 +23,7 @@ pub const NAME: &str = "netcell:child";
 const FIRST: i32 = 3;
 
 /// What the child is to do.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(super) enum Task {
     /// Build a container and become its first process.
     Run(ChildSpec),
@@ -30,14 +31,33 @@ pub(super) enum Task {
     Enter(EnterSpec),
 }
 
+impl Json for Task {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        match self {
+            Task::Run(spec) => object.field("run", spec),
+            Task::Enter(spec) => object.field("enter", spec),
+        }
+        .end();
+    }
+
+    fn read(value: &Value) -> Result<Self, Wrong> {
+        match value.get("run") {
+            Some(_) => json::field(value, "run").map(Task::Run),
+            None => json::field(value, "enter").map(Task::Enter),
+        }
+    }
+}
+
 /// What a process that enters a container has to know.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(super) struct EnterSpec {
     /// What it becomes.
     pub program: Program,
     /// The sandbox's files, where the container's root is the host's own: there they may have been replaced.
     pub renew: Option<EtcFiles>,
 }
+json_object!(EnterSpec { program, renew });
 
 /// What is handed to the child besides its stdio.
 pub(super) struct Handed<'a> {
@@ -51,12 +71,7 @@ pub(super) struct Handed<'a> {
 
 /// Puts a task into memory, from where the child reads it.
 pub(super) fn task(task: &Task) -> Result<OwnedFd> {
-    let text = serde_json::to_vec(task).map_err(|e| {
-        Error::new(format!(
-            "cannot hand over the container's configuration: {e}"
-        ))
-    })?;
-    memfd::message("task", &text)
+    memfd::message("task", json::to_text(task).as_bytes())
         .map_err(|e| Error::os("hand over the container's configuration", e))
 }
 
@@ -119,7 +134,7 @@ fn start(task: OwnedFd, report: &Reporter<OwnedFd>, last: OwnedFd) -> Result<u8>
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut std::fs::File::from(task), &mut text)
         .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
-    match serde_json::from_slice(&text) {
+    match json::from_slice(&text) {
         Ok(Task::Run(spec)) => run(&spec, report, last),
         Ok(Task::Enter(spec)) => enter(&spec, report, last),
         Err(e) => Err(Error::new(format!(

@@ -26,11 +26,11 @@ pub use spawn::{Attach, Hook, Running, Spawn, Spawned, spawn};
 
 use crate::kernel::mount::Held;
 use crate::sys::limits::Limit;
-use serde::{Deserialize, Serialize};
+use crate::types::json::json_object;
 use std::path::PathBuf;
 
 /// A program to execute, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Program and arguments; never empty.
     pub argv: Vec<String>,
@@ -45,9 +45,17 @@ pub struct Program {
     /// Resource limits: of `exec`, the container's; none for the caller's own.
     pub limits: Vec<Limit>,
 }
+json_object!(Program {
+    argv,
+    env,
+    cwd,
+    user,
+    hostname,
+    limits
+});
 
 /// All that a container's first process has to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildSpec {
     /// What it becomes.
     pub program: Program,
@@ -65,9 +73,18 @@ pub struct ChildSpec {
     /// Whether each mount is to be said as it is done.
     pub verbose: bool,
 }
+json_object!(ChildSpec {
+    program,
+    image,
+    stage,
+    hidden,
+    netns,
+    etc,
+    verbose
+});
 
 /// The three files of a sandbox that its members find in /etc.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcFiles {
     /// /etc/hosts.
     pub hosts: PathBuf,
@@ -76,6 +93,11 @@ pub struct EtcFiles {
     /// /etc/resolv.conf.
     pub resolv: PathBuf,
 }
+json_object!(EtcFiles {
+    hosts,
+    hostname,
+    resolv
+});
 
 impl EtcFiles {
     /// Each with its name in /etc.

@@ -14,6 +14,7 @@ use crate::engine::record::{Exit, UnixNanos};
 use crate::error::{Error, exit};
 use crate::sys::memory::Slack;
 use crate::sys::{fd, process, signal};
+use crate::types::json;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -163,9 +164,7 @@ impl Monitor {
             return exit::RUN;
         };
         let status = Exit { code, at: now() };
-        if let Ok(text) = serde_json::to_vec(&status) {
-            let _ = rustix::io::pwrite(&self.exit_file, &text, 0);
-        }
+        let _ = rustix::io::pwrite(&self.exit_file, json::to_text(&status).as_bytes(), 0);
         if let Some(hook) = self.hook {
             // Waiting for a lock ends by an alarm.
             signal::Set::all()

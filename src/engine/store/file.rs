@@ -1,11 +1,10 @@
 //! Files of the state directory: whole files by temporary file and rename, and errors that name the path.
 
 use crate::error::{Errno, Error, Result};
+use crate::types::json::{self, Json};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Result as Io;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -136,11 +135,11 @@ impl Directory {
     ///
     /// # Errors
     /// A truncated, foreign or over-long file is an error that names its path.
-    pub fn read_json<T: DeserializeOwned>(&self, below: &str) -> Result<Option<T>> {
+    pub fn read_json<T: Json>(&self, below: &str) -> Result<Option<T>> {
         let Some(bytes) = self.read(below)? else {
             return Ok(None);
         };
-        let parsed = serde_json::from_slice(&bytes);
+        let parsed = json::from_slice(&bytes);
         parsed.map(Some).map_err(|e| {
             Error::new(format!(
                 "cannot understand {}: {e}",
@@ -173,7 +172,7 @@ impl Directory {
 
     /// Writes a file whole: a reader sees the old text or the new one. The caller holds `lock`, so that the temporary
     /// file has one writer; one that a dead writer left is replaced by the next.
-    pub fn write_json(&self, below: &str, value: &impl Serialize) -> Result<()> {
+    pub fn write_json(&self, below: &str, value: &impl Json) -> Result<()> {
         let temporary = format!("{below}.new");
         let written = self
             .write_temporary(&temporary, value)
@@ -185,7 +184,7 @@ impl Directory {
     }
 
     /// Writes a new file under a temporary name, to be flocked before it gets its own.
-    pub fn write_temporary(&self, temporary: &str, value: &impl Serialize) -> Result<OwnedFd> {
+    pub fn write_temporary(&self, temporary: &str, value: &impl Json) -> Result<OwnedFd> {
         let fd = match self.create_new(temporary) {
             // Left by a writer that died here.
             Err(error) if error.is(Errno::EXIST) => {
@@ -201,10 +200,9 @@ impl Directory {
                 Errno::from_io_error(&e).unwrap_or(Errno::IO),
             )
         };
-        let mut bytes = serde_json::to_vec(value).map_err(|e| failed(e.into()))?;
-        bytes.push(b'\n');
+        let text = json::to_text(value) + "\n";
         let mut file = std::fs::File::from(fd);
-        file.write_all(&bytes).map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
         Ok(file.into())
     }
 

@@ -8,10 +8,10 @@ use super::Store;
 use crate::engine::record::{SandboxRecord, VERSION};
 use crate::error::{Errno, Error, Result};
 use crate::sys::lock::{self, Hold};
+use crate::types::json::{self, json_object, json_words};
 use crate::types::{Id, Name, PortMapping};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ use std::time::Duration;
 const UNPLACED: char = '.';
 
 /// What an intent is about to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Make a container, or a sandbox alone; undone unless its record is there.
     Create,
@@ -30,8 +29,14 @@ pub enum Verb {
     Remove,
 }
 
+json_words!(Verb {
+    Create = "create",
+    Start = "start",
+    Remove = "remove"
+});
+
 /// The first line of an intent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Intent {
     /// [`VERSION`].
     pub version: u32,
@@ -56,18 +61,31 @@ pub struct Intent {
     /// The ports of `name` that the sandbox has after.
     pub ports_after: Vec<PortMapping>,
     /// The processes made so far; appended, one JSON object a line.
-    #[serde(skip)]
     pub processes: Vec<Process>,
 }
+json_object!(Intent {
+    version,
+    boot,
+    host,
+    verb,
+    name,
+    container,
+    generation,
+    sandbox,
+    whole,
+    ports_before,
+    ports_after; processes
+});
 
 /// A process that was made for an operation.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Process {
     /// Its pid on the host.
     pub pid: u32,
     /// Its start time in clock ticks since boot, field 22 of /proc/PID/stat.
     pub start: u64,
 }
+json_object!(Process { pid, start });
 
 impl Intent {
     /// The names in intents/ that this operation claims.
@@ -83,9 +101,9 @@ impl Intent {
         let mut lines = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
-        let mut intent: Intent = serde_json::from_slice(lines.next()?.as_bytes()).ok()?;
+        let mut intent: Intent = json::from_slice(lines.next()?.as_bytes()).ok()?;
         intent.processes = lines
-            .map_while(|line| serde_json::from_slice(line.as_bytes()).ok())
+            .map_while(|line| json::from_slice(line.as_bytes()).ok())
             .collect();
         Some(intent)
     }
@@ -107,10 +125,9 @@ impl IntentFile {
                 errno,
             )
         };
-        let mut line = serde_json::to_vec(&process).unwrap_or_default();
-        line.push(b'\n');
+        let line = json::to_text(&process) + "\n";
         // The offset stands at the end: the file was written through this very descriptor.
-        match rustix::io::write(&self.fd, &line) {
+        match rustix::io::write(&self.fd, line.as_bytes()) {
             Ok(n) if n == line.len() => {
                 self.intent.processes.push(process);
                 Ok(())

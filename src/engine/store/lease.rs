@@ -5,15 +5,15 @@
 //! which has to be gone before the address is given out again.
 
 use super::{Locked, Store};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Result};
+use crate::types::json::{self, Json, Object, Wrong};
 use crate::types::{Id, IfName, Name, PortMapping};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::net::Ipv4Addr;
 
 /// The content of a lease file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
     /// In use by a sandbox.
     Held {
@@ -29,6 +29,30 @@ pub enum Lease {
         /// When it was buried, nanoseconds since boot (CLOCK_BOOTTIME).
         since: u64,
     },
+}
+
+impl Json for Lease {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        match self {
+            Lease::Held { id, sandbox } => object.field("id", id).field("sandbox", sandbox),
+            Lease::Tombstone { link, since } => object.field("link", link).field("since", since),
+        }
+        .end();
+    }
+
+    fn read(value: &Value) -> Result<Self, Wrong> {
+        match value.get("link") {
+            None => Ok(Lease::Held {
+                id: json::field(value, "id")?,
+                sandbox: json::field(value, "sandbox")?,
+            }),
+            Some(_) => Ok(Lease::Tombstone {
+                link: json::field(value, "link")?,
+                since: json::field(value, "since")?,
+            }),
+        }
+    }
 }
 
 impl Lease {
@@ -136,10 +160,9 @@ impl Store {
     /// One write: a lease is torn only by a full tmpfs, and then the operation fails and takes it back.
     fn write_lease(&self, path: &str, lease: &Lease) -> Result<()> {
         let fd = self.root.create_new(path)?;
-        let bytes = serde_json::to_vec(lease)
-            .map_err(|e| Error::new(format!("cannot write {path}: {e}")))?;
-        match rustix::io::write(&fd, &bytes) {
-            Ok(n) if n == bytes.len() => Ok(()),
+        let text = json::to_text(lease);
+        match rustix::io::write(&fd, text.as_bytes()) {
+            Ok(n) if n == text.len() => Ok(()),
             Ok(_) => Err(self.root.error("write", path, Errno::NOSPC)),
             Err(errno) => Err(self.root.error("write", path, errno)),
         }

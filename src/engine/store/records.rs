@@ -3,12 +3,12 @@
 use super::{Locked, Store};
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord, VERSION};
 use crate::error::{Error, Result};
+use crate::types::json::Json;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
-use serde::de::DeserializeOwned;
 
 /// What the three kinds of record have in common.
-pub trait Record: DeserializeOwned {
+pub trait Record: Json {
     /// The directory of its kind.
     const DIRECTORY: &'static str;
     /// The version that wrote it.

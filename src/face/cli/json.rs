@@ -4,6 +4,7 @@ use super::age;
 use crate::engine::network_is_default;
 use crate::engine::record::{Endpoint, SandboxRecord};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
+use crate::types::json::{Json, to_text};
 use crate::types::{Id, PortMapping};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,12 @@ pub fn text(value: &Value) -> String {
     // A Value has no key or number that JSON could not hold, and a Vec takes every byte.
     let _ = serde::Serialize::serialize(value, &mut serializer);
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The tree of what has a JSON text of its own.
+pub fn tree(value: &impl Json) -> Value {
+    // It was written just now, by those who read it.
+    serde_json::from_str(&to_text(value)).unwrap_or_default()
 }
 
 /// `0.0.0.0:8080->80/tcp`.

@@ -4,7 +4,6 @@ use super::argv::{self, Options, Usage};
 use super::output::{self, Voice};
 use super::{Cli, json};
 use crate::engine::show::{Link, NamespaceView, Route};
-use crate::error::Error;
 use argh::{ArgsInfo, FromArgs};
 use std::fmt::Write;
 
@@ -24,9 +23,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("show", words, Options::Anywhere)?;
     let view = cli.engine(Voice::Quiet, |engine, _| engine.show(words.name.as_deref()))?;
     if words.json {
-        let value = serde_json::to_value(&view)
-            .map_err(|e| Error::new(format!("cannot print the namespace as JSON: {e}")))?;
-        output::line(&json::text(&value))?;
+        output::line(&json::text(&json::tree(&view)))?;
     } else {
         output::text(&page(&view))?;
     }
