@@ -56,8 +56,15 @@ pub fn parse<T: FromArgs + ArgsInfo>(
     words: &[String],
     options: Options,
 ) -> Result<T, Usage> {
-    let plain = normalise(words, T::get_args_info().flags, options).map_err(Usage::Wrong)?;
-    let plain: Vec<_> = plain.iter().map(String::as_str).collect();
+    let flags = T::get_args_info().flags;
+    let normal = normalise(words, &|| flags.iter(), options).map_err(Usage::Wrong)?;
+    let mut plain = Vec::new();
+    for (option, value) in &normal.options {
+        plain.push(option.as_str());
+        plain.extend(value.as_deref());
+    }
+    plain.push(if normal.help { "--help" } else { "--" });
+    plain.extend(normal.rest.iter().map(String::as_str));
     let mut name = vec!["netcell"];
     name.extend(command.split(' '));
     T::from_args(&name, &plain).map_err(|early| match early.status {
@@ -76,48 +83,68 @@ fn one_line(text: &str) -> String {
         .to_owned()
 }
 
-fn normalise(words: &[String], flags: &[FlagInfo], options: Options) -> Result<Vec<String>> {
-    let (mut plain, mut rest) = (Vec::new(), Vec::new());
+/// A command line with Docker's spellings made plain.
+#[derive(Default)]
+pub(super) struct Normal {
+    /// Whether it asks for the page that explains it; then nothing else counts.
+    pub help: bool,
+    /// Options by their long names, in order; a switch has no value.
+    pub options: Vec<(String, Option<String>)>,
+    /// What is no option.
+    pub rest: Vec<String>,
+}
+
+/// The options that a subcommand has, as often as they are asked for.
+type Flags<'f, I> = &'f dyn Fn() -> I;
+
+/// Makes a command line plain.
+pub(super) fn normalise<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
+    words: &[String],
+    flags: Flags<'_, I>,
+    options: Options,
+) -> Result<Normal> {
+    let mut normal = Normal::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--" {
-            rest.extend(words.by_ref().cloned());
+            normal.rest.extend(words.by_ref().cloned());
         } else if word == "--help" {
-            return Ok(vec![word.clone()]);
+            return Ok(Normal {
+                help: true,
+                ..Normal::default()
+            });
         } else if let Some(long) = word.strip_prefix("--") {
-            long_option(word, long, flags, &mut words, &mut plain)?;
+            long_option(word, long, flags(), &mut words, &mut normal)?;
         } else if word.len() > 1 && word.starts_with('-') {
-            short_options(word, flags, &mut words, &mut plain)?;
+            short_options(word, flags, &mut words, &mut normal)?;
         } else {
-            rest.push(word.clone());
+            normal.rest.push(word.clone());
             if options == Options::First {
-                rest.extend(words.by_ref().cloned());
+                normal.rest.extend(words.by_ref().cloned());
             }
         }
     }
-    plain.push("--".into());
-    plain.extend(rest);
-    Ok(plain)
+    Ok(normal)
 }
 
-fn long_option<'a>(
+fn long_option<'f>(
     word: &str,
     long: &str,
-    flags: &[FlagInfo],
-    words: &mut impl Iterator<Item = &'a String>,
-    plain: &mut Vec<String>,
+    mut flags: impl Iterator<Item = &'f FlagInfo<'f>>,
+    words: &mut std::slice::Iter<'_, String>,
+    normal: &mut Normal,
 ) -> Result<()> {
     let (name, value) = long
         .split_once('=')
         .map_or((long, None), |(name, value)| (name, Some(value)));
     // Docker's hidden second spelling.
     let name = if name == "net" { "network" } else { name };
-    let flag = flags
-        .iter()
-        .find(|flag| flag.long.trim_start_matches('-') == name);
+    let flag = flags.find(|flag| flag.long.strip_prefix("--") == Some(name));
     let flag = flag.ok_or_else(|| unknown(name))?;
     match (&flag.kind, value) {
-        (FlagInfoKind::Switch, None | Some("true")) => plain.push(format!("--{name}")),
+        (FlagInfoKind::Switch, None | Some("true")) => {
+            normal.options.push((flag.long.to_owned(), None));
+        }
         (FlagInfoKind::Switch, Some("false")) => {}
         (FlagInfoKind::Switch, Some(value)) => {
             return Err(Error::new(format!(
@@ -126,40 +153,43 @@ fn long_option<'a>(
         }
         (FlagInfoKind::Option { .. }, value) => {
             let value = value.map(str::to_owned).or_else(|| words.next().cloned());
-            plain.extend([format!("--{name}"), value.ok_or_else(|| needs_value(word))?]);
+            let value = value.ok_or_else(|| needs_value(word))?;
+            normal.options.push((flag.long.to_owned(), Some(value)));
         }
     }
     Ok(())
 }
 
 /// `-dit`, `-p 80:80`, `-p80:80`, `-de A=1`: switches in a row, the last may be an option with its value.
-fn short_options<'a>(
+fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     word: &str,
-    flags: &[FlagInfo],
-    words: &mut impl Iterator<Item = &'a String>,
-    plain: &mut Vec<String>,
+    flags: Flags<'_, I>,
+    words: &mut std::slice::Iter<'_, String>,
+    normal: &mut Normal,
 ) -> Result<()> {
     let mut rest = word[1..].chars();
     while let Some(letter) = rest.next() {
-        if letter == 't' && flags.iter().all(|flag| flag.short != Some('t')) {
+        if letter == 't' && flags().all(|flag| flag.short != Some('t')) {
             return Err(Error::new(
                 "-t is not built yet: a container gets pipes, not a terminal",
             ));
         }
-        let flag = flags.iter().find(|flag| flag.short == Some(letter));
+        let flag = flags().find(|flag| flag.short == Some(letter));
         let flag = flag
             .ok_or_else(|| Error::new(format!("unknown shorthand flag: '{letter}' in {word}")))?;
-        plain.push(flag.long.to_owned());
-        if let FlagInfoKind::Option { .. } = flag.kind {
-            let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
-            let value = if joined.is_empty() {
-                words.next().cloned()
-            } else {
-                Some(joined.to_owned())
-            };
-            plain.push(value.ok_or_else(|| needs_value(word))?);
-            return Ok(());
+        if flag.kind == FlagInfoKind::Switch {
+            normal.options.push((flag.long.to_owned(), None));
+            continue;
         }
+        let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
+        let value = if joined.is_empty() {
+            words.next().cloned()
+        } else {
+            Some(joined.to_owned())
+        };
+        let value = value.ok_or_else(|| needs_value(word))?;
+        normal.options.push((flag.long.to_owned(), Some(value)));
+        return Ok(());
     }
     Ok(())
 }
@@ -175,11 +205,17 @@ fn needs_value(word: &str) -> Error {
 /// The words that are not options, at least one.
 pub fn at_least_one(command: &str, words: &[String]) -> Result<(), Usage> {
     match words {
-        [] => Err(Usage::Wrong(Error::new(format!(
-            "'netcell {command}' requires at least 1 argument"
-        )))),
+        [] => Err(too_few(command, 1)),
         _ => Ok(()),
     }
+}
+
+/// That a subcommand wants more words than there are.
+pub fn too_few(command: &str, least: usize) -> Usage {
+    let plural = if least == 1 { "" } else { "s" };
+    Usage::Wrong(Error::new(format!(
+        "'netcell {command}' requires at least {least} argument{plural}"
+    )))
 }
 
 #[cfg(test)]

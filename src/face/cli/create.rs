@@ -1,79 +1,32 @@
 //! `netcell create`.
 
-use super::Cli;
-use super::argv::{self, Options, Usage};
-use super::output::{self, Voice};
-use super::run::Wanted;
+use super::argv::Usage;
+use super::options::{Given, Page};
+use super::{Cli, output};
 use crate::error::Error;
-use argh::{ArgsInfo, FromArgs};
 
-/// Create a container without starting it; without IMAGE, a sandbox alone.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell create --name lab --network lan -p 8080:80\nnetcell exec lab ip addr",
-    note = "In a sandbox alone, exec is what ip netns exec is: the host's root, the caller's privileges.",
-    error_code(1, "an error")
-)]
-struct Words {
-    #[argh(option, arg_name = "NAME")]
-    /// a name of at most 63 characters; else one is made up
-    name: Option<String>,
-    #[argh(option, arg_name = "NETWORK", default = "String::from(\"bridge\")")]
-    /// bridge (default), none, host, container:NAME|ID, or a network's name
-    network: String,
-    #[argh(option, short = 'p', arg_name = "[IP:]HOST:CONTAINER[/udp]")]
-    /// publish a port; may be repeated
-    publish: Vec<String>,
-    #[argh(option, short = 'h', arg_name = "NAME")]
-    /// the host name
-    hostname: Option<String>,
-    /// remove the container when its process ends
-    #[argh(switch)]
-    rm: bool,
-    /// keep stdin open
-    #[argh(switch, short = 'i')]
-    interactive: bool,
-    #[argh(option, short = 'e', arg_name = "KEY[=VALUE]")]
-    /// set an environment variable; may be repeated
-    env: Vec<String>,
-    #[argh(option, short = 'w', arg_name = "DIR")]
-    /// the working directory inside
-    workdir: Option<String>,
-    #[argh(option, short = 'u', arg_name = "USER[:GROUP]")]
-    /// run as this user
-    user: Option<String>,
-    #[argh(option, arg_name = "SIZE", default = "String::from(\"1m\")")]
-    /// the most the log keeps, as in 64k; default 1m
-    log_max_size: String,
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, greedy, arg_name = "[IMAGE [COMMAND [ARG…]]]")]
-    words: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "create",
+    words: "[IMAGE COMMAND [ARG…]]",
+    about: "Create a container without starting it; without IMAGE, a sandbox alone.",
+    own: &[],
+    end: "Example:
+  netcell create --name lab --network lan -p 8080:80
+  netcell exec lab ip addr
+
+In a sandbox alone, exec is what ip netns exec is: the host's root, the caller's privileges.
+
+Exit codes: 1 an error.
+",
+};
 
 /// Carries out `netcell create`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("create", words, Options::First)?;
-    let wanted = Wanted {
-        name: words.name.as_deref(),
-        network: &words.network,
-        publish: &words.publish,
-        hostname: words.hostname.as_deref(),
-        interactive: words.interactive,
-        env: &words.env,
-        workdir: words.workdir.as_deref(),
-        user: words.user.as_deref(),
-        log_max_size: &words.log_max_size,
-        auto_remove: words.rm,
-    };
-    let voice = Voice::of(words.verbose, words.dry_run);
-    let id = match words.words.split_first() {
+    let given = Given::parse(&PAGE, words)?;
+    let voice = given.voice();
+    let id = match given.rest.split_first() {
         None => {
-            let spec = wanted.sandbox()?;
+            let spec = given.sandbox()?;
             cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
         }
         Some((image, [])) => {
@@ -82,11 +35,11 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             ))));
         }
         Some((image, command)) => {
-            let spec = wanted.container(image, command)?;
+            let spec = given.container(image, command)?;
             cli.engine(voice, |engine, run| engine.create(&spec, run))?
         }
     };
-    if !words.dry_run {
+    if !given.has("--dry-run") {
         output::line(&id)?;
     }
     Ok(0)

@@ -4,7 +4,6 @@ use super::argv::{self, Options, Usage};
 use super::output::Voice;
 use super::{Cli, run};
 use crate::engine::spec::ExecSpec;
-use crate::error::Error;
 use argh::{ArgsInfo, FromArgs};
 
 /// Run a command in a container, with its namespaces and limits, or in a sandbox, as ip netns exec does.
@@ -40,18 +39,14 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("exec", words, Options::First)?;
     let (name, command) = match words.words.split_first() {
         Some((name, command)) if !command.is_empty() => (name, command.to_vec()),
-        _ => {
-            return Err(Usage::Wrong(Error::new(
-                "'netcell exec' requires at least 2 arguments",
-            )));
-        }
+        _ => return Err(argv::too_few("exec", 2)),
     };
     let own = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some(format!("{}={}", key.to_str()?, value.to_str()?))
     };
     let spec = ExecSpec {
         command,
-        env: run::environment(&words.env)?,
+        env: run::environment(words.env.iter().map(String::as_str))?,
         workdir: words.workdir,
         user: words.user,
         interactive: words.interactive,

@@ -12,6 +12,7 @@ mod json;
 mod kill;
 mod logs;
 mod network;
+mod options;
 mod output;
 mod port;
 mod ps;

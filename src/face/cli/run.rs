@@ -1,94 +1,48 @@
 //! `netcell run`.
 
-use super::argv::{self, Options, Usage};
-use super::output::{self, Voice};
-use super::{Cli, show};
+use super::argv::{self, Usage};
+use super::options::{Given, Page, switch};
+use super::{Cli, output, show};
 use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::types::{Name, PortMapping};
-use argh::{ArgsInfo, FromArgs};
 
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
 
-/// Create a container and run a command in it. Without COMMAND: make a sandbox and show it.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell run -d --name web -p 8080:80 alpine httpd -f",
-    note = "IMAGE is a root file system: a name under the image directory, a path, or / for the host's own.",
-    error_code(125, "an error of netcell's"),
-    error_code(126, "COMMAND cannot be executed"),
-    error_code(127, "COMMAND was not found")
-)]
-struct Words {
-    /// run in the background and print the id
-    #[argh(switch, short = 'd')]
-    detach: bool,
-    /// remove the container when its process ends
-    #[argh(switch)]
-    rm: bool,
-    #[argh(option, arg_name = "NAME")]
-    /// a name of at most 63 characters; else one is made up
-    name: Option<String>,
-    #[argh(option, arg_name = "NETWORK", default = "String::from(\"bridge\")")]
-    /// bridge (default), none, host, container:NAME|ID, or a network's name
-    network: String,
-    #[argh(option, short = 'p', arg_name = "[IP:]HOST:CONTAINER[/udp]")]
-    /// publish a port; may be repeated
-    publish: Vec<String>,
-    #[argh(option, short = 'h', arg_name = "NAME")]
-    /// the container's host name
-    hostname: Option<String>,
-    /// keep stdin open
-    #[argh(switch, short = 'i')]
-    interactive: bool,
-    #[argh(option, short = 'e', arg_name = "KEY[=VALUE]")]
-    /// set an environment variable; may be repeated
-    env: Vec<String>,
-    #[argh(option, short = 'w', arg_name = "DIR")]
-    /// the working directory inside
-    workdir: Option<String>,
-    #[argh(option, short = 'u', arg_name = "USER[:GROUP]")]
-    /// run as this user
-    user: Option<String>,
-    #[argh(option, arg_name = "SIZE", default = "String::from(\"1m\")")]
-    /// the most the log keeps, as in 64k; default 1m
-    log_max_size: String,
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, greedy, arg_name = "IMAGE [COMMAND [ARG…]]")]
-    words: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "run",
+    words: "IMAGE [COMMAND [ARG…]]",
+    about: "Create a container and run a command in it. Without COMMAND: make a sandbox and show it.",
+    own: &[switch(
+        "--detach",
+        Some('d'),
+        "run in the background and print the id",
+    )],
+    end: "Example:
+  netcell run -d --name web -p 8080:80 alpine httpd -f
 
-/// What `run` and `create` have in common, read from their words.
-pub(super) struct Wanted<'a> {
-    pub name: Option<&'a str>,
-    pub network: &'a str,
-    pub publish: &'a [String],
-    pub hostname: Option<&'a str>,
-    pub interactive: bool,
-    pub env: &'a [String],
-    pub workdir: Option<&'a str>,
-    pub user: Option<&'a str>,
-    pub log_max_size: &'a str,
-    pub auto_remove: bool,
-}
+IMAGE is a root file system: a name under the image directory, a path, or / for the host's own.
 
-impl Wanted<'_> {
+Exit codes: 125 an error of netcell's, 126 COMMAND cannot be executed, 127 COMMAND was not found,
+else COMMAND's own, or 128 plus its signal.
+",
+};
+
+impl Given {
     /// The specification of a container.
     pub fn container(&self, image: &str, command: &[String]) -> Result<ContainerSpec> {
-        let network = mode(self.network)?;
-        if self.hostname.is_some() && matches!(network, NetworkMode::Container(_)) {
+        let network = self.network()?;
+        let owned = |option| self.last(option).map(str::to_owned);
+        let hostname = owned("--hostname");
+        if hostname.is_some() && matches!(network, NetworkMode::Container(_)) {
             return Err(Error::new(
                 "conflicting options: hostname and the network mode",
             ));
         }
-        if let Some(workdir) = self.workdir.filter(|workdir| !workdir.starts_with('/')) {
+        let workdir = owned("--workdir");
+        if let Some(workdir) = workdir.as_ref().filter(|dir| !dir.starts_with('/')) {
             return Err(Error::new(format!(
                 "the working directory '{workdir}' is invalid, it needs to be an absolute path"
             )));
@@ -97,39 +51,42 @@ impl Wanted<'_> {
             name: self.name()?,
             image: image.to_owned(),
             command: command.to_vec(),
-            env: environment(self.env)?,
-            workdir: self.workdir.map(str::to_owned),
-            user: self.user.map(str::to_owned),
-            hostname: self.hostname.map(str::to_owned),
+            env: environment(self.all("--env"))?,
+            workdir,
+            user: owned("--user"),
+            hostname,
             publish: self.published(&network)?,
             network,
-            auto_remove: self.auto_remove,
-            interactive: self.interactive,
-            log_max: size(self.log_max_size)?,
+            auto_remove: self.has("--rm"),
+            interactive: self.has("--interactive"),
+            log_max: size(self.last("--log-max-size").unwrap_or("1m"))?,
         })
     }
 
     /// The specification of a sandbox alone.
     pub fn sandbox(&self) -> Result<SandboxSpec> {
-        let network = mode(self.network)?;
+        let network = self.network()?;
         let publish = self.published(&network)?;
         Ok(SandboxSpec {
             name: self.name()?,
-            hostname: self.hostname.map(str::to_owned),
+            hostname: self.last("--hostname").map(str::to_owned),
             network,
             publish,
         })
     }
 
     fn name(&self) -> Result<Option<Name>> {
-        self.name.map(str::parse).transpose()
+        self.last("--name").map(str::parse).transpose()
+    }
+
+    fn network(&self) -> Result<NetworkMode> {
+        mode(self.last("--network").unwrap_or("bridge"))
     }
 
     fn published(&self, network: &NetworkMode) -> Result<Vec<PortMapping>> {
         let ports = self
-            .publish
-            .iter()
-            .map(|port| port.parse())
+            .all("--publish")
+            .map(str::parse)
             .collect::<Result<Vec<_>>>()?;
         if *network == NetworkMode::Host && !ports.is_empty() {
             output::complain(
@@ -161,14 +118,14 @@ fn invalid_container() -> Error {
 }
 
 /// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
-pub(super) fn environment(entries: &[String]) -> Result<Vec<String>> {
-    let mut env = Vec::with_capacity(entries.len());
+pub(super) fn environment<'a>(entries: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+    let mut env = Vec::new();
     for entry in entries {
         match entry.split_once('=') {
             Some(("", _)) => {
                 return Err(Error::new(format!("invalid environment variable: {entry}")));
             }
-            Some(_) => env.push(entry.clone()),
+            Some(_) => env.push(entry.to_owned()),
             None if entry.is_empty() => {
                 return Err(Error::new("invalid environment variable: it is empty"));
             }
@@ -214,31 +171,21 @@ fn size(text: &str) -> Result<u64> {
 
 /// Carries out `netcell run`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("run", words, Options::First)?;
-    argv::at_least_one("run", &words.words)?;
-    let wanted = Wanted {
-        name: words.name.as_deref(),
-        network: &words.network,
-        publish: &words.publish,
-        hostname: words.hostname.as_deref(),
-        interactive: words.interactive,
-        env: &words.env,
-        workdir: words.workdir.as_deref(),
-        user: words.user.as_deref(),
-        log_max_size: &words.log_max_size,
-        auto_remove: words.rm,
+    let given = Given::parse(&PAGE, words)?;
+    let Some((image, command)) = given.rest.split_first() else {
+        return Err(argv::too_few("run", 1));
     };
-    let voice = Voice::of(words.verbose, words.dry_run);
-    let (image, command) = (&words.words[0], &words.words[1..]);
-    let spec = wanted.container(image, command)?;
+    let voice = given.voice();
+    let spec = given.container(image, command)?;
     if command.is_empty() {
-        let alone = wanted.sandbox()?;
+        let (alone, remove) = (given.sandbox()?, given.has("--rm"));
         return Ok(cli.engine(voice, |engine, run| {
-            show_new(engine, image, &alone, words.rm, run)
+            show_new(engine, image, &alone, remove, run)
         })?);
     }
+    let detach = given.has("--detach");
     let ran = cli.engine(voice, |engine, run| {
-        let ran = engine.run(&spec, words.detach, run)?;
+        let ran = engine.run(&spec, detach, run)?;
         Ok((ran, run.dry_run))
     });
     let (ran, dry_run) = ran?;

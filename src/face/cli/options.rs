@@ -1,0 +1,246 @@
+//! The options that `run` and `create` share: declared once in a table, parsed, explained and read by it.
+//!
+//! A table instead of argh's structures, which know no sharing: two of them would be every option twice, in the source
+//! and in the binary. An option is a line in [`COMMON`], and is read where it is used, by its name.
+
+use super::argv::{self, Options, Usage};
+use super::output::Voice;
+use argh::{FlagInfo, FlagInfoKind, Optionality};
+
+/// What both have.
+const COMMON: [FlagInfo<'static>; 12] = [
+    option(
+        "--name",
+        None,
+        "NAME",
+        "a name of at most 63 characters; else one is made up",
+    ),
+    option(
+        "--network",
+        None,
+        "NETWORK",
+        "bridge (default), none, host, container:NAME|ID, or a network's name",
+    ),
+    option(
+        "--publish",
+        Some('p'),
+        "[IP:]HOST:CONTAINER[/udp]",
+        "publish a port; may be repeated",
+    ),
+    option("--hostname", Some('h'), "NAME", "the host name"),
+    switch("--rm", None, "remove the container when its process ends"),
+    switch("--interactive", Some('i'), "keep stdin open"),
+    option(
+        "--env",
+        Some('e'),
+        "KEY[=VALUE]",
+        "set an environment variable; may be repeated",
+    ),
+    option(
+        "--workdir",
+        Some('w'),
+        "DIR",
+        "the working directory inside",
+    ),
+    option("--user", Some('u'), "USER[:GROUP]", "run as this user"),
+    option(
+        "--log-max-size",
+        None,
+        "SIZE",
+        "the most the log keeps, as in 64k; default 1m",
+    ),
+    switch("--verbose", Some('v'), "say each operation as it is done"),
+    switch(
+        "--dry-run",
+        None,
+        "print the operations as a shell script and change nothing",
+    ),
+];
+
+/// An option without a value.
+pub(super) const fn switch(
+    long: &'static str,
+    short: Option<char>,
+    description: &'static str,
+) -> FlagInfo<'static> {
+    FlagInfo {
+        kind: FlagInfoKind::Switch,
+        optionality: Optionality::Optional,
+        long,
+        short,
+        description,
+        hidden: false,
+    }
+}
+
+/// An option with a value, which the page calls `arg_name`.
+pub(super) const fn option(
+    long: &'static str,
+    short: Option<char>,
+    arg_name: &'static str,
+    description: &'static str,
+) -> FlagInfo<'static> {
+    FlagInfo {
+        kind: FlagInfoKind::Option { arg_name },
+        ..switch(long, short, description)
+    }
+}
+
+/// What one of the two has of its own.
+pub(super) struct Page {
+    /// Its name.
+    pub command: &'static str,
+    /// The words that are no options.
+    pub words: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// The options that the other has not.
+    pub own: &'static [FlagInfo<'static>],
+    /// Examples, notes and exit codes.
+    pub end: &'static str,
+}
+
+/// The words of a command line, by option.
+pub(super) struct Given {
+    page: &'static Page,
+    options: Vec<(String, Option<String>)>,
+    /// What is no option: IMAGE, COMMAND and its arguments.
+    pub rest: Vec<String>,
+}
+
+impl Given {
+    /// Reads a command line.
+    pub fn parse(page: &'static Page, words: &[String]) -> Result<Self, Usage> {
+        let flags = || page.own.iter().chain(&COMMON);
+        let normal = argv::normalise(words, &flags, Options::First).map_err(Usage::Wrong)?;
+        if normal.help {
+            return Err(Usage::Help(page.text()));
+        }
+        Ok(Given {
+            page,
+            options: normal.options,
+            rest: normal.rest,
+        })
+    }
+
+    fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = Option<&str>> {
+        debug_assert!(
+            self.page
+                .own
+                .iter()
+                .chain(&COMMON)
+                .any(|flag| flag.long == name),
+            "{name} is in no table"
+        );
+        let named = self
+            .options
+            .iter()
+            .filter(move |(option, _)| option == name);
+        named.map(|(_, value)| value.as_deref())
+    }
+
+    /// Whether a switch was given.
+    pub fn has(&self, name: &'static str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// The value of an option; of several the last one holds.
+    pub fn last(&self, name: &'static str) -> Option<&str> {
+        self.values(name).next_back().flatten()
+    }
+
+    /// All values of an option that may be repeated.
+    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.values(name).flatten()
+    }
+
+    /// How much is to be said.
+    pub fn voice(&self) -> Voice {
+        Voice::of(self.has("--verbose"), self.has("--dry-run"))
+    }
+}
+
+impl Page {
+    /// What `--help` prints.
+    fn text(&self) -> String {
+        let mut page = format!(
+            "Usage: netcell {} [OPTIONS] {}\n\n{}\n\nOptions:\n",
+            self.command, self.words, self.about
+        );
+        for flag in self.own.iter().chain(&COMMON) {
+            page.push_str(&line(flag));
+        }
+        page.push_str("  --help\n\n");
+        page.push_str(self.end);
+        page
+    }
+}
+
+/// An option's line: its spellings, then from one column on what it does.
+fn line(flag: &FlagInfo) -> String {
+    const COLUMN: usize = 26;
+    let mut line = String::from("  ");
+    if let Some(short) = flag.short {
+        line.extend(['-', short, ',', ' ']);
+    }
+    line.push_str(flag.long);
+    if let FlagInfoKind::Option { arg_name } = flag.kind {
+        line.extend([" ", arg_name]);
+    }
+    let mut room = line.chars().count() + 1;
+    if room > COLUMN {
+        line.push('\n');
+        room = 0;
+    }
+    line.extend(std::iter::repeat_n(' ', COLUMN - room));
+    line.extend([" ", flag.description, "\n"]);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Page = Page {
+        command: "run",
+        words: "IMAGE",
+        about: "Test.",
+        own: &[switch("--detach", Some('d'), "go")],
+        end: "End.\n",
+    };
+
+    fn given(text: &str) -> Given {
+        let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        Given::parse(&PAGE, &words).unwrap_or_else(|_| panic!("{text}"))
+    }
+
+    #[test]
+    fn the_last_value_holds_unless_all_are_asked_for() {
+        let given = given("-dp80:80 --name a --name=b -p 81:81 alpine -i");
+        assert!(given.has("--detach") && !given.has("--interactive"));
+        assert_eq!(given.last("--name"), Some("b"));
+        assert_eq!(
+            given.all("--publish").collect::<Vec<_>>(),
+            ["80:80", "81:81"]
+        );
+        assert_eq!(given.rest, ["alpine", "-i"]);
+    }
+
+    #[test]
+    fn no_option_is_in_the_table_twice_and_the_page_has_each() {
+        let page = PAGE.text();
+        for (at, flag) in COMMON.iter().enumerate() {
+            let rest = &COMMON[at + 1..];
+            assert!(rest.iter().all(|other| other.long != flag.long
+                && (flag.short.is_none() || other.short != flag.short)));
+            assert!(
+                page.contains(flag.long) && page.contains(flag.description),
+                "{page}"
+            );
+        }
+        assert!(
+            page.lines().all(|line| line.chars().count() <= 100),
+            "{page}"
+        );
+    }
+}
