@@ -288,8 +288,8 @@ fn a_format_that_is_not_supported_is_refused_with_64() {
     cell("create --name bare --network none").ok();
     for (text, word) in [
         ("{{.Name", "unclosed"),
-        ("{{range .Args}}{{.}}{{end}}", "range"),
-        ("{{index .Args 0}}", "index"),
+        ("{{define \"x\"}}{{end}}", "define"),
+        ("{{range .Args}}", "unexpected EOF"),
         ("{{}}", "{{}}"),
         ("{{nosuch .Name}}", "nosuch"),
     ] {

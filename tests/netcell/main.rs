@@ -27,6 +27,7 @@ mod sandbox;
 mod self_test;
 mod share;
 mod show;
+mod template;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         self_test::TESTS,
         share::TESTS,
         show::TESTS,
+        template::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -13,11 +13,11 @@ use serde_json::Value;
 #[argh(
     example = "netcell inspect web --format '{{{{.NetworkSettings.SandboxKey}}'",
     error_code(1, "nothing of that name; the rest is printed"),
-    error_code(64, "a template that is not supported or not well formed")
+    error_code(64, "a template that is not well formed")
 )]
 struct Words {
     #[argh(option, short = 'f', arg_name = "TEMPLATE")]
-    /// field paths and json in double braces, as in Docker's templates
+    /// a Go template, with Docker's functions; json for one line of it
     format: Option<String>,
     #[argh(positional, greedy, arg_name = "NAME…")]
     names: Vec<String>,

@@ -59,7 +59,7 @@ struct Ls {
 #[argh(example = "netcell network inspect lan", error_code(1, "an error"))]
 struct Inspect {
     #[argh(option, short = 'f', arg_name = "TEMPLATE")]
-    /// field paths and json in double braces, as in Docker's templates
+    /// a Go template, with Docker's functions; json for one line of it
     format: Option<String>,
     #[argh(positional, greedy, arg_name = "NAME…")]
     names: Vec<String>,
