@@ -261,8 +261,11 @@ impl<'t, 'v> State<'t, 'v> {
     fn no_field(&self, value: &Val<'v>, name: &str) -> Said<Val<'v>> {
         let raw = self.sight == Sight::Raw;
         match value {
-            Val::Missing if raw => Err(format!("nil data; no entry for key {name:?}")),
-            Val::Map(..) if raw => Err(format!("map has no entry for key {name:?}")),
+            Val::Missing if raw => Err(format!(
+                "nil data; no entry for key {}",
+                print::quoted(name)
+            )),
+            Val::Map(..) if raw => Err(format!("map has no entry for key {}", print::quoted(name))),
             Val::Missing | Val::Map(..) | Val::NoMap(_) => Ok(Val::Missing),
             Val::Null(Element::Any | Element::Pointer) => {
                 let of = value.type_name(self.sight);

@@ -3,6 +3,8 @@
 //! As text/template/parse/lex.go, all at once: what is not well formed ends the words with [`Kind::Wrong`], so that
 //! whatever is wrong before it is said first.
 
+use super::print::quoted;
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -286,11 +288,11 @@ impl<'t> Lexer<'t> {
                 .all(|b| b.is_ascii_digit() || b == b'.') =>
             {
                 let text = &self.text[from..self.at];
-                Err(format!("fractions are not supported: {text:?}"))
+                Err(format!("fractions are not supported: {}", quoted(text)))
             }
             None => Err(format!(
-                "bad number syntax: {:?}",
-                &self.text[from..self.at]
+                "bad number syntax: {}",
+                quoted(&self.text[from..self.at])
             )),
         }
     }

@@ -4,6 +4,7 @@
 
 use super::functions;
 use super::lex::{self, Kind, Token};
+use super::print::quoted;
 use super::tree::{Branch, Command, Control, Node, Operand, Pipe, What};
 
 /// Parentheses and blocks within one another.
@@ -81,9 +82,10 @@ impl<'t> Parser<'t> {
             Kind::End => "EOF".into(),
             Kind::Keyword | Kind::Dot => format!("<{text}>"),
             _ if text.chars().count() > 10 => {
-                format!("{:?}...", text.chars().take(10).collect::<String>())
+                let cut: String = text.chars().take(10).collect();
+                format!("{}...", quoted(&cut))
             }
-            _ => format!("{text:?}"),
+            _ => quoted(text),
         };
         Err(format!("unexpected {token} in {context}"))
     }
@@ -294,7 +296,9 @@ impl<'t> Parser<'t> {
                 .variables
                 .iter()
                 .find(|name| !self.variables.contains(name));
-            return unknown.map_or(Ok(()), |name| Err(format!("undefined variable {name:?}")));
+            return unknown.map_or(Ok(()), |name| {
+                Err(format!("undefined variable {}", quoted(name)))
+            });
         }
         self.variables.extend(pipe.variables.iter().cloned());
         Ok(())
@@ -355,7 +359,12 @@ impl<'t> Parser<'t> {
                 at,
                 what: What::Chain(Box::new(operand), fields),
             },
-            what => return Err(format!("unexpected . after term {:?}", what.to_string())),
+            what => {
+                return Err(format!(
+                    "unexpected . after term {}",
+                    quoted(&what.to_string())
+                ));
+            }
         };
         Ok(Some(operand))
     }
@@ -368,7 +377,7 @@ impl<'t> Parser<'t> {
                 "true" | "false" => What::Bool(text == "true"),
                 _ => What::Function(
                     functions::find(text)
-                        .ok_or_else(|| format!("function {text:?} not defined"))?,
+                        .ok_or_else(|| format!("function {} not defined", quoted(text)))?,
                 ),
             },
             Kind::Keyword if text == "nil" => What::Nil,
@@ -376,7 +385,7 @@ impl<'t> Parser<'t> {
             Kind::Field => What::Field(vec![field(token)]),
             Kind::Variable => {
                 if !self.variables.iter().any(|known| known == text) {
-                    return Err(format!("undefined variable {text:?}"));
+                    return Err(format!("undefined variable {}", quoted(text)));
                 }
                 What::Variable(vec![text.to_owned()])
             }

@@ -228,8 +228,8 @@ fn text_by(text: &str, wanted: &Verb, sight: Sight, out: &mut String) {
     }
 }
 
-/// As strconv.Quote.
-fn quoted(text: &str) -> String {
+/// As strconv.Quote. Debug's form is no substitute: a release build has none.
+pub fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {
