@@ -16,6 +16,12 @@ pub fn moment(at: Option<UnixNanos>) -> String {
     format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// A moment as Go prints one: in UTC, to the second.
+pub fn long(at: UnixNanos) -> String {
+    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(at)).to_string();
+    format!("{} +0000 UTC", text.replace('T', " ").trim_end_matches('Z'))
+}
+
 /// A duration in its largest unit (units.HumanDuration of Docker's go-units).
 pub fn duration(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000;

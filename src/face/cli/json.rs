@@ -24,14 +24,6 @@ pub fn tree(value: &impl Json) -> Value {
     serde_json::from_str(&to_text(value)).unwrap_or_default()
 }
 
-/// `0.0.0.0:8080->80/tcp`.
-pub fn arrow(port: &PortMapping) -> String {
-    format!(
-        "{}:{}->{}/{}",
-        port.host_ip, port.host_port, port.container_port, port.proto
-    )
-}
-
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
 pub fn ports(ports: &[PortMapping]) -> Value {
     bindings(ports, "0.0.0.0")

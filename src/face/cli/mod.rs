@@ -7,6 +7,7 @@ mod age;
 mod argv;
 mod create;
 mod exec;
+mod filter;
 mod inspect;
 mod json;
 mod kill;

@@ -1,13 +1,15 @@
 //! `netcell network create`, `ls`, `inspect`, `rm`.
 
 use super::argv::{self, Options, Usage};
+use super::filter::{self, Filters};
 use super::output::{self, Voice};
+use super::table::List;
 use super::template::Template;
-use super::{Cli, inspect, json, table};
+use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::Error;
-use crate::types::Id;
 use argh::{ArgsInfo, FromArgs};
+use serde_json::{Value, json};
 
 const PAGE: &str = "Usage: netcell network COMMAND …
 
@@ -47,12 +49,47 @@ struct Create {
 
 /// List networks.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell network ls", error_code(1, "an error"))]
+#[argh(
+    example = "netcell network ls --filter driver=bridge",
+    note = "Filters: name, id, driver, scope, type (builtin or custom), dangling, label.",
+    error_code(1, "an error"),
+    error_code(64, "a template that is not well formed")
+)]
 struct Ls {
-    /// as JSON
+    /// only the ids
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+    #[argh(option, short = 'f', arg_name = "KEY=VALUE")]
+    /// only those for which it holds; may be repeated
+    filter: Vec<String>,
+    #[argh(option, arg_name = "TEMPLATE")]
+    /// table, table TEMPLATE, json, or a Go template for each
+    format: Option<String>,
+    /// whole ids
+    #[argh(switch)]
+    no_trunc: bool,
+    /// as JSON, with all that inspect has
     #[argh(switch)]
     json: bool,
 }
+
+static LIST: List = List {
+    line: "*network.networkContext",
+    fields: &[
+        ("CreatedAt", "CREATED AT"),
+        ("Driver", "DRIVER"),
+        ("ID", "NETWORK ID"),
+        ("IPv4", "IPV4"),
+        ("IPv6", "IPV6"),
+        ("Internal", "INTERNAL"),
+        ("Labels", "LABELS"),
+        ("Name", "NAME"),
+        ("Scope", "SCOPE"),
+    ],
+    columns: "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+};
+
+const FILTERS: [&str; 7] = ["name", "id", "driver", "scope", "type", "dangling", "label"];
 
 /// Everything about networks, as a JSON array, or by a template.
 #[derive(FromArgs, ArgsInfo)]
@@ -115,49 +152,74 @@ fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 
 fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Ls = argv::parse("network ls", words, Options::Anywhere)?;
+    let format = LIST.format(words.format.as_deref(), words.quiet)?;
+    let filters = Filters::parse(&words.filter, &FILTERS)?;
     let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
         Ok((engine.networks(run)?, engine.predefined()))
     })?;
+    let mut all: Vec<_> = networks.iter().map(json::network).collect();
     if words.json {
-        let all: Vec<_> = networks.iter().map(json::network).collect();
         output::line(&json::text(&all.into()))?;
         return Ok(0);
     }
-    let row = |id: &Id, name: &str, driver: &str| {
-        [
-            id.short(),
-            name.to_owned(),
-            driver.to_owned(),
-            "local".to_owned(),
-        ]
-        .to_vec()
-    };
-    let is_predefined = |name: &str| {
-        predefined
-            .iter()
-            .any(|(_, predefined, _)| *predefined == name)
-    };
-    let made = networks
+    // `bridge` is in the list before its first use, too.
+    let is_made = |name: &str| all.iter().any(|network| network["Name"] == name);
+    let missing: Vec<_> = predefined
         .iter()
-        .map(|network| &network.record)
-        .filter(|record| !is_predefined(record.name.as_str()));
-    let mut rows: Vec<_> = made
-        .map(|record| row(&record.id, record.name.as_str(), "bridge"))
+        .filter(|(_, name, _)| !is_made(name))
+        .map(|(id, name, driver)| json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"}))
         .collect();
-    rows.extend(
-        predefined
-            .iter()
-            .map(|(id, name, driver)| row(id, name, driver)),
-    );
-    rows.sort_by(|a, b| a[1].cmp(&b[1]));
-    rows.insert(
-        0,
-        ["NETWORK ID", "NAME", "DRIVER", "SCOPE"]
-            .map(str::to_owned)
-            .to_vec(),
-    );
-    output::text(&table::render(&rows))?;
+    all.extend(missing);
+    let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
+    all.retain(|network| fits(network, &filters, &builtin));
+    all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
+    let rows: Vec<_> = all
+        .iter()
+        .map(|network| row(network, words.no_trunc))
+        .collect();
+    format.print(&rows)?;
     Ok(0)
+}
+
+fn fits(network: &Value, filters: &Filters, builtin: &dyn Fn(&str) -> bool) -> bool {
+    let text = |key: &str| network[key].as_str().unwrap_or_default();
+    let used = network["Containers"]
+        .as_object()
+        .is_some_and(|users| !users.is_empty());
+    let kind = if builtin(text("Name")) {
+        "builtin"
+    } else {
+        "custom"
+    };
+    filters.hold("name", |value| filter::matches(text("Name"), value))
+        && filters.hold("id", |value| filter::matches(text("Id"), value))
+        && filters.hold("driver", |value| value == text("Driver"))
+        && filters.hold("scope", |value| value == text("Scope"))
+        && filters.hold("type", |value| value == kind)
+        && filters.hold("dangling", |value| {
+            matches!(value, "true" | "1") == (kind == "custom" && !used)
+        })
+        && filters.labels(&network["Labels"])
+}
+
+fn row(network: &Value, whole: bool) -> Value {
+    let text = |key: &str| network[key].as_str().unwrap_or_default();
+    let labels = network["Labels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let flag = |key: &str| network[key].as_bool().unwrap_or(false).to_string();
+    let id = text("Id");
+    json!({
+        "": network["Labels"],
+        "CreatedAt": text("Created"),
+        "Driver": text("Driver"),
+        "ID": if whole { id } else { id.get(..12).unwrap_or(id) },
+        "IPv4": "true",
+        "IPv6": flag("EnableIPv6"),
+        "Internal": flag("Internal"),
+        "Labels": labels.collect::<Vec<_>>().join(","),
+        "Name": text("Name"),
+        "Scope": text("Scope"),
+    })
 }
 
 fn look(cli: &Cli, words: &[String]) -> Result<u8, Usage> {

@@ -29,6 +29,17 @@ pub fn complain(sentence: &dyn Display) {
     let _ = writeln!(std::io::stderr(), "netcell: {sentence}");
 }
 
+/// Whether stdout is a terminal: only there columns are aligned.
+pub fn is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout())
+}
+
+/// Whether stdout shall have colours: a terminal that can, of somebody who wants them (no-color.org).
+pub fn has_colour() -> bool {
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
+    is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
+}
+
 /// How much of what is done is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice {

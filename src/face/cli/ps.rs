@@ -1,17 +1,27 @@
 //! `netcell ps`.
 
 use super::argv::{self, Options, Usage};
+use super::filter::{self, Filters};
 use super::output::{self, Voice};
-use super::{Cli, age, json, table};
+use super::table::List;
+use super::{Cli, age, json, template};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
-use crate::types::Id;
+use crate::error::{Error, Result};
+use crate::types::{Id, PortMapping};
 use argh::{ArgsInfo, FromArgs};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// List running containers.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell ps -a", error_code(1, "an error"))]
+#[argh(
+    example = "netcell ps -a --filter name=web --format 'table {{{{.Names}}\\t{{{{.Status}}'",
+    note = "Filters: name, id, status, exited, label, ancestor, network, publish, expose, volume, before, since.",
+    error_code(1, "an error"),
+    error_code(64, "a template that is not well formed")
+)]
 struct Words {
     /// all: also those that do not run, and sandboxes alone
     #[argh(switch, short = 'a')]
@@ -19,10 +29,61 @@ struct Words {
     /// only the ids
     #[argh(switch, short = 'q')]
     quiet: bool,
-    /// as JSON
+    /// the one created last, whatever its state
+    #[argh(switch, short = 'l')]
+    latest: bool,
+    #[argh(option, short = 'n', arg_name = "COUNT")]
+    /// so many that were created last, whatever their state
+    last: Option<i64>,
+    #[argh(option, short = 'f', arg_name = "KEY=VALUE")]
+    /// only those for which it holds; may be repeated
+    filter: Vec<String>,
+    #[argh(option, arg_name = "TEMPLATE")]
+    /// table, table TEMPLATE, json, or a Go template for each
+    format: Option<String>,
+    /// whole ids and commands
+    #[argh(switch)]
+    no_trunc: bool,
+    /// as JSON, with all that inspect has
     #[argh(switch)]
     json: bool,
 }
+
+static LIST: List = List {
+    line: "*formatter.ContainerContext",
+    fields: &[
+        ("Command", "COMMAND"),
+        ("CreatedAt", "CREATED AT"),
+        ("ID", "CONTAINER ID"),
+        ("Image", "IMAGE"),
+        ("Labels", "LABELS"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
+        ("Mounts", "MOUNTS"),
+        ("Names", "NAMES"),
+        ("Networks", "NETWORKS"),
+        ("Platform", "PLATFORM"),
+        ("Ports", "PORTS"),
+        ("RunningFor", "CREATED"),
+        ("State", "STATE"),
+        ("Status", "STATUS"),
+    ],
+    columns: "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+};
+
+const FILTERS: [&str; 12] = [
+    "name", "id", "status", "exited", "label", "ancestor", "network", "publish", "expose",
+    "volume", "before", "since",
+];
+
+const STATES: [&str; 7] = [
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+];
 
 /// Docker cuts the command of a list here.
 const COMMAND: usize = 20;
@@ -30,40 +91,76 @@ const COMMAND: usize = 20;
 /// Carries out `netcell ps`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("ps", words, Options::Anywhere)?;
-    let mut subjects = cli.engine(Voice::Quiet, |engine, run| engine.containers(run))?;
-    subjects.retain(|subject| words.all || is_running(subject));
-    subjects.sort_by_key(|subject| std::cmp::Reverse(created(subject)));
+    let format = LIST.format(words.format.as_deref(), words.quiet)?;
+    let filters = Filters::parse(&words.filter, &FILTERS)?;
+    check(&filters)?;
+    let subjects = cli.engine(Voice::Quiet, |engine, run| engine.containers(run))?;
+    let most = match words.last {
+        Some(most @ 1..) => usize::try_from(most).unwrap_or(usize::MAX),
+        _ if words.latest => 1,
+        _ => usize::MAX,
+    };
+    let asked = filters.values("status").next().is_some();
+    let all = words.all || asked || most != usize::MAX;
+    let mut lines: Vec<_> = subjects.iter().map(Line::of).collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.created));
+    let (before, since) = (
+        moments(&filters, "before", &lines)?,
+        moments(&filters, "since", &lines)?,
+    );
+    lines.retain(|line| {
+        (all || line.is_running())
+            && line.fits(&filters)
+            && before.is_none_or(|before| line.created < before)
+            && since.is_none_or(|since| line.created > since)
+    });
+    lines.truncate(most);
     if words.json {
-        let all: Vec<_> = subjects.iter().map(json::subject).collect();
+        let all: Vec<_> = lines.into_iter().map(|line| line.object).collect();
         output::line(&json::text(&all.into()))?;
-    } else if words.quiet {
-        let ids: String = subjects
-            .iter()
-            .map(|subject| format!("{}\n", id(subject).short()))
-            .collect();
-        output::text(&ids)?;
-    } else {
-        output::text(&list(&subjects, now()))?;
+        return Ok(0);
     }
+    let now = now();
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| line.row(now, words.no_trunc))
+        .collect();
+    format.print(&rows)?;
     Ok(0)
 }
 
-fn is_running(subject: &Subject) -> bool {
-    matches!(subject, Subject::Container(container) if container.status == Status::Running)
-}
-
-fn id(subject: &Subject) -> Id {
-    match subject {
-        Subject::Container(container) => container.record.id,
-        Subject::Sandbox(sandbox, _) => sandbox.id,
+/// Values that no container could ever have are mistakes.
+fn check(filters: &Filters) -> Result<()> {
+    let wrong = |key: &str, value: &str| Error::new(format!("invalid filter '{key}={value}'"));
+    if let Some(value) = filters
+        .values("status")
+        .find(|value| !STATES.contains(value))
+    {
+        return Err(wrong("status", value));
+    }
+    match filters
+        .values("exited")
+        .find(|value| value.parse::<u8>().is_err())
+    {
+        Some(value) => Err(wrong("exited", value)),
+        None => Ok(()),
     }
 }
 
-fn created(subject: &Subject) -> UnixNanos {
-    match subject {
-        Subject::Container(container) => container.record.created,
-        Subject::Sandbox(sandbox, _) => sandbox.created,
+/// When the container that `before` or `since` names was created; of several the nearest.
+fn moments(filters: &Filters, key: &str, lines: &[Line]) -> Result<Option<UnixNanos>> {
+    let mut all = Vec::new();
+    for reference in filters.values(key) {
+        let is =
+            |line: &&Line| line.name() == reference || line.id.to_string().starts_with(reference);
+        let found = lines.iter().find(is);
+        let no_such = || Error::new(format!("No such container: {reference}"));
+        all.push(found.ok_or_else(no_such)?.created);
     }
+    Ok(match key {
+        "before" => all.into_iter().min(),
+        _ => all.into_iter().max(),
+    })
 }
 
 fn now() -> UnixNanos {
@@ -73,83 +170,218 @@ fn now() -> UnixNanos {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn list(subjects: &[Subject], now: UnixNanos) -> String {
-    let header = [
-        "CONTAINER ID",
-        "IMAGE",
-        "COMMAND",
-        "CREATED",
-        "STATUS",
-        "PORTS",
-        "NAMES",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    rows.extend(subjects.iter().map(|subject| row(subject, now)));
-    table::render(&rows)
+/// One line of the list.
+struct Line<'a> {
+    subject: &'a Subject,
+    id: Id,
+    created: UnixNanos,
+    /// What `inspect` says of it.
+    object: Value,
+    /// The ports that it brought to its sandbox itself.
+    ports: Vec<PortMapping>,
 }
 
-fn row(subject: &Subject, now: UnixNanos) -> Vec<String> {
-    let ago = |at: UnixNanos| format!("{} ago", age::duration(now.saturating_sub(at)));
-    match subject {
-        Subject::Container(container) => {
-            let record = &container.record;
-            let ports = if container.status == Status::Running {
-                own_ports(container)
-            } else {
-                String::new()
+impl<'a> Line<'a> {
+    fn of(subject: &'a Subject) -> Self {
+        let (id, created, ports) = match subject {
+            Subject::Container(container) => {
+                let record = &container.record;
+                let running = container
+                    .sandbox
+                    .iter()
+                    .filter(|_| container.status == Status::Running);
+                let ports = running
+                    .flat_map(|sandbox| sandbox.ports_of(&record.name))
+                    .collect();
+                (record.id, record.created, ports)
+            }
+            Subject::Sandbox(sandbox, _) => {
+                let ports = sandbox.ports.iter().map(|port| port.mapping).collect();
+                (sandbox.id, sandbox.created, ports)
+            }
+        };
+        Line {
+            subject,
+            id,
+            created,
+            object: json::subject(subject),
+            ports,
+        }
+    }
+
+    fn container(&self) -> Option<&Container> {
+        match self.subject {
+            Subject::Container(container) => Some(container),
+            Subject::Sandbox(..) => None,
+        }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        let value = self.object.pointer(pointer);
+        value.and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn is_running(&self) -> bool {
+        self.text("/State/Status") == "running"
+    }
+
+    fn name(&self) -> &str {
+        self.text("/Name").trim_start_matches('/')
+    }
+
+    fn networks(&self) -> Vec<&str> {
+        let networks = self.object.pointer("/NetworkSettings/Networks");
+        let names: Vec<_> = networks
+            .and_then(Value::as_object)
+            .map(|networks| networks.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        match self.text("/HostConfig/NetworkMode") {
+            mode @ ("host" | "none") if names.is_empty() => vec![mode],
+            _ => names,
+        }
+    }
+
+    fn mounts(&self) -> Vec<&str> {
+        let mounts = self.object.get("Mounts").and_then(Value::as_array);
+        mounts
+            .into_iter()
+            .flatten()
+            .filter_map(|mount| mount.get("Source").and_then(Value::as_str))
+            .collect()
+    }
+
+    fn fits(&self, filters: &Filters) -> bool {
+        let id = self.id.to_string();
+        let exit = self.container().and_then(|container| container.exit);
+        let image = self.container().map(Container::image);
+        let mapped = |wanted: &str, host: bool| {
+            let (ports, proto) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+            let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+            let within = |port: u16| {
+                first.parse().is_ok_and(|first: u16| first <= port)
+                    && last.parse().is_ok_and(|last: u16| port <= last)
             };
-            let names = record.name.to_string();
-            vec![
-                record.id.short(),
-                record.image.name.clone(),
-                command(&record.command),
-                ago(record.created),
-                status(container, now),
-                ports,
-                names,
-            ]
-        }
-        Subject::Sandbox(sandbox, _) => {
-            let ports: Vec<_> = sandbox
-                .ports
-                .iter()
-                .map(|port| json::arrow(&port.mapping))
-                .collect();
-            let nothing = String::new();
-            vec![
-                sandbox.id.short(),
-                nothing.clone(),
-                nothing,
-                ago(sandbox.created),
-                "Sandbox".into(),
-                ports.join(", "),
-                sandbox.name.to_string(),
-            ]
-        }
+            self.ports.iter().any(|port| {
+                let number = if host {
+                    port.host_port
+                } else {
+                    port.container_port
+                };
+                within(number) && port.proto.to_string() == proto
+            })
+        };
+        filters.hold("id", |value| filter::matches(&id, value))
+            && filters.hold("name", |value| {
+                filter::matches(self.name(), value.trim_start_matches('/'))
+            })
+            && filters.hold("status", |value| value == self.text("/State/Status"))
+            && filters.hold("exited", |value| {
+                exit.is_some_and(|exit| value.parse() == Ok(exit.code))
+            })
+            && filters.hold("ancestor", |value| {
+                image.is_some_and(|image| image.name == value || image.root.as_os_str() == value)
+            })
+            && filters.hold("network", |value| self.is_on(value))
+            && filters.hold("publish", |value| mapped(value, true))
+            && filters.hold("expose", |value| mapped(value, false))
+            && filters.hold("volume", |value| self.mounts().contains(&value))
+            && filters.labels(&self.object["Config"]["Labels"])
+    }
+
+    fn is_on(&self, network: &str) -> bool {
+        let networks = &self.object["NetworkSettings"]["Networks"];
+        let ids = networks.as_object().into_iter().flatten();
+        let mut ids = ids.filter_map(|(_, attached)| attached["NetworkID"].as_str());
+        self.networks().contains(&network)
+            || (network.len() >= 12 && ids.any(|id| id.starts_with(network)))
+    }
+
+    fn row(&self, now: UnixNanos, whole: bool) -> Value {
+        let since = |at: UnixNanos| age::duration(now.saturating_sub(at));
+        let labels = self.object["Config"]["Labels"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        let labels =
+            labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+        let words = self
+            .container()
+            .map(|container| &container.record.command[..]);
+        let id = match whole {
+            true => self.id.to_string(),
+            false => self.id.short(),
+        };
+        json!({
+            "": self.object["Config"]["Labels"],
+            "Command": words.map(|words| command(words, whole)).unwrap_or_default(),
+            "CreatedAt": age::long(self.created),
+            "ID": id,
+            "Image": self.text("/Config/Image"),
+            "Labels": labels.collect::<Vec<_>>().join(","),
+            "LocalVolumes": "0",
+            "Mounts": self.mounts().join(","),
+            "Names": self.name(),
+            "Networks": self.networks().join(","),
+            "Platform": "linux",
+            "Ports": ports(&self.ports),
+            "RunningFor": format!("{} ago", since(self.created)),
+            "State": self.text("/State/Status"),
+            "Status": self.container().map_or("Sandbox".into(), |container| status(container, &since)),
+        })
     }
 }
 
-/// The ports that this container itself brought to its sandbox.
-fn own_ports(container: &Container) -> String {
-    let sandbox = container.sandbox.iter();
-    let ports: Vec<_> = sandbox
-        .flat_map(|sandbox| sandbox.ports_of(&container.record.name))
-        .map(|port| json::arrow(&port))
-        .collect();
-    ports.join(", ")
-}
-
-fn command(words: &[String]) -> String {
-    let text = words.join(" ");
-    if text.chars().count() > COMMAND {
-        let cut: String = text.chars().take(COMMAND - 1).collect();
-        return format!("\"{cut}…\"");
+/// Program and arguments between quotes; those that have blanks in quotes of their own.
+fn command(words: &[String], whole: bool) -> String {
+    let mut text = String::new();
+    for (at, word) in words.iter().enumerate() {
+        match word.contains(' ') && at > 0 {
+            true => text.push_str(&format!(" '{word}'")),
+            false if at > 0 => text.push_str(&format!(" {word}")),
+            false => text.push_str(word),
+        }
     }
-    format!("\"{text}\"")
+    if !whole && text.chars().count() > COMMAND {
+        text = text.chars().take(COMMAND - 1).chain(['…']).collect();
+    }
+    template::quoted(&text)
 }
 
-fn status(container: &Container, now: UnixNanos) -> String {
-    let since = |at: UnixNanos| age::duration(now.saturating_sub(at));
+/// `0.0.0.0:8080->80/tcp`; ports in a row that are the same on both sides in one, as Docker has them.
+fn ports(ports: &[PortMapping]) -> String {
+    let mut sorted = ports.to_vec();
+    sorted.sort_by_key(|port| (port.container_port, port.host_ip, port.host_port));
+    let (mut same, mut other) = (Vec::<(PortMapping, u16)>::new(), Vec::new());
+    for port in sorted {
+        let (inside, outside) = (port.container_port, port.host_port);
+        let mut runs = same.iter_mut();
+        if inside != outside {
+            let host = SocketAddr::new(port.host_ip.into(), outside);
+            other.push(format!("{host}->{inside}/{}", port.proto));
+        } else if let Some((_, last)) = runs.find(|(first, last)| {
+            (first.host_ip, first.proto) == (port.host_ip, port.proto)
+                && last.checked_add(1) == Some(inside)
+        }) {
+            *last = inside;
+        } else {
+            same.push((port, inside));
+        }
+    }
+    let run = |(first, last): &(PortMapping, u16)| {
+        let from = first.container_port;
+        let range = match from == *last {
+            true => from.to_string(),
+            false => format!("{from}-{last}"),
+        };
+        let host = SocketAddr::new(first.host_ip.into(), 0).to_string();
+        let host = host.trim_end_matches('0');
+        format!("{host}{range}->{range}/{}", first.proto)
+    };
+    let all: Vec<_> = same.iter().map(run).chain(other).collect();
+    all.join(", ")
+}
+
+fn status(container: &Container, since: &dyn Fn(UnixNanos) -> String) -> String {
     match (container.status, &container.record.start, container.exit) {
         (Status::Running, Some(start), _) => format!("Up {}", since(start.at)),
         (Status::Exited, _, Some(exit)) => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
@@ -162,28 +394,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_three_blanks_apart() {
-        let rows = [
-            ["CONTAINER ID", "IMAGE", "NAMES"],
-            ["2dffda76e958", "alpine", "web"],
-        ];
-        let rows: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| row.map(str::to_owned).to_vec())
-            .collect();
+    fn long_commands_are_cut_and_quoted() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
-            table::render(&rows),
-            "CONTAINER ID   IMAGE    NAMES\n2dffda76e958   alpine   web\n"
+            command(&words("httpd -f -p 80"), false),
+            "\"httpd -f -p 80\""
         );
+        let long = words("sh -c while true do done");
+        assert_eq!(command(&long, false), "\"sh -c while true do…\"");
+        assert_eq!(command(&long, true), "\"sh -c while true do done\"");
+        let quotes = ["sh", "-c", "echo \"a\" b"].map(str::to_owned);
+        assert_eq!(command(&quotes, true), r#""sh -c 'echo \"a\" b'""#);
     }
 
     #[test]
-    fn long_commands_are_cut() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(command(&words("httpd -f -p 80")), "\"httpd -f -p 80\"");
+    fn ports_in_a_row_are_one_range() {
+        let of = |texts: &[&str]| {
+            let all: Result<Vec<PortMapping>> = texts.iter().map(|text| text.parse()).collect();
+            ports(&all.unwrap_or_default())
+        };
         assert_eq!(
-            command(&words("sh -c while true do done")),
-            "\"sh -c while true do…\""
+            of(&[
+                "8001:8001",
+                "8000:8000",
+                "8080:80",
+                "127.0.0.1:9000:9000/udp"
+            ]),
+            "0.0.0.0:8000-8001->8000-8001/tcp, 127.0.0.1:9000->9000/udp, 0.0.0.0:8080->80/tcp"
         );
+        assert_eq!(of(&[]), "");
     }
 }

@@ -108,6 +108,12 @@ pub fn call<'v>(function: &Function, mut values: Vec<Val<'v>>, sight: Sight) -> 
         Some(Val::Int(value)) => *value,
         _ => 0,
     };
+    let dockers = [
+        "json", "join", "split", "title", "lower", "upper", "pad", "truncate",
+    ];
+    if sight == Sight::Heading && dockers.contains(&function.name) {
+        return Ok(values.swap_remove(0));
+    }
     Ok(match function.name {
         "and" | "or" => return values.pop().ok_or_else(String::new),
         "not" => Val::Bool(!values[0].is_true()),

@@ -12,6 +12,7 @@ mod tree;
 mod value;
 
 use crate::error::{Error, Result, exit};
+pub use print::quoted;
 use serde_json::Value;
 use tree::Node;
 use value::Sight;
@@ -53,6 +54,14 @@ impl Template {
     /// As [`Template::render`].
     pub fn row(&self, row: &Value, of: &'static str) -> Result<String> {
         eval::evaluate(&self.text, &self.nodes, row, Sight::Row(of)).map_err(|said| wrong(&said))
+    }
+    /// The headings of a list's columns.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn heading(&self, headings: &Value) -> Result<String> {
+        eval::evaluate(&self.text, &self.nodes, headings, Sight::Heading)
+            .map_err(|said| wrong(&said))
     }
 }
 

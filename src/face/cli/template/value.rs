@@ -17,6 +17,8 @@ pub enum Sight {
     Raw,
     /// As a line of a list, whose Go type has this name.
     Row(&'static str),
+    /// As the headings of a list's fields, which Docker's functions leave as they are.
+    Heading,
 }
 
 /// What the values of a map are in Go, which is what a missing one is.
@@ -54,7 +56,9 @@ fn map_of(name: &str) -> Option<Element> {
         "Networks" => Element::Pointer,
         "Ports" | "PortBindings" => Element::List,
         "ExposedPorts" | "Volumes" | "Containers" => Element::Object,
-        "Labels" | "Options" | "DriverOpts" | "Sysctls" | "Tmpfs" | "StorageOpt" => Element::Text,
+        "" | "Labels" | "Options" | "DriverOpts" | "Sysctls" | "Tmpfs" | "StorageOpt" => {
+            Element::Text
+        }
         _ => return None,
     })
 }
@@ -204,7 +208,9 @@ impl<'v> Val<'v> {
             Val::Texts(texts) => texts.iter().map(String::as_str).collect(),
             Val::List(items) => return listed(items.iter().map(Value::to_string), "[", "]"),
             Val::Struct(fields) => {
-                return listed(fields.iter().map(pair), "{", "}");
+                // A line of a list has what no field is under no name.
+                let named = fields.iter().filter(|(name, _)| !name.is_empty());
+                return listed(named.map(pair), "{", "}");
             }
             Val::Map(fields, _) => {
                 let entries = self
