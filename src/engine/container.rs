@@ -40,6 +40,7 @@ impl Engine {
             container: Some(id),
             hostname: hostname.clone(),
             publish: &spec.publish,
+            endpoint: &spec.endpoint,
         };
         let sandbox = match &target {
             Target::Host => None,
@@ -47,6 +48,8 @@ impl Engine {
             Target::Of(owner) => Some(owner.clone()),
         };
         let made = self.make(&wanted, &target, run)?;
+        let publish = made.as_ref().and_then(|made| made.change.sandbox());
+        let publish = publish.map(|sandbox| sandbox.ports_of(&name));
         let record = ContainerRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
@@ -55,7 +58,7 @@ impl Engine {
             name,
             sandbox,
             network_mode,
-            publish: spec.publish.clone(),
+            publish: publish.unwrap_or_default(),
             image,
             command: spec.command.clone(),
             env: environment(&spec.env, &hostname),

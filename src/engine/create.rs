@@ -3,10 +3,11 @@
 use crate::engine::container::{Target, check_hostname};
 use crate::engine::network::InUse;
 use crate::engine::plan::Plan;
+use crate::engine::ports::{Claim, Families};
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
-use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
+use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
 use crate::engine::{Engine, Run, execute, find, image};
 use crate::error::{Error, Result};
@@ -86,6 +87,7 @@ impl Engine {
             container: None,
             hostname,
             publish: &spec.publish,
+            endpoint: &spec.endpoint,
         };
         let Some(made) = self.make(&wanted, &target, run)? else {
             return random::id();
@@ -165,7 +167,18 @@ impl Engine {
         let _locked = self.store.lock()?;
         self.refuse_taken_name(&wanted.name)?;
         netns::refuse_taken_pin(&wanted.name)?;
-        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])
+        // The default network has IPv4 alone.
+        let families = Families {
+            ipv4: true,
+            ipv6: false,
+        };
+        self.decide_ports(&Claim {
+            name: &wanted.name,
+            specs: wanted.publish,
+            own: &[],
+            families,
+        })
+        .map(drop)
     }
 
     fn decide(&self, wanted: &Wanted, target: &Target, network: Option<&InUse>) -> Result<Decided> {
@@ -180,11 +193,17 @@ impl Engine {
         }
         self.refuse_taken_name(&wanted.name)?;
         let change = match target {
+            Target::Host if *wanted.endpoint != EndpointSpec::default() => {
+                return Err(Error::new(
+                    "conflicting options: addresses and MACs of the host's own network are not netcell's to choose",
+                ));
+            }
             Target::Host => match wanted.publish {
                 [] => Change::Nothing,
                 [port, ..] => {
                     return Err(Error::new(format!(
-                        "cannot publish {port}: the host's own network is used"
+                        "cannot publish {}/{}: the host's own network is used",
+                        port.container, port.proto
                     )));
                 }
             },
@@ -321,10 +340,10 @@ fn no_sandbox_in(mode: &str) -> Error {
 
 /// The plan that deletes a link which still holds the address; it may go by itself at any moment, and that is as good.
 fn burial(change: &Change) -> Plan {
-    match change {
-        Change::Make {
-            bury: Some(link), ..
-        } => Plan::of(link::DelLink::veth(link.clone())),
-        _ => Plan::new(),
+    let mut plan = Plan::new();
+    if let Change::Make { bury, .. } = change {
+        bury.iter()
+            .for_each(|link| plan.push(link::DelLink::veth(link.clone())));
     }
+    plan
 }

@@ -35,17 +35,14 @@ fn hosts(sandbox: &SandboxRecord) -> String {
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
-    let own = sandbox
-        .endpoint
-        .as_ref()
-        .map(|endpoint| endpoint.address.addr);
     let hostname = &sandbox.hostname;
-    // Without a network its own name still has to lead somewhere.
-    let _ = writeln!(
-        text,
-        "{}\t{hostname}",
-        own.unwrap_or(IpAddr::from([127, 0, 0, 1]))
-    );
+    for (_, own) in sandbox.leased() {
+        let _ = writeln!(text, "{own}\t{hostname}");
+    }
+    if sandbox.endpoint.is_none() {
+        // Without a network its own name still has to lead somewhere.
+        let _ = writeln!(text, "127.0.0.1\t{hostname}");
+    }
     text
 }
 

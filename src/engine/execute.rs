@@ -18,6 +18,10 @@ use std::time::Duration;
 /// so far apart.
 const EXPIRY: (u32, Duration) = (100, Duration::from_micros(500));
 
+/// So many operations go out in one send at most: a thousand published ports are one transaction, and the socket's buffer
+/// (net.core.wmem_default, 208 KiB) holds them.
+const AT_ONCE: usize = 1500;
+
 /// Runs a plan; after a failure nothing of it is left.
 pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
     let mut inverses = Vec::with_capacity(8);
@@ -98,6 +102,7 @@ fn groups(plan: &Plan) -> impl Iterator<Item = &[Op]> {
     std::iter::from_fn(move || {
         let channel = rest.first()?.channel();
         let mut length = rest.iter().take_while(|op| op.channel() == channel).count();
+        length = length.min(AT_ONCE);
         if channel == Channel::Syscall {
             length = 1;
         }

@@ -1,24 +1,25 @@
-//! The host's rule set as operations: the table, a network's part of it, a published port.
+//! The host's rule set as operations: the tables, a network's part of them, a sandbox's part at its bridge's port.
 
 use crate::engine::plan::Plan;
-use crate::engine::record::NetworkRecord;
-use crate::kernel::Op;
-use crate::kernel::nft::{AddElement, AddTable, DelElement, DroppingChain, Element, ExpireElement};
-use crate::types::PortMapping;
-use std::net::Ipv4Addr;
+use crate::engine::record::{Endpoint, NetworkRecord};
+use crate::kernel::nft::{AddElement, DelElement, DroppingChain, Element};
 
-/// netcell's table; `stop_transit` when netcell itself turned forwarding on.
-pub fn table(stop_transit: bool) -> Plan {
-    Plan::of(AddTable { stop_transit })
-}
-
-fn elements(network: &NetworkRecord) -> [Element; 3] {
-    let bridge = &network.link;
-    [
-        Element::Bridge(bridge.clone()),
-        Element::Siblings(bridge.clone()),
-        Element::Local(bridge.clone(), network.subnet),
-    ]
+fn elements(network: &NetworkRecord) -> Vec<Element> {
+    let bridge = || network.link.clone();
+    let mut elements = vec![Element::Bridge(bridge())];
+    if !network.isolate {
+        elements.push(Element::Siblings(bridge()));
+    }
+    if network.internal {
+        elements.push(Element::Internal(bridge()));
+    }
+    for part in &network.subnets {
+        elements.push(Element::Local(bridge(), part.subnet));
+        if !network.internal && !network.no_masquerade {
+            elements.push(Element::Masquerade(bridge(), part.subnet));
+        }
+    }
+    elements
 }
 
 /// A network's part of the table.
@@ -39,6 +40,22 @@ pub fn remove_network(network: &NetworkRecord) -> Plan {
     plan
 }
 
+/// What a sandbox's port may send from.
+pub fn guard(endpoint: &Endpoint) -> Vec<Element> {
+    let link = || endpoint.link.clone();
+    if endpoint.allow_spoof {
+        return vec![Element::Free(link())];
+    }
+    let mut elements = vec![Element::Mac(link(), endpoint.mac)];
+    for address in endpoint.addresses.iter().map(|address| address.addr) {
+        elements.push(Element::Own(link(), address));
+        if address.is_ipv6() {
+            elements.push(Element::Target(link(), address));
+        }
+    }
+    elements
+}
+
 /// What the owner of a chain that drops forwarded packets has to do for netcell's, as a sentence with the commands.
 pub fn way_through(chain: &DroppingChain) -> String {
     let DroppingChain {
@@ -50,19 +67,4 @@ pub fn way_through(chain: &DroppingChain) -> String {
     format!(
         "chain {name} of table {family} {table} drops what it does not accept, sandboxes' packets too; to let them pass: {insert} iifname \"netcell*\" accept; {insert} oifname \"netcell*\" accept"
     )
-}
-
-/// Makes a port of the host lead to a sandbox.
-pub fn add_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
-    AddElement(Element::Publish { mapping, to }).into()
-}
-
-/// Withdraws it.
-pub fn remove_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
-    DelElement(Element::Publish { mapping, to }).into()
-}
-
-/// Withdraws it within a moment, without the wait that a deletion ends with.
-pub fn expire_port(mapping: PortMapping, to: Ipv4Addr) -> Op {
-    ExpireElement(Element::Publish { mapping, to }).into()
 }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod names;
 mod network;
 pub mod plan;
+mod ports;
 pub mod process;
 mod reaper;
 pub mod record;

@@ -6,7 +6,7 @@
 use crate::engine::spec::Image;
 use crate::types::json::json_object;
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The version of the records that this netcell writes and reads.
 pub const VERSION: u32 = 1;
@@ -158,16 +158,20 @@ json_object!(SandboxRecord {
 });
 
 impl SandboxRecord {
-    /// The network and the address that it has leased.
-    pub fn leased(&self) -> Option<(&Name, Ipv4Addr)> {
-        match self
-            .endpoint
-            .as_ref()
-            .map(|endpoint| (&endpoint.network, endpoint.address.addr))
-        {
-            Some((network, IpAddr::V4(address))) => Some((network, address)),
-            _ => None,
-        }
+    /// The networks and the addresses that it has leased.
+    pub fn leased(&self) -> impl Iterator<Item = (&Name, IpAddr)> {
+        self.endpoint.iter().flat_map(|endpoint| {
+            let addresses = endpoint.addresses.iter();
+            addresses.map(|address| (&endpoint.network, address.addr))
+        })
+    }
+
+    /// The address that a published port leads to: of the family of the host's end.
+    pub fn target(&self, host_ip: IpAddr) -> Option<IpAddr> {
+        let endpoint = self.endpoint.as_ref()?;
+        endpoint
+            .address(host_ip.is_ipv4())
+            .map(|address| address.addr)
     }
 
     /// The ports that a member brought.
@@ -175,7 +179,7 @@ impl SandboxRecord {
         self.ports
             .iter()
             .filter(|port| port.member == *member)
-            .map(|port| port.mapping)
+            .map(|port| port.mapping.clone())
             .collect()
     }
 
@@ -183,7 +187,7 @@ impl SandboxRecord {
     pub fn set_ports(&mut self, member: &Name, ports: &[PortMapping]) {
         self.ports.retain(|port| port.member != *member);
         self.ports.extend(ports.iter().map(|mapping| SandboxPort {
-            mapping: *mapping,
+            mapping: mapping.clone(),
             member: member.clone(),
         }));
     }
@@ -214,13 +218,18 @@ pub struct Endpoint {
     pub link: IfName,
     /// The MAC inside.
     pub mac: Mac,
-    /// The address inside, with the subnet's prefix.
-    pub address: Cidr,
-    /// The default route's gateway: the network's own address.
-    pub gateway: Ipv4Addr,
+    /// The addresses inside with their subnets' prefixes, at most one of each family.
+    pub addresses: Vec<Cidr>,
+    /// The gateways of the default routes, at most one of each family: none on an internal network.
+    pub gateways: Vec<IpAddr>,
     /// The MTU, in bytes.
     pub mtu: u32,
+    /// Nothing at the bridge's port keeps it from sending from other addresses than its own.
+    pub unguarded: bool,
+    /// It may send from other MACs and addresses than its own.
+    pub allow_spoof: bool,
 }
+
 json_object!(Endpoint {
     id,
     network,
@@ -228,9 +237,41 @@ json_object!(Endpoint {
     ifname,
     link,
     mac,
-    address,
+    addresses,
+    gateways,
+    mtu,
+    unguarded,
+    allow_spoof
+});
+
+impl Endpoint {
+    /// Its IPv4 address, or its IPv6 address.
+    pub fn address(&self, ipv4: bool) -> Option<&Cidr> {
+        self.addresses
+            .iter()
+            .find(|address| address.addr.is_ipv4() == ipv4)
+    }
+
+    /// The gateway of that family.
+    pub fn gateway(&self, ipv4: bool) -> Option<&IpAddr> {
+        self.gateways.iter().find(|addr| addr.is_ipv4() == ipv4)
+    }
+}
+
+/// A subnet of a network.
+#[derive(Debug, Clone)]
+pub struct Subnet {
+    /// The subnet.
+    pub subnet: Cidr,
+    /// The bridge's address in it.
+    pub gateway: IpAddr,
+    /// The part of it that sandboxes' addresses are taken from; all of it when absent.
+    pub range: Option<Cidr>,
+}
+json_object!(Subnet {
+    subnet,
     gateway,
-    mtu
+    range
 });
 
 /// `networks/NAME/record.json`.
@@ -250,16 +291,25 @@ pub struct NetworkRecord {
     pub link: IfName,
     /// The bridge's MAC.
     pub mac: Mac,
-    /// The IPv4 subnet.
-    pub subnet: Cidr,
-    /// The bridge's address: the subnet's first.
-    pub gateway: Ipv4Addr,
+    /// Its subnets, at most one of each family, IPv4 first.
+    pub subnets: Vec<Subnet>,
     /// The MTU of its links, in bytes.
     pub mtu: u32,
+    /// Its sandboxes have no default route, and reach and are reached by each other and the host alone.
+    pub internal: bool,
+    /// What leaves by another interface keeps its source address.
+    pub no_masquerade: bool,
+    /// Its sandboxes do not reach each other.
+    pub isolate: bool,
+    /// Forwarding is not turned on for it.
+    pub no_forwarding: bool,
+    /// `KEY=VALUE` each, by key.
+    pub labels: Vec<String>,
     /// The kernel has no nf_tables for bridges: nothing guards the ports, and each sandbox's own settings have to do
     /// what they can.
     pub unguarded: bool,
 }
+
 json_object!(NetworkRecord {
     version,
     boot,
@@ -268,8 +318,21 @@ json_object!(NetworkRecord {
     created,
     link,
     mac,
-    subnet,
-    gateway,
+    subnets,
     mtu,
+    internal,
+    no_masquerade,
+    isolate,
+    no_forwarding,
+    labels,
     unguarded
 });
+
+impl NetworkRecord {
+    /// Its IPv4 subnet, or its IPv6 subnet.
+    pub fn subnet(&self, ipv4: bool) -> Option<&Subnet> {
+        self.subnets
+            .iter()
+            .find(|part| part.gateway.is_ipv4() == ipv4)
+    }
+}

@@ -4,13 +4,16 @@
 //! leaves an intent from which the rest can be freed.
 
 use crate::engine::network::InUse;
-use crate::engine::record::{ContainerRecord, Endpoint, SandboxPort, SandboxRecord, VERSION};
+use crate::engine::ports::{Claim, Families, refuse_unpublishable};
+use crate::engine::record::{ContainerRecord, Endpoint, NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::spec::EndpointSpec;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::{Engine, find, ipam, names};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns};
-use crate::sys::{port, random, time};
-use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
+use crate::sys::{random, time};
+use crate::types::{Id, IfName, Mac, Name, PortMapping, PortSpec};
+use std::net::IpAddr;
 
 /// What is asked of a sandbox, from a container's or a bare sandbox's specification.
 pub struct Wanted<'a> {
@@ -21,7 +24,9 @@ pub struct Wanted<'a> {
     /// The sandbox's host name.
     pub hostname: String,
     /// The ports to publish.
-    pub publish: &'a [PortMapping],
+    pub publish: &'a [PortSpec],
+    /// What the sandbox's attachment is to be.
+    pub endpoint: &'a EndpointSpec,
 }
 
 /// What an operation does to the sandbox of its object.
@@ -32,8 +37,8 @@ pub enum Change {
     Make {
         /// The new sandbox.
         sandbox: SandboxRecord,
-        /// A link that still holds its address and has to be deleted by force.
-        bury: Option<IfName>,
+        /// Links that still hold its addresses and have to be deleted by force.
+        bury: Vec<IfName>,
     },
     /// Another member joins, with its ports.
     Join {
@@ -92,23 +97,25 @@ impl Engine {
     /// Decides on a new sandbox. The caller holds `lock`.
     pub(super) fn decide_make(&self, wanted: &Wanted, network: Option<&InUse>) -> Result<Change> {
         netns::refuse_taken_pin(&wanted.name)?;
+        refuse_unpublishable(wanted.publish, network.map(|network| &network.record))?;
         let (endpoint, bury) = match network {
             Some(network) => self
                 .decide_endpoint(wanted, network)
                 .map(|(endpoint, bury)| (Some(endpoint), bury))?,
-            None => (None, None),
+            None if *wanted.endpoint != EndpointSpec::default() => {
+                return Err(Error::new(
+                    "conflicting options: a sandbox on network none has no address and no MAC to choose",
+                ));
+            }
+            None => (None, Vec::new()),
         };
-        refuse_ports_without_network(wanted.publish, endpoint.as_ref())?;
-        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])?;
-        let ports = wanted
-            .publish
-            .iter()
-            .map(|mapping| SandboxPort {
-                mapping: *mapping,
-                member: wanted.name.clone(),
-            })
-            .collect();
-        let sandbox = SandboxRecord {
+        let ports = self.decide_ports(&Claim {
+            name: &wanted.name,
+            specs: wanted.publish,
+            own: &[],
+            families: Families::of(endpoint.as_ref()),
+        })?;
+        let mut sandbox = SandboxRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
             id: random::id()?,
@@ -117,45 +124,68 @@ impl Engine {
             hostname: wanted.hostname.clone(),
             created: time::now(),
             endpoint,
-            ports,
+            ports: Vec::new(),
             members: wanted
                 .container
                 .iter()
                 .map(|_| wanted.name.clone())
                 .collect(),
         };
+        sandbox.set_ports(&wanted.name, &ports);
         Ok(Change::Make { sandbox, bury })
     }
 
-    fn decide_endpoint(
-        &self,
-        wanted: &Wanted,
-        network: &InUse,
-    ) -> Result<(Endpoint, Option<IfName>)> {
-        let record = &network.record;
-        let choice = ipam::choose(&self.store, record, &wanted.name, &|link| {
-            !link::exists(link)
-        })?;
+    fn decide_endpoint(&self, wanted: &Wanted, network: &InUse) -> Result<(Endpoint, Vec<IfName>)> {
+        let (record, asked) = (&network.record, wanted.endpoint);
+        let asker = ipam::Asker {
+            store: &self.store,
+            network: record,
+            sandbox: &wanted.name,
+            is_gone: &|link| !link::exists(link),
+        };
+        let mut choices = Vec::with_capacity(2);
+        for (ipv4, asked) in [
+            (true, asked.ip.map(IpAddr::V4)),
+            (false, asked.ip6.map(IpAddr::V6)),
+        ] {
+            match (asked, record.subnet(ipv4)) {
+                (Some(address), _) => choices.push(asker.take(address)?),
+                (None, Some(part)) => choices.push(asker.choose(part)?),
+                (None, None) => {}
+            }
+        }
+        let addresses: Vec<_> = choices.iter().map(|choice| choice.address).collect();
+        let of_address = addresses.first().map(|address| Mac::of(address.addr));
         let endpoint = Endpoint {
             id: random::id()?,
             network: record.name.clone(),
             network_id: record.id,
             ifname: "eth0".parse()?,
             link: random::link()?,
-            mac: Mac::of(choice.address),
-            address: Cidr::v4(choice.address, record.subnet.prefix),
-            gateway: record.gateway,
+            mac: asked.mac.or(of_address).unwrap_or(record.mac),
+            gateways: match record.internal {
+                true => Vec::new(),
+                false => record.subnets.iter().map(|part| part.gateway).collect(),
+            },
+            addresses,
             mtu: record.mtu,
+            unguarded: record.unguarded,
+            allow_spoof: asked.allow_spoof,
         };
-        Ok((endpoint, choice.bury))
+        let bury = choices.into_iter().filter_map(|choice| choice.bury);
+        Ok((endpoint, bury.collect()))
     }
 
     /// Decides on joining a sandbox. The caller holds `lock`.
     pub(super) fn decide_join(&self, wanted: &Wanted, sandbox: SandboxRecord) -> Result<Change> {
-        refuse_ports_without_network(wanted.publish, sandbox.endpoint.as_ref())?;
-        self.refuse_taken_ports(&wanted.name, wanted.publish, &[])?;
+        if *wanted.endpoint != EndpointSpec::default() {
+            return Err(Error::new(
+                "conflicting options: addresses and MACs are the joined sandbox's, and it has them already",
+            ));
+        }
+        let ports = self.ports_for(wanted, &sandbox, &[])?;
         Ok(Change::Join {
-            sandbox: with_member(sandbox, wanted),
+            sandbox: with_member(sandbox, wanted, &ports),
         })
     }
 
@@ -189,12 +219,42 @@ impl Engine {
                 sandbox.hostname, wanted.hostname
             )));
         }
-        refuse_ports_without_network(wanted.publish, sandbox.endpoint.as_ref())?;
+        refuse_other_endpoint(&sandbox, wanted.endpoint)?;
         let old = sandbox.ports_of(&wanted.name);
-        self.refuse_taken_ports(&wanted.name, wanted.publish, &old)?;
+        let ports = self.ports_for(wanted, &sandbox, &old)?;
         Ok(Change::TakeOver {
-            sandbox: with_member(sandbox, wanted),
+            sandbox: with_member(sandbox, wanted, &ports),
             old,
+        })
+    }
+
+    /// Decides on the ports that somebody brings to a sandbox that is there.
+    fn ports_for(
+        &self,
+        wanted: &Wanted,
+        sandbox: &SandboxRecord,
+        own: &[PortMapping],
+    ) -> Result<Vec<PortMapping>> {
+        self.more_ports(sandbox, (&wanted.name, wanted.publish), own)
+    }
+
+    /// Decides on ports of a member, besides or instead of its own. The caller holds `lock`.
+    pub(super) fn more_ports(
+        &self,
+        sandbox: &SandboxRecord,
+        (name, specs): (&Name, &[PortSpec]),
+        own: &[PortMapping],
+    ) -> Result<Vec<PortMapping>> {
+        let network = match &sandbox.endpoint {
+            Some(endpoint) => self.store.read::<NetworkRecord>(&endpoint.network)?,
+            None => None,
+        };
+        refuse_unpublishable(specs, network.as_ref())?;
+        self.decide_ports(&Claim {
+            name,
+            specs,
+            own,
+            families: Families::of(sandbox.endpoint.as_ref()),
         })
     }
 
@@ -233,7 +293,10 @@ impl Engine {
             sandbox: change.sandbox().map(|sandbox| sandbox.name.clone()),
             whole,
             ports_before: before,
-            ports_after: wanted.publish.to_vec(),
+            ports_after: change
+                .sandbox()
+                .map(|sandbox| sandbox.ports_of(&wanted.name))
+                .unwrap_or_default(),
             processes: Vec::new(),
         }
     }
@@ -257,7 +320,7 @@ impl Engine {
         match change {
             Change::Make { sandbox, .. } => {
                 store.root.make(&format!("sandboxes/{}", sandbox.name))?;
-                if let Some((network, address)) = sandbox.leased() {
+                for (network, address) in sandbox.leased() {
                     store.lease_address(locked, network, address, &lease)?;
                 }
                 if sandbox.bare {
@@ -310,47 +373,17 @@ impl Engine {
         for port in &sandbox.ports {
             self.store.free_port(locked, &port.mapping, &sandbox.id)?;
         }
-        if let (Some((network, address)), Some(endpoint)) = (sandbox.leased(), &sandbox.endpoint) {
-            let still_there = link::exists(&endpoint.link);
+        let Some(endpoint) = &sandbox.endpoint else {
+            return Ok(());
+        };
+        let still_there = link::exists(&endpoint.link);
+        for (network, address) in sandbox.leased() {
             let tombstone = still_there.then(|| Lease::Tombstone {
                 link: endpoint.link.clone(),
                 since: time::since_boot(),
             });
             self.store
                 .free_address(locked, network, address, &sandbox.id, tombstone)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses ports that another sandbox has, that the same command names twice, or that a program on the host
-    /// listens on. `own` are those that the same container already had.
-    pub(super) fn refuse_taken_ports(
-        &self,
-        name: &Name,
-        ports: &[PortMapping],
-        own: &[PortMapping],
-    ) -> Result<()> {
-        for (i, port) in ports.iter().enumerate() {
-            let taken = |by: String| {
-                Error::new(format!(
-                    "Bind for {}:{} failed: port is already allocated to {by} (publishing {port} for {name})",
-                    port.host_ip, port.host_port
-                ))
-            };
-            if ports[..i].iter().any(|other| other.collides_with(port)) {
-                return Err(taken("the same container".into()));
-            }
-            if own.iter().any(|other| other.same_host_end(port)) {
-                continue;
-            }
-            for (held, lease) in self.store.port_conflicts(port)? {
-                if let Lease::Held { sandbox, .. } = lease
-                    && !own.iter().any(|other| other.same_host_end(&held))
-                {
-                    return Err(taken(format!("sandbox {sandbox}")));
-                }
-            }
-            port::refuse_if_listened_on(port)?;
         }
         Ok(())
     }
@@ -363,8 +396,12 @@ impl Engine {
     }
 }
 
-fn with_member(mut sandbox: SandboxRecord, wanted: &Wanted) -> SandboxRecord {
-    sandbox.set_ports(&wanted.name, wanted.publish);
+fn with_member(
+    mut sandbox: SandboxRecord,
+    wanted: &Wanted,
+    ports: &[PortMapping],
+) -> SandboxRecord {
+    sandbox.set_ports(&wanted.name, ports);
     sandbox.members.retain(|member| *member != wanted.name);
     sandbox.members.push(wanted.name.clone());
     sandbox
@@ -377,11 +414,26 @@ pub fn conflict(name: &Name, holder: &str) -> Error {
     ))
 }
 
-fn refuse_ports_without_network(ports: &[PortMapping], endpoint: Option<&Endpoint>) -> Result<()> {
-    match (ports.first(), endpoint) {
-        (Some(port), None) => Err(Error::new(format!(
-            "cannot publish {port}: a sandbox on network none has no address that a port could lead to"
-        ))),
-        _ => Ok(()),
-    }
+/// Whoever takes a sandbox over may leave its attachment alone, or ask for what it has.
+fn refuse_other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Result<()> {
+    let endpoint = sandbox.endpoint.as_ref();
+    let has = |address: IpAddr| sandbox.leased().any(|(_, leased)| leased == address);
+    let differs = if let Some(ip) = asked.ip.filter(|ip| !has((*ip).into())) {
+        format!("the address {ip}")
+    } else if let Some(ip) = asked.ip6.filter(|ip| !has((*ip).into())) {
+        format!("the address {ip}")
+    } else if let Some(mac) = asked
+        .mac
+        .filter(|mac| endpoint.is_none_or(|e| e.mac != *mac))
+    {
+        format!("the MAC {mac}")
+    } else if asked.allow_spoof && endpoint.is_none_or(|endpoint| !endpoint.allow_spoof) {
+        "--allow-spoof".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(format!(
+        "sandbox {} lives on with its other members, and a container that takes it over cannot ask for {differs}",
+        sandbox.name
+    )))
 }

@@ -4,9 +4,9 @@ use crate::engine::firewall;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
 use crate::kernel::conntrack::Flow;
+use crate::kernel::nft::{AddElement, DelElement, Element, ExpireElement, RestoreElement};
 use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
 use crate::types::{IfName, Name, PortMapping, Proto};
-use std::net::{IpAddr, Ipv4Addr};
 
 /// What of the host decides how a sandbox is made.
 #[derive(Debug, Clone, Copy)]
@@ -43,17 +43,22 @@ pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: Host
             place: place.clone(),
             link: link.clone(),
         });
-        plan.push(addr::Add {
-            place: place.clone(),
-            link: link.clone(),
-            address: endpoint.address,
-        });
-        plan.push(route::AddDefault {
-            place,
-            link,
-            via: IpAddr::V4(endpoint.gateway),
-        });
+        for address in &endpoint.addresses {
+            plan.push(addr::Add {
+                place: place.clone(),
+                link: link.clone(),
+                address: *address,
+            });
+        }
+        for via in &endpoint.gateways {
+            plan.push(route::AddDefault {
+                place: place.clone(),
+                link: link.clone(),
+                via: *via,
+            });
+        }
     }
+    plan.extend(guard(sandbox, |element| AddElement(element).into()));
     plan.extend(publish(
         sandbox,
         sandbox.ports.iter().map(|port| &port.mapping),
@@ -77,6 +82,11 @@ fn attach(
         master: network.link.clone(),
         hairpin: host.bridge_netfilter,
     });
+    if network.isolate {
+        plan.push(link::Isolate {
+            link: endpoint.link.clone(),
+        });
+    }
 }
 
 /// The plan that makes ports lead to a sandbox.
@@ -84,14 +94,15 @@ pub fn publish<'a>(
     sandbox: &SandboxRecord,
     ports: impl Iterator<Item = &'a PortMapping> + Clone,
 ) -> Plan {
-    let mut plan = Plan::new();
-    if let Some(to) = address(sandbox) {
-        ports
+    let mut plan = elements(sandbox, ports.clone(), |element| AddElement(element).into());
+    for ipv4 in [true, false] {
+        let datagrams = ports
             .clone()
-            .for_each(|mapping| plan.push(firewall::add_port(*mapping, to)));
-        ports
-            .filter(|mapping| mapping.proto == Proto::Udp)
-            .for_each(|mapping| plan.push(conntrack::Forget(Flow::To(*mapping))));
+            .filter(|port| port.proto == Proto::Udp && port.host_ip.is_ipv4() == ipv4);
+        let datagrams: Vec<_> = datagrams.cloned().collect();
+        if !datagrams.is_empty() {
+            plan.push(conntrack::Forget(Flow::To(datagrams)));
+        }
     }
     plan
 }
@@ -101,53 +112,87 @@ pub fn withdraw<'a>(
     sandbox: &SandboxRecord,
     ports: impl Iterator<Item = &'a PortMapping> + Clone,
 ) -> Plan {
-    let mut plan = Plan::new();
-    if let Some(to) = address(sandbox) {
-        ports
-            .clone()
-            .for_each(|mapping| plan.push(firewall::remove_port(*mapping, to)));
-        plan.extend(forget_through(ports, to));
-    }
-    plan
+    elements(sandbox, ports.clone(), |element| DelElement(element).into())
+        .chain(forget_through(sandbox, ports))
 }
 
 /// The plan that forgets every connection which came through a sandbox's ports: the last of its removal, when they
 /// lead nowhere any more.
 pub fn forget(sandbox: &SandboxRecord) -> Plan {
-    let ports = sandbox.ports.iter().map(|port| &port.mapping);
-    address(sandbox)
-        .map(|to| forget_through(ports, to))
-        .unwrap_or_default()
+    forget_through(sandbox, sandbox.ports.iter().map(|port| &port.mapping))
 }
 
-fn address(sandbox: &SandboxRecord) -> Option<Ipv4Addr> {
-    sandbox.leased().map(|(_, address)| address)
-}
-
-fn forget_through<'a>(ports: impl Iterator<Item = &'a PortMapping>, to: Ipv4Addr) -> Plan {
-    let ports: Vec<_> = ports.copied().collect();
-    if ports.is_empty() {
-        return Plan::new();
+/// What is done to the element of each port: it leads to the address of its family.
+fn elements<'a>(
+    sandbox: &SandboxRecord,
+    ports: impl Iterator<Item = &'a PortMapping>,
+    done: fn(Element) -> Op,
+) -> Plan {
+    let mut plan = Plan::new();
+    for mapping in ports {
+        if let Some(to) = sandbox.target(mapping.host_ip) {
+            let mapping = mapping.clone();
+            plan.push(done(Element::Publish { mapping, to }));
+        }
     }
-    Plan::of(conntrack::Forget(Flow::Through(ports, to)))
+    plan
+}
+
+fn forget_through<'a>(
+    sandbox: &SandboxRecord,
+    ports: impl Iterator<Item = &'a PortMapping> + Clone,
+) -> Plan {
+    let mut plan = Plan::new();
+    for (_, to) in sandbox.leased() {
+        let through = ports
+            .clone()
+            .filter(|port| port.host_ip.is_ipv4() == to.is_ipv4());
+        let through: Vec<_> = through.cloned().collect();
+        if !through.is_empty() {
+            plan.push(conntrack::Forget(Flow::Through(through, to)));
+        }
+    }
+    plan
 }
 
 /// The plan that undoes a sandbox that never was: nothing is in a hurry, and its link is gone when this is done.
 pub fn undo(sandbox: &SandboxRecord) -> Plan {
-    let ports = withdraw(sandbox, sandbox.ports.iter().map(|port| &port.mapping));
-    take_down(ports, sandbox, |link| link::DelLink::veth(link).into())
+    let ports = sandbox.ports.iter().map(|port| &port.mapping);
+    let mut plan = guard(sandbox, |element| DelElement(element).into());
+    plan.extend(withdraw(sandbox, ports));
+    take_down(plan, sandbox, |link| link::DelLink::veth(link).into())
 }
 
 /// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
 /// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {
-    let mut ports = Plan::new();
-    if let Some(to) = address(sandbox) {
-        for port in &sandbox.ports {
-            ports.push(firewall::expire_port(port.mapping, to));
+    let ports = sandbox.ports.iter().map(|port| &port.mapping);
+    let expire = |element| ExpireElement(element).into();
+    let mut plan = elements(sandbox, ports, expire);
+    plan.extend(guard(sandbox, expire));
+    take_down(plan, sandbox, |link| link::Block { link }.into())
+}
+
+/// The plan that puts back what somebody else's flush took of a sandbox's part in the tables.
+pub fn restore(sandbox: &SandboxRecord) -> Plan {
+    let back = |element| RestoreElement(element).into();
+    let ports = sandbox.ports.iter().map(|port| &port.mapping);
+    guard(sandbox, back).chain(elements(sandbox, ports, back))
+}
+
+/// What is done to each element of the guard that is the sandbox's.
+fn guard(sandbox: &SandboxRecord, done: fn(Element) -> Op) -> Plan {
+    let mut plan = Plan::new();
+    for endpoint in sandbox
+        .endpoint
+        .iter()
+        .filter(|endpoint| !endpoint.unguarded)
+    {
+        for element in firewall::guard(endpoint) {
+            plan.push(done(element));
         }
     }
-    take_down(ports, sandbox, |link| link::Block { link }.into())
+    plan
 }
 
 fn take_down(mut plan: Plan, sandbox: &SandboxRecord, cut_off: fn(IfName) -> Op) -> Plan {

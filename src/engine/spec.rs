@@ -1,7 +1,8 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
 use crate::types::json::json_object;
-use crate::types::{Cidr, Name, PortMapping};
+use crate::types::{Cidr, IfName, Mac, Name, PortSpec};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Where netcell keeps its things; a face fills it from options and the environment.
@@ -46,7 +47,9 @@ pub struct ContainerSpec {
     /// The network.
     pub network: NetworkMode,
     /// Ports to publish.
-    pub publish: Vec<PortMapping>,
+    pub publish: Vec<PortSpec>,
+    /// What its attachment to the network is to be.
+    pub endpoint: EndpointSpec,
     /// Remove the container when its process ends.
     pub auto_remove: bool,
     /// Keep stdin open.
@@ -65,7 +68,9 @@ pub struct SandboxSpec {
     /// The network; host and container modes are refused.
     pub network: NetworkMode,
     /// Ports to publish.
-    pub publish: Vec<PortMapping>,
+    pub publish: Vec<PortSpec>,
+    /// What its attachment to the network is to be.
+    pub endpoint: EndpointSpec,
 }
 
 /// A command to run in a container or a bare sandbox.
@@ -92,8 +97,64 @@ pub struct ExecSpec {
 pub struct NetworkSpec {
     /// Its name.
     pub name: Name,
-    /// Its IPv4 subnet; the first free pool when absent.
-    pub subnet: Option<Cidr>,
+    /// Its subnets, at most one of each family; the first free IPv4 pool where there is none of IPv4.
+    pub subnets: Vec<Cidr>,
+    /// The bridge's addresses; each subnet's first where there is none in it.
+    pub gateways: Vec<IpAddr>,
+    /// Parts of the subnets that sandboxes' addresses are taken from.
+    pub ranges: Vec<Cidr>,
+    /// An IPv6 subnet of netcell's choice where none is given.
+    pub ipv6: bool,
+    /// No IPv4 subnet of netcell's choice.
+    pub no_ipv4: bool,
+    /// No way out, and none in.
+    pub internal: bool,
+    /// Keep the source address of what leaves by another interface.
+    pub no_masquerade: bool,
+    /// No traffic between its own sandboxes.
+    pub isolate: bool,
+    /// Do not turn forwarding on.
+    pub no_forwarding: bool,
+    /// The MTU in bytes; the uplink's when absent.
+    pub mtu: Option<u32>,
+    /// The bridge's name; the first free `netcellN` when absent.
+    pub interface: Option<IfName>,
+    /// `KEY=VALUE` each, by key.
+    pub labels: Vec<String>,
+}
+
+impl NetworkSpec {
+    /// With nothing asked for but a name.
+    pub fn named(name: Name) -> Self {
+        NetworkSpec {
+            name,
+            subnets: Vec::new(),
+            gateways: Vec::new(),
+            ranges: Vec::new(),
+            ipv6: false,
+            no_ipv4: false,
+            internal: false,
+            no_masquerade: false,
+            isolate: false,
+            no_forwarding: false,
+            mtu: None,
+            interface: None,
+            labels: Vec::new(),
+        }
+    }
+}
+
+/// What is asked of a sandbox's attachment to its network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// Its IPv4 address.
+    pub ip: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ip6: Option<Ipv6Addr>,
+    /// Its MAC; the one that belongs to its address when absent.
+    pub mac: Option<Mac>,
+    /// It may send from other MACs and addresses than its own.
+    pub allow_spoof: bool,
 }
 
 /// An image: a root filesystem.

@@ -7,26 +7,29 @@
 use super::sockets::{Sockets, plain};
 use super::sysctl;
 use super::uapi::conntrack::*;
-use super::uapi::nf_tables::{NFNL_SUBSYS_CTNETLINK, NFPROTO_IPV4};
+use super::uapi::nf_tables::{NFNL_SUBSYS_CTNETLINK, NFPROTO_IPV4, NFPROTO_IPV6};
 use super::{Channel, Operation};
 use crate::error::{Errno, Result};
 use crate::netlink::{Attribute, Batch, Message, TransactError, attributes};
-use crate::types::PortMapping;
+use crate::types::{PortMapping, any};
 use neli::consts::nl::NlmF;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// So many deletions go in one send: their acknowledgements fit the socket's buffer.
 const AT_ONCE: usize = 64;
+
+/// So many ports are asked for one by one; more are picked out of those of their protocol.
+const FEW: usize = 8;
 
 /// Which connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flow {
     /// Those that came through published ports to this address of a sandbox.
-    Through(Vec<PortMapping>, Ipv4Addr),
-    /// Those to a port of the host that is about to be published: a flow that met no port, or the port of another
-    /// sandbox, would stay where it is for as long as it goes on.
-    To(PortMapping),
+    Through(Vec<PortMapping>, IpAddr),
+    /// Those to ports of the host, of one protocol and family, that are about to be published: a flow that met no port,
+    /// or the port of another sandbox, would stay where it is for as long as it goes on.
+    To(Vec<PortMapping>),
 }
 
 /// Forgets connections.
@@ -36,34 +39,39 @@ pub struct Forget(pub Flow);
 impl fmt::Display for Forget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const QUIET: &str = ">/dev/null 2>&1 || true";
-        match &self.0 {
-            Flow::Through(ports, to) => {
-                for (at, port) in ports.iter().enumerate() {
-                    if at > 0 {
-                        f.write_str("\n")?;
-                    }
-                    write!(
-                        f,
-                        "conntrack -D -p {} --orig-port-dst {} --reply-src {to} --reply-port-src {} {QUIET}",
-                        port.proto, port.host_port, port.container_port
-                    )?;
-                }
-                Ok(())
+        let (ports, to) = match &self.0 {
+            Flow::Through(ports, to) => (ports, Some(to)),
+            Flow::To(ports) => (ports, None),
+        };
+        for (at, port) in ports.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
             }
-            Flow::To(port) => write!(
+            let family = if port.host_ip.is_ipv6() {
+                "-f ipv6 "
+            } else {
+                ""
+            };
+            write!(
                 f,
-                "conntrack -D -p {} --orig-port-dst {} {QUIET}",
+                "conntrack -D {family}-p {} --orig-port-dst {}",
                 port.proto, port.host_port
-            ),
+            )?;
+            if let Some(to) = to {
+                let inner = port.container_port;
+                write!(f, " --reply-src {to} --reply-port-src {inner}")?;
+            }
+            write!(f, " {QUIET}")?;
         }
+        Ok(())
     }
 }
 
 /// One direction of a connection, as far as it is compared.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tuple {
-    source: Option<Ipv4Addr>,
-    destination: Option<Ipv4Addr>,
+    source: Option<IpAddr>,
+    destination: Option<IpAddr>,
     protocol: u8,
     source_port: u16,
     destination_port: u16,
@@ -90,18 +98,21 @@ impl Operation for Forget {
         }
         let socket = sockets.netfilter()?;
         let meant = |message: &Message| read(message).filter(|entry| self.means(entry));
-        let entries = match socket.dump(|batch, flags| self.ask(batch, flags), meant) {
-            // A kernel without ctnetlink (CONFIG_NF_CT_NETLINK) lets the entries run out by themselves.
-            Err(TransactError::Rejected(rejected))
-                if matches!(rejected.errno, Errno::INVAL | Errno::OPNOTSUPP) =>
-            {
-                return Ok(());
+        let mut entries = Vec::new();
+        for question in self.questions() {
+            match socket.dump(|batch, flags| self.ask(question, batch, flags), meant) {
+                // A kernel without ctnetlink (CONFIG_NF_CT_NETLINK) lets the entries run out by themselves.
+                Err(TransactError::Rejected(rejected))
+                    if matches!(rejected.errno, Errno::INVAL | Errno::OPNOTSUPP) =>
+                {
+                    return Ok(());
+                }
+                found => entries.extend(found.map_err(|error| plain(error, "list connections"))?),
             }
-            entries => entries.map_err(|error| plain(error, "list connections"))?,
-        };
+        }
         for some in entries.chunks(AT_ONCE) {
             let mut batch = Batch::default();
-            some.iter().for_each(|entry| entry.delete(&mut batch));
+            some.iter().for_each(|entry| self.delete(entry, &mut batch));
             match socket.transact(&mut batch) {
                 // It ended by itself meanwhile.
                 Err(TransactError::Rejected(rejected)) if rejected.errno == Errno::NOENT => {}
@@ -113,30 +124,53 @@ impl Operation for Forget {
 }
 
 impl Forget {
-    fn ask(&self, batch: &mut Batch, flags: NlmF) {
+    /// The ports to ask the kernel for, one walk of its table each; none stands for all.
+    fn questions(&self) -> Vec<Option<&PortMapping>> {
+        match &self.0 {
+            Flow::To(ports) if ports.len() <= FEW => ports.iter().map(Some).collect(),
+            _ => vec![None],
+        }
+    }
+
+    /// The family's header of a message (struct nfgenmsg).
+    fn header(&self) -> [u8; 4] {
+        let ipv6 = match &self.0 {
+            Flow::Through(_, to) => to.is_ipv6(),
+            Flow::To(ports) => ports.first().is_some_and(|port| port.host_ip.is_ipv6()),
+        };
+        [if ipv6 { NFPROTO_IPV6 } else { NFPROTO_IPV4 }, 0, 0, 0]
+    }
+
+    fn ask(&self, question: Option<&PortMapping>, batch: &mut Batch, flags: NlmF) {
         let kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
-        batch.message(kind, flags, &[NFPROTO_IPV4, 0, 0, 0], |a| match &self.0 {
+        batch.message(kind, flags, &self.header(), |a| match &self.0 {
             Flow::Through(_, to) => {
+                let source = if to.is_ipv6() {
+                    CTA_IP_V6_SRC
+                } else {
+                    CTA_IP_V4_SRC
+                };
+                let bytes = super::addr::octets(*to).1;
                 a.nest(CTA_TUPLE_REPLY, |a| {
-                    a.nest(CTA_TUPLE_IP, |a| a.bytes(CTA_IP_V4_SRC, &to.octets()));
+                    a.nest(CTA_TUPLE_IP, |a| a.bytes(source, &bytes));
                 });
                 a.nest(CTA_FILTER, |a| {
                     a.u32(CTA_FILTER_REPLY_FLAGS, CTA_FILTER_F_CTA_IP_SRC)
                 });
             }
-            Flow::To(port) => {
+            Flow::To(ports) => {
+                let mut wanted = CTA_FILTER_F_CTA_PROTO_NUM;
+                let proto = ports.first().map_or(0, |port| port.proto.number());
                 a.nest(CTA_TUPLE_ORIG, |a| {
                     a.nest(CTA_TUPLE_PROTO, |a| {
-                        a.u8(CTA_PROTO_NUM, port.proto.number());
-                        a.be16(CTA_PROTO_DST_PORT, port.host_port);
+                        a.u8(CTA_PROTO_NUM, proto);
+                        if let Some(port) = question {
+                            a.be16(CTA_PROTO_DST_PORT, port.host_port);
+                            wanted |= CTA_FILTER_F_CTA_PROTO_DST_PORT;
+                        }
                     });
                 });
-                a.nest(CTA_FILTER, |a| {
-                    a.u32(
-                        CTA_FILTER_ORIG_FLAGS,
-                        CTA_FILTER_F_CTA_PROTO_NUM | CTA_FILTER_F_CTA_PROTO_DST_PORT,
-                    )
-                });
+                a.nest(CTA_FILTER, |a| a.u32(CTA_FILTER_ORIG_FLAGS, wanted));
             }
         });
     }
@@ -157,25 +191,31 @@ impl Forget {
                     })
             }
             // A flow to somebody else's port of that number is not meant.
-            Flow::To(port) if port.host_ip.is_unspecified() => {
-                let at = entry.original.destination;
-                aimed_at(port) && at.is_some_and(crate::sys::port::is_own)
+            Flow::To(ports) => {
+                let Some(at) = entry.original.destination else {
+                    return false;
+                };
+                ports.iter().any(|port| {
+                    let here = if port.host_ip.is_unspecified() {
+                        any(at) == port.host_ip && crate::sys::port::is_own(at)
+                    } else {
+                        at == port.host_ip
+                    };
+                    aimed_at(port) && here
+                })
             }
-            Flow::To(port) => aimed_at(port) && entry.original.destination == Some(port.host_ip),
         }
     }
-}
 
-impl Entry {
-    fn delete(&self, batch: &mut Batch) {
+    fn delete(&self, entry: &Entry, batch: &mut Batch) {
         const NESTED: u16 = 1 << 15;
         batch.request(
             NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
             NlmF::empty(),
-            &[NFPROTO_IPV4, 0, 0, 0],
+            &self.header(),
             |a| {
-                a.bytes(CTA_TUPLE_ORIG | NESTED, &self.bytes);
-                a.bytes(CTA_ID, &self.id);
+                a.bytes(CTA_TUPLE_ORIG | NESTED, &entry.bytes);
+                a.bytes(CTA_ID, &entry.id);
             },
         );
     }
@@ -207,8 +247,8 @@ fn tuple(attribute: &Attribute) -> Tuple {
     for part in attribute.nested() {
         for a in part.nested() {
             match (part.kind, a.kind) {
-                (CTA_TUPLE_IP, CTA_IP_V4_SRC) => tuple.source = a.ipv4(),
-                (CTA_TUPLE_IP, CTA_IP_V4_DST) => tuple.destination = a.ipv4(),
+                (CTA_TUPLE_IP, CTA_IP_V4_SRC | CTA_IP_V6_SRC) => tuple.source = a.ip(),
+                (CTA_TUPLE_IP, CTA_IP_V4_DST | CTA_IP_V6_DST) => tuple.destination = a.ip(),
                 (CTA_TUPLE_PROTO, CTA_PROTO_NUM) => {
                     tuple.protocol = a.value.first().copied().unwrap_or(0)
                 }

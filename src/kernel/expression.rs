@@ -1,5 +1,6 @@
 //! The expressions of a rule as nf_tables takes them (linux/netfilter/nf_tables.h; `nft --debug=netlink` shows the same).
 
+use super::sets::ANONYMOUS;
 use super::uapi::nf_tables::*;
 use crate::netlink::Attributes;
 
@@ -9,21 +10,63 @@ pub const ACCEPT: i32 = 1;
 pub const JUMP: i32 = -3;
 pub const RETURN: i32 = -5;
 
+/// The first of the registers of four bytes; register 1, of sixteen, is the same space.
+pub const FIRST: u32 = 8;
+
 /// Keys of meta.
 const PROTOCOL: u32 = 1;
 pub const IIFGROUP: u32 = 21;
 pub const OIFGROUP: u32 = 22;
 pub const IIFNAME: u32 = 6;
 pub const OIFNAME: u32 = 7;
-const NFPROTO: u32 = 15;
+pub const NFPROTO: u32 = 15;
 pub const L4PROTO: u32 = 16;
 
-/// Bases of payload, and offsets of the IPv4 header and of a transport header.
+/// Bases of payload, and where a transport header has the port that is aimed at.
+pub const BASE_LINK: u32 = 0;
 pub const BASE_NETWORK: u32 = 1;
 pub const BASE_TRANSPORT: u32 = 2;
-pub const SADDR: u32 = 12;
-pub const DADDR: u32 = 16;
-pub const DPORT: u32 = 2;
+const DPORT: u32 = 2;
+
+/// A version of IP: where its header has the addresses, and the names of its sets and maps.
+pub struct Ip {
+    pub number: u8,
+    pub source: u32,
+    pub destination: u32,
+    /// Of an address, in bytes.
+    pub length: u32,
+    /// At one address of the host, at all, for some senders, and for what arrives by one interface.
+    pub maps: [&'static str; 4],
+    pub local: &'static str,
+    pub masquerade: &'static str,
+}
+
+impl Ip {
+    /// The length of an address, in registers of four bytes.
+    pub const fn words(&self) -> u32 {
+        self.length / 4
+    }
+}
+
+pub const IP: Ip = Ip {
+    number: NFPROTO_IPV4,
+    source: 12,
+    destination: 16,
+    length: 4,
+    maps: ["publish4_addr", "publish4", "publish4_from", "publish4_on"],
+    local: "local4",
+    masquerade: "masquerade4",
+};
+
+pub const IP6: Ip = Ip {
+    number: NFPROTO_IPV6,
+    source: 8,
+    destination: 24,
+    length: 16,
+    maps: ["publish6_addr", "publish6", "publish6_from", "publish6_on"],
+    local: "local6",
+    masquerade: "masquerade6",
+};
 
 /// States of a connection, as bits in the host's order (linux/netfilter/nf_conntrack_common.h).
 pub const INVALID: u32 = 1;
@@ -91,16 +134,33 @@ impl Rule<'_, '_> {
         self.compare(register, 1, value)
     }
 
-    /// Only IPv4 packets: the table is of the family inet.
-    pub fn ipv4(&mut self) -> &mut Self {
-        self.meta(NFPROTO, 1).equals(1, &[NFPROTO_IPV4])
+    /// Only packets of this version: the table is of the family inet.
+    pub fn family(&mut self, ip: &Ip) -> &mut Self {
+        self.meta(NFPROTO, 1).equals(1, &[ip.number])
     }
 
     /// Only IPv4 packets with an address of 127.0.0.0/8 at this offset.
     pub fn loopback(&mut self, offset: u32) -> &mut Self {
-        self.ipv4()
+        self.family(&IP)
             .payload(BASE_NETWORK, offset, 1, 1)
             .equals(1, &[127])
+    }
+
+    /// The protocol and the port that is aimed at.
+    pub fn port(&mut self, register: u32) -> &mut Self {
+        self.meta(L4PROTO, register)
+            .payload(BASE_TRANSPORT, DPORT, 2, register + 1)
+    }
+
+    /// Both addresses, the sender's first.
+    pub fn ends(&mut self, ip: &Ip, register: u32) -> &mut Self {
+        self.payload(BASE_NETWORK, ip.source, ip.length, register)
+            .payload(
+                BASE_NETWORK,
+                ip.destination,
+                ip.length,
+                register + ip.words(),
+            )
     }
 
     /// Only what neither enters nor leaves by a bridge of netcell's.
@@ -132,14 +192,19 @@ impl Rule<'_, '_> {
         self.lookup(set, register, |a| a.be32(5, 1))
     }
 
-    /// dnat ip to the address (register 1) and port (the four bytes behind it) that the map has.
-    pub fn dnat(&mut self, map: &str) -> &mut Self {
-        self.lookup(map, 1, |a| a.be32(3, 1))
+    /// As [`Rule::within`], of the set without a name that has this number within the transaction.
+    pub fn within_anonymous(&mut self, id: u32) -> &mut Self {
+        self.lookup(ANONYMOUS, 1, |a| a.be32(4, id))
+    }
+
+    /// dnat to the address and the port behind it that the map has for what begins at the first register.
+    pub fn dnat(&mut self, ip: &Ip, map: &str) -> &mut Self {
+        self.lookup(map, FIRST, |a| a.be32(3, FIRST))
             .expression("nat", |a| {
                 a.be32(1, 1);
-                a.be32(2, u32::from(NFPROTO_IPV4));
-                a.be32(3, 1);
-                a.be32(5, 9);
+                a.be32(2, u32::from(ip.number));
+                a.be32(3, FIRST);
+                a.be32(5, FIRST + ip.words());
             })
     }
 

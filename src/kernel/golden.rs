@@ -321,11 +321,13 @@ fn tcp_8081() -> Element {
     Element::Publish {
         mapping: PortMapping {
             proto: Proto::Tcp,
-            host_ip: Ipv4Addr::UNSPECIFIED,
+            host_ip: Ipv4Addr::UNSPECIFIED.into(),
             host_port: 8081,
             container_port: 80,
+            on: None,
+            from: None,
         },
-        to: Ipv4Addr::new(10, 50, 0, 2),
+        to: Ipv4Addr::new(10, 50, 0, 2).into(),
     }
 }
 
@@ -344,11 +346,13 @@ fn published_ports_are_nfts_elements() {
     let on_an_address = Element::Publish {
         mapping: PortMapping {
             proto: Proto::Udp,
-            host_ip: Ipv4Addr::new(198, 51, 100, 1),
+            host_ip: Ipv4Addr::new(198, 51, 100, 1).into(),
             host_port: 53,
             container_port: 5353,
+            on: None,
+            from: None,
         },
-        to: Ipv4Addr::new(10, 50, 0, 2),
+        to: Ipv4Addr::new(10, 50, 0, 2).into(),
     };
     same(
         AddElement(on_an_address),

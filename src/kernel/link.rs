@@ -302,6 +302,41 @@ fn port(batch: &mut Batch, index: u32, write: impl FnOnce(&mut Attributes)) {
     );
 }
 
+/// Lets a bridge port and others that are isolated exchange nothing.
+#[derive(Debug, Clone)]
+pub struct Isolate {
+    /// The port.
+    pub link: IfName,
+}
+
+impl fmt::Display for Isolate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ip link set {} type bridge_slave isolated on", self.link)
+    }
+}
+
+impl Operation for Isolate {
+    fn channel(&self) -> Channel {
+        Channel::Route(Place::Host)
+    }
+
+    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        batch.request(
+            u16::from(Rtm::Newlink),
+            flags::NONE,
+            &header(0, 0, 0),
+            |a| {
+                a.str(u16::from(Ifla::Ifname), self.link.as_str());
+                a.nest(u16::from(Ifla::Linkinfo), |a| {
+                    a.str(IFLA_INFO_SLAVE_KIND, "bridge");
+                    a.nest(IFLA_INFO_SLAVE_DATA, |a| a.u8(IFLA_BRPORT_ISOLATED, 1));
+                });
+            },
+        );
+        Ok(())
+    }
+}
+
 /// Lets nothing more through a bridge port, at once, without the grace period that taking the link down waits for.
 #[derive(Debug, Clone)]
 pub struct Block {

@@ -7,6 +7,7 @@
 
 pub mod addr;
 pub mod conntrack;
+mod element;
 mod expression;
 #[cfg(test)]
 #[cfg(target_endian = "little")]
@@ -17,8 +18,10 @@ pub mod listening;
 pub mod mount;
 pub mod netns;
 pub mod nft;
+pub mod owner;
 pub mod route;
 pub mod ruleset;
+mod sets;
 pub mod snapshot;
 pub mod sockets;
 pub mod sysctl;
@@ -152,6 +155,8 @@ operations! {
     AddVeth(link::AddVeth),
     /// Bring a link up.
     SetUp(link::SetUp),
+    /// Keep a bridge port from its like.
+    Isolate(link::Isolate),
     /// Let nothing more through a bridge port.
     Block(link::Block),
     /// Delete a link of netcell's.
@@ -168,6 +173,8 @@ operations! {
     AddGuard(guard::AddGuard),
     /// Add an element to a set or map.
     AddElement(nft::AddElement),
+    /// Put an element back into a set or map.
+    RestoreElement(nft::RestoreElement),
     /// Take an element out of a set or map.
     DelElement(nft::DelElement),
     /// Let an element of a set or map run out.

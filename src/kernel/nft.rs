@@ -2,16 +2,16 @@
 //!
 //! Published ports are elements: one look-up whatever their number. Every change of one plan goes in one transaction.
 
+pub use super::element::Element;
 use super::ruleset;
 use super::snapshot::Snapshot;
 use super::uapi::nf_tables::*;
 use super::{Channel, Holds, Lookup, Op, Operation};
 use crate::error::Result;
-use crate::netlink::{Attributes, Batch, Message, attributes, flags};
-use crate::types::{Cidr, IfName, PortMapping};
+use crate::netlink::{Batch, Message, attributes, flags};
+use crate::types::IfName;
 use neli::consts::nl::NlmF;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// The table's name; its family is inet.
 pub const TABLE: &str = "netcell";
@@ -47,18 +47,11 @@ fn around() -> [u8; 4] {
 
 /// Makes the host's table with its chains, sets and rules; EEXIST when it is there, and then nothing of it is changed.
 #[derive(Debug, Clone)]
-pub struct AddTable {
-    /// netcell itself turned IPv4 forwarding on: what has nothing to do with it is still not forwarded.
-    pub stop_transit: bool,
-}
+pub struct AddTable;
 
 impl fmt::Display for AddTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "nft -f - <<'END'\n{}END",
-            ruleset::text(self.stop_transit)
-        )
+        write!(f, "nft -f - <<'END'\n{}END", ruleset::text())
     }
 }
 
@@ -68,115 +61,12 @@ impl Operation for AddTable {
     }
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        ruleset::encode(batch, self.stop_transit);
+        ruleset::encode(batch);
         Ok(())
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
         if now.table { Holds::Yes } else { Holds::No }
-    }
-}
-
-/// An element of one of the table's sets and maps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Element {
-    /// A published port, in `publish4` or, for one address of the host, in `publish4_addr`.
-    Publish {
-        /// The host's end and the port inside.
-        mapping: PortMapping,
-        /// The sandbox's address.
-        to: Ipv4Addr,
-    },
-    /// A network's bridge, in `bridges`.
-    Bridge(IfName),
-    /// A bridge with itself, in `siblings`: between ports of one bridge everything passes.
-    Siblings(IfName),
-    /// A bridge and its subnet, in `local4`.
-    Local(IfName, Cidr),
-}
-
-impl Element {
-    fn set(&self) -> &'static str {
-        match self {
-            Element::Publish { mapping, .. } if mapping.host_ip.is_unspecified() => "publish4",
-            Element::Publish { .. } => "publish4_addr",
-            Element::Bridge(_) => BRIDGES,
-            Element::Siblings(_) => "siblings",
-            Element::Local(..) => "local4",
-        }
-    }
-
-    /// The key, each of its fields padded to four bytes.
-    fn key(&self) -> heapless::Vec<u8, 32> {
-        let mut key = heapless::Vec::new();
-        let mut put = |bytes: &[u8]| {
-            let fits = key.extend_from_slice(bytes);
-            debug_assert!(fits.is_ok());
-        };
-        match self {
-            Element::Publish { mapping, .. } => {
-                if !mapping.host_ip.is_unspecified() {
-                    put(&mapping.host_ip.octets());
-                }
-                put(&[mapping.proto.number(), 0, 0, 0]);
-                put(&padded(mapping.host_port));
-            }
-            Element::Bridge(bridge) => put(&bridge.padded()),
-            Element::Siblings(bridge) => {
-                put(&bridge.padded());
-                put(&bridge.padded());
-            }
-            Element::Local(bridge, subnet) => {
-                put(&bridge.padded());
-                put(&bounds(subnet).0);
-            }
-        }
-        key
-    }
-
-    /// Writes what finds the element.
-    fn encode_key(&self, a: &mut Attributes) {
-        a.nest(NFTA_SET_ELEM_KEY, |a| a.bytes(NFTA_DATA_VALUE, &self.key()));
-        if let Element::Local(bridge, subnet) = self {
-            let mut end = [0; 20];
-            end[..16].copy_from_slice(&bridge.padded());
-            end[16..].copy_from_slice(&bounds(subnet).1);
-            a.nest(NFTA_SET_ELEM_KEY_END, |a| a.bytes(NFTA_DATA_VALUE, &end));
-        }
-    }
-
-    /// Writes what a map's element leads to.
-    fn encode_data(&self, a: &mut Attributes) {
-        if let Element::Publish { mapping, to } = self {
-            let mut data = [0; 8];
-            data[..4].copy_from_slice(&to.octets());
-            data[4..].copy_from_slice(&padded(mapping.container_port));
-            a.nest(NFTA_SET_ELEM_DATA, |a| a.bytes(NFTA_DATA_VALUE, &data));
-        }
-    }
-
-    fn message(
-        &self,
-        batch: &mut Batch,
-        message: u16,
-        flags: NlmF,
-        more: impl FnOnce(&mut Attributes),
-    ) {
-        batch.request(kind(message), flags, &header(NFPROTO_INET), |a| {
-            self.list(a, more)
-        });
-    }
-
-    /// Names the set and, alone in its list, the element.
-    pub(super) fn list(&self, a: &mut Attributes, more: impl FnOnce(&mut Attributes)) {
-        a.str(NFTA_SET_ELEM_LIST_TABLE, TABLE);
-        a.str(NFTA_SET_ELEM_LIST_SET, self.set());
-        a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |a| {
-            a.nest(NFTA_LIST_ELEM, |a| {
-                self.encode_key(a);
-                more(a);
-            });
-        });
     }
 }
 
@@ -195,56 +85,13 @@ pub(super) fn read_names(message: &Message) -> Option<Vec<IfName>> {
     Some(names.collect())
 }
 
-/// As nft writes it between braces.
-impl fmt::Display for Element {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Element::Publish { mapping, to } => {
-                if !mapping.host_ip.is_unspecified() {
-                    write!(f, "{} . ", mapping.host_ip)?;
-                }
-                write!(
-                    f,
-                    "{} . {} : {to} . {}",
-                    mapping.proto, mapping.host_port, mapping.container_port
-                )
-            }
-            Element::Bridge(bridge) => write!(f, "\"{bridge}\""),
-            Element::Siblings(bridge) => write!(f, "\"{bridge}\" . \"{bridge}\""),
-            Element::Local(bridge, subnet) => write!(f, "\"{bridge}\" . {subnet}"),
-        }
-    }
-}
-
-fn padded(port: u16) -> [u8; 4] {
-    let [high, low] = port.to_be_bytes();
-    [high, low, 0, 0]
-}
-
-/// The first and the last address of an IPv4 subnet.
-fn bounds(subnet: &Cidr) -> ([u8; 4], [u8; 4]) {
-    match subnet.subnet().addr {
-        IpAddr::V4(first) => {
-            let last =
-                first.to_bits() | u32::MAX.checked_shr(u32::from(subnet.prefix)).unwrap_or(0);
-            (first.octets(), last.to_be_bytes())
-        }
-        IpAddr::V6(_) => ([0; 4], [0; 4]),
-    }
-}
-
 /// Adds an element.
 #[derive(Debug, Clone)]
 pub struct AddElement(pub Element);
 
 impl fmt::Display for AddElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "nft add element inet {TABLE} {} '{{ {} }}'",
-            self.0.set(),
-            self.0
-        )
+        write!(f, "nft add element {} '{{ {} }}'", self.0.place(), self.0)
     }
 }
 
@@ -256,30 +103,51 @@ impl Operation for AddElement {
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
         // A port that was just withdrawn may still be there, about to expire: adding it must wait until it is gone, or
         // it would go with it (EXCL). The others may be there already.
-        let flags = if matches!(self.0, Element::Publish { .. }) {
+        let flags = if self.0.is_of_sandbox() {
             flags::create_new()
         } else {
             flags::CREATE
         };
         self.0
-            .message(batch, NFT_MSG_NEWSETELEM, flags, |a| self.0.encode_data(a));
+            .message(batch, NFT_MSG_NEWSETELEM, flags, &|a| self.0.encode_data(a));
         Ok(())
     }
 
     fn inverse(&self) -> Option<Op> {
         // What a network's sandboxes share is nobody's to undo.
-        matches!(self.0, Element::Publish { .. }).then(|| DelElement(self.0.clone()).into())
+        self.0
+            .is_of_sandbox()
+            .then(|| DelElement(self.0.clone()).into())
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        match &self.0 {
-            Element::Bridge(bridge) | Element::Siblings(bridge) | Element::Local(bridge, _)
-                if now.has_network(bridge) =>
-            {
-                Holds::Yes
-            }
+        match self.0.bridge() {
+            Some(bridge) if now.has_network(bridge) => Holds::Yes,
             _ => Holds::No,
         }
+    }
+}
+
+/// Puts an element back that somebody else's flush took away; fine if it is there.
+#[derive(Debug, Clone)]
+pub struct RestoreElement(pub Element);
+
+impl fmt::Display for RestoreElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nft add element {} '{{ {} }}'", self.0.place(), self.0)
+    }
+}
+
+impl Operation for RestoreElement {
+    fn channel(&self) -> Channel {
+        Channel::Nftables
+    }
+
+    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        let data = |a: &mut crate::netlink::Attributes| self.0.encode_data(a);
+        self.0
+            .message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, &data);
+        Ok(())
     }
 }
 
@@ -333,8 +201,8 @@ impl fmt::Display for DelElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "nft delete element inet {TABLE} {} '{{ {} }}'",
-            self.0.set(),
+            "nft delete element {} '{{ {} }}'",
+            self.0.place(),
             self.0
         )
     }
@@ -347,7 +215,7 @@ impl Operation for DelElement {
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
         self.0
-            .message(batch, NFT_MSG_DELSETELEM, flags::NONE, |_| {});
+            .message(batch, NFT_MSG_DELSETELEM, flags::NONE, &|_| {});
         Ok(())
     }
 
@@ -374,11 +242,11 @@ impl Operation for ExpireElement {
     }
 
     fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        if !crate::sys::release::at_least(6, 12) {
+        if !self.0.can_expire() || !crate::sys::release::at_least(6, 12) {
             return DelElement(self.0.clone()).encode(batch, lookup);
         }
         self.0
-            .message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, |a| {
+            .message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, &|a| {
                 self.0.encode_data(a);
                 a.be64(NFTA_SET_ELEM_TIMEOUT, 1);
             });

@@ -5,329 +5,303 @@
 
 use super::expression::*;
 use super::nft::{TABLE, header, kind};
+use super::sets::Field::{Family, Link, Port, Proto, V4, V6};
+use super::sets::{SetDef, protocols_with_ports};
 use super::uapi::nf_tables::*;
 use crate::netlink::{Batch, flags};
 
+const TIMEOUT: u32 = NFT_SET_TIMEOUT;
+const INTERVAL: u32 = NFT_SET_INTERVAL;
+
+const fn map4(name: &'static str, key: &'static [super::sets::Field], flags: u32) -> SetDef {
+    SetDef {
+        to: &[V4, Port],
+        ..SetDef::set(name, key, flags)
+    }
+}
+
+const fn map6(name: &'static str, key: &'static [super::sets::Field], flags: u32) -> SetDef {
+    SetDef {
+        to: &[V6, Port],
+        ..SetDef::set(name, key, flags)
+    }
+}
+
+/// Published ports are elements of the maps: at each address of the host or at one, for all or for some.
+const SETS: [SetDef; 16] = [
+    map4("publish4", &[Proto, Port], TIMEOUT),
+    map4("publish4_addr", &[V4, Proto, Port], TIMEOUT),
+    map4("publish4_from", &[Proto, Port, V4, V4], INTERVAL),
+    map4("publish4_on", &[Proto, Port, Link, V4, V4], INTERVAL),
+    map6("publish6", &[Proto, Port], TIMEOUT),
+    map6("publish6_addr", &[V6, Proto, Port], TIMEOUT),
+    map6("publish6_from", &[Proto, Port, V6, V6], INTERVAL),
+    map6("publish6_on", &[Proto, Port, Link, V6, V6], INTERVAL),
+    SetDef::set("bridges", &[Link], 0),
+    SetDef::set("siblings", &[Link, Link], 0),
+    SetDef::set("internal", &[Link], 0),
+    SetDef::set("local4", &[Link, V4], INTERVAL),
+    SetDef::set("local6", &[Link, V6], INTERVAL),
+    SetDef::set("masquerade4", &[Link, V4], INTERVAL),
+    SetDef::set("masquerade6", &[Link, V6], INTERVAL),
+    SetDef::set("no_transit", &[Family], 0),
+];
+
+/// The chains, as nft would be given them.
+const CHAINS: &str = r#"	chain user_forward {
+	}
+	chain raw_prerouting {
+		type filter hook prerouting priority -300; policy accept;
+		ip daddr 127.0.0.0/8 iifname @bridges drop
+		ip saddr 127.0.0.0/8 iifname @bridges drop
+	}
+	chain publish {
+		dnat ip to ip daddr . meta l4proto . th dport map @publish4_addr
+		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @publish4
+		meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport . ip saddr . ip daddr map @publish4_from
+		meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport . iifname . ip saddr . ip daddr map @publish4_on
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6_addr
+		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @publish6
+		meta l4proto { tcp, udp, sctp } dnat ip6 to meta l4proto . th dport . ip6 saddr . ip6 daddr map @publish6_from
+		meta l4proto { tcp, udp, sctp } dnat ip6 to meta l4proto . th dport . iifname . ip6 saddr . ip6 daddr map @publish6_on
+	}
+	chain nat_prerouting {
+		type nat hook prerouting priority -100; policy accept;
+		ip daddr 127.0.0.0/8 iifname != "lo" return
+		fib daddr type local jump publish
+	}
+	chain nat_output {
+		type nat hook output priority -100; policy accept;
+		fib daddr type local jump publish
+	}
+	chain nat_postrouting {
+		type nat hook postrouting priority 100; policy accept;
+		oifname . ip saddr @local4 ct status dnat masquerade
+		oifname . ip6 saddr @local6 ct status dnat masquerade
+		ip saddr 127.0.0.0/8 oifname @bridges masquerade
+		iifname . ip saddr @masquerade4 oifname != @bridges masquerade
+		iifname . ip6 saddr @masquerade6 oifname != @bridges masquerade
+	}
+	chain forward {
+		type filter hook forward priority 0; policy accept;
+		jump user_forward
+		meta nfproto @no_transit iifname != @bridges oifname != @bridges drop
+		iifname != @bridges oifname != @bridges accept
+		ct state established,related accept
+		ct state invalid drop
+		iifname . oifname @siblings accept
+		iifname @internal drop
+		oifname @internal drop
+		oifname @bridges ct status dnat accept
+		oifname @bridges drop
+	}
+"#;
+
 /// What nft would be given.
-pub fn text(stop_transit: bool) -> String {
-    let stop = if stop_transit {
-        "\t\tmeta nfproto ipv4 iifname != @bridges oifname != @bridges drop\n"
-    } else {
-        ""
-    };
-    format!(
-        "table inet {TABLE} {{
-\tmap publish4 {{
-\t\ttype inet_proto . inet_service : ipv4_addr . inet_service
-\t\tflags timeout
-\t}}
-\tmap publish4_addr {{
-\t\ttype ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
-\t\tflags timeout
-\t}}
-\tset bridges {{
-\t\ttype ifname
-\t}}
-\tset siblings {{
-\t\ttype ifname . ifname
-\t}}
-\tset local4 {{
-\t\ttype ifname . ipv4_addr
-\t\tflags interval
-\t}}
-\tchain user_forward {{
-\t}}
-\tchain raw_prerouting {{
-\t\ttype filter hook prerouting priority -300; policy accept;
-\t\tip daddr 127.0.0.0/8 iifname @bridges drop
-\t\tip saddr 127.0.0.0/8 iifname @bridges drop
-\t}}
-\tchain publish {{
-\t\tdnat ip to ip daddr . meta l4proto . th dport map @publish4_addr
-\t\tmeta nfproto ipv4 dnat ip to meta l4proto . th dport map @publish4
-\t}}
-\tchain nat_prerouting {{
-\t\ttype nat hook prerouting priority -100; policy accept;
-\t\tip daddr 127.0.0.0/8 iifname != \"lo\" return
-\t\tfib daddr type local jump publish
-\t}}
-\tchain nat_output {{
-\t\ttype nat hook output priority -100; policy accept;
-\t\tfib daddr type local jump publish
-\t}}
-\tchain nat_postrouting {{
-\t\ttype nat hook postrouting priority 100; policy accept;
-\t\toifname . ip saddr @local4 ct status dnat masquerade
-\t\tip saddr 127.0.0.0/8 oifname @bridges masquerade
-\t\tiifname . ip saddr @local4 oifname != @bridges masquerade
-\t}}
-\tchain forward {{
-\t\ttype filter hook forward priority 0; policy accept;
-\t\tjump user_forward
-{stop}\t\tiifname != @bridges oifname != @bridges accept
-\t\tct state established,related accept
-\t\tct state invalid drop
-\t\tiifname . oifname @siblings accept
-\t\toifname @bridges ct status dnat accept
-\t\toifname @bridges drop
-\t}}
-}}
-"
-    )
+pub fn text() -> String {
+    let mut text = format!("table inet {TABLE} {{\n");
+    SETS.iter().for_each(|set| set.text(&mut text));
+    text.push_str(CHAINS);
+    text.push_str("}\n");
+    text
 }
 
 /// Hooks (linux/netfilter.h).
-const PREROUTING: u32 = 0;
+pub(super) const PREROUTING: u32 = 0;
 const FORWARD: u32 = 2;
 const OUTPUT: u32 = 3;
-const POSTROUTING: u32 = 4;
+pub(super) const POSTROUTING: u32 = 4;
 
 /// Writes the table as messages; the table's own fails with EEXIST when it is there.
-pub fn encode(batch: &mut Batch, stop_transit: bool) {
-    batch.request(
-        kind(NFT_MSG_NEWTABLE),
-        flags::create_new(),
-        &header(NFPROTO_INET),
-        |a| a.str(NFTA_TABLE_NAME, TABLE),
-    );
-    sets(batch);
-    chains(batch);
-    rule(batch, "raw_prerouting", |r| {
-        r.loopback(DADDR)
-            .meta(IIFNAME, 1)
-            .within("bridges", 1)
-            .verdict(DROP, None);
+pub fn encode(batch: &mut Batch) {
+    begin_table(batch, NFPROTO_INET, &SETS);
+    let mut table = Writer {
+        batch,
+        family: NFPROTO_INET,
+        last_set: SETS.len() as u32,
+    };
+    table.chain("user_forward", None);
+    table.chain("raw_prerouting", Some(("filter", PREROUTING, -300)));
+    table.chain("publish", None);
+    table.chain("nat_prerouting", Some(("nat", PREROUTING, -100)));
+    table.chain("nat_output", Some(("nat", OUTPUT, -100)));
+    table.chain("nat_postrouting", Some(("nat", POSTROUTING, 100)));
+    table.chain("forward", Some(("filter", FORWARD, 0)));
+    for address in [IP.destination, IP.source] {
+        table.rule("raw_prerouting", |r| {
+            r.loopback(address)
+                .meta(IIFNAME, 1)
+                .within("bridges", 1)
+                .verdict(DROP, None);
+        });
+    }
+    publish(&mut table, &IP);
+    publish(&mut table, &IP6);
+    translate(&mut table);
+    forward(&mut table);
+}
+
+/// Begins a table: itself, and its sets with their numbers within the transaction.
+pub(super) fn begin_table(batch: &mut Batch, family: u8, sets: &[SetDef]) {
+    let message = kind(NFT_MSG_NEWTABLE);
+    batch.request(message, flags::create_new(), &header(family), |a| {
+        a.str(NFTA_TABLE_NAME, TABLE);
     });
-    rule(batch, "raw_prerouting", |r| {
-        r.loopback(SADDR)
-            .meta(IIFNAME, 1)
-            .within("bridges", 1)
-            .verdict(DROP, None);
+    for (id, set) in (1..).zip(sets) {
+        set.encode(batch, family, id);
+    }
+}
+
+/// The maps of one family: at one address, at all, for some senders, for some that arrive by one interface.
+fn publish(table: &mut Writer, ip: &'static Ip) {
+    let [at_one, at_all, from, on] = ip.maps;
+    table.rule("publish", |r| {
+        r.family(ip)
+            .payload(BASE_NETWORK, ip.destination, ip.length, FIRST)
+            .port(FIRST + ip.words())
+            .dnat(ip, at_one);
     });
-    rule(batch, "publish", |r| {
-        r.ipv4()
-            .payload(BASE_NETWORK, DADDR, 4, 1)
-            .meta(L4PROTO, 9)
-            .payload(BASE_TRANSPORT, DPORT, 2, 10)
-            .dnat("publish4_addr");
+    table.rule("publish", |r| {
+        r.family(ip).port(FIRST).dnat(ip, at_all);
     });
-    rule(batch, "publish", |r| {
-        r.ipv4()
-            .meta(L4PROTO, 1)
-            .payload(BASE_TRANSPORT, DPORT, 2, 9)
-            .dnat("publish4");
+    table.rule_for_ports("publish", |r| {
+        r.family(ip).port(FIRST).ends(ip, FIRST + 2).dnat(ip, from);
     });
-    rule(batch, "nat_prerouting", |r| {
-        r.loopback(DADDR)
+    table.rule_for_ports("publish", |r| {
+        r.family(ip)
+            .port(FIRST)
+            .meta(IIFNAME, FIRST + 2)
+            .ends(ip, FIRST + 6)
+            .dnat(ip, on);
+    });
+}
+
+fn translate(table: &mut Writer) {
+    table.rule("nat_prerouting", |r| {
+        r.loopback(IP.destination)
             .meta(IIFNAME, 1)
             .differs(1, &name("lo"))
             .verdict(RETURN, None);
     });
-    rule(batch, "nat_prerouting", |r| {
-        r.reaches_host(1).verdict(JUMP, Some("publish"));
-    });
-    rule(batch, "nat_output", |r| {
-        r.reaches_host(1).verdict(JUMP, Some("publish"));
-    });
-    rule(batch, "nat_postrouting", |r| {
-        r.ipv4()
-            .meta(OIFNAME, 1)
-            .payload(BASE_NETWORK, SADDR, 4, 2)
-            .within("local4", 1)
+    for chain in ["nat_prerouting", "nat_output"] {
+        table.rule(chain, |r| {
+            r.reaches_host(1).verdict(JUMP, Some("publish"));
+        });
+    }
+    let back = |r: &mut Rule, ip: &Ip| {
+        r.family(ip)
+            .meta(OIFNAME, FIRST)
+            .payload(BASE_NETWORK, ip.source, ip.length, FIRST + 4)
+            .within(ip.local, FIRST)
             .translated()
             .masquerade();
-    });
-    rule(batch, "nat_postrouting", |r| {
-        r.loopback(SADDR)
+    };
+    table.rule("nat_postrouting", |r| back(r, &IP));
+    table.rule("nat_postrouting", |r| back(r, &IP6));
+    table.rule("nat_postrouting", |r| {
+        r.loopback(IP.source)
             .meta(OIFNAME, 1)
             .within("bridges", 1)
             .masquerade();
     });
-    rule(batch, "nat_postrouting", |r| {
-        r.ipv4()
-            .meta(IIFNAME, 1)
-            .payload(BASE_NETWORK, SADDR, 4, 2)
-            .within("local4", 1)
+    let out = |r: &mut Rule, ip: &Ip| {
+        r.family(ip)
+            .meta(IIFNAME, FIRST)
+            .payload(BASE_NETWORK, ip.source, ip.length, FIRST + 4)
+            .within(ip.masquerade, FIRST)
             .meta(OIFNAME, 1)
             .without("bridges", 1)
             .masquerade();
-    });
-    forward(batch, stop_transit);
+    };
+    table.rule("nat_postrouting", |r| out(r, &IP));
+    table.rule("nat_postrouting", |r| out(r, &IP6));
 }
 
-fn forward(batch: &mut Batch, stop_transit: bool) {
-    rule(batch, "forward", |r| {
+fn forward(table: &mut Writer) {
+    let mut rule = |write: &dyn Fn(&mut Rule)| table.rule("forward", |r| write(r));
+    rule(&|r| {
         r.verdict(JUMP, Some("user_forward"));
     });
-    if stop_transit {
-        rule(batch, "forward", |r| {
-            r.ipv4().foreign().verdict(DROP, None);
-        });
-    }
-    rule(batch, "forward", |r| {
+    rule(&|r| {
+        r.meta(NFPROTO, 1)
+            .within("no_transit", 1)
+            .foreign()
+            .verdict(DROP, None);
+    });
+    rule(&|r| {
         r.foreign().verdict(ACCEPT, None);
     });
-    rule(batch, "forward", |r| {
+    rule(&|r| {
         r.ct_state(ESTABLISHED | RELATED).verdict(ACCEPT, None);
     });
-    rule(batch, "forward", |r| {
+    rule(&|r| {
         r.ct_state(INVALID).verdict(DROP, None);
     });
-    rule(batch, "forward", |r| {
-        r.meta(IIFNAME, 1)
-            .meta(OIFNAME, 2)
-            .within("siblings", 1)
+    rule(&|r| {
+        r.meta(IIFNAME, FIRST)
+            .meta(OIFNAME, FIRST + 4)
+            .within("siblings", FIRST)
             .verdict(ACCEPT, None);
     });
-    rule(batch, "forward", |r| {
+    for name in [IIFNAME, OIFNAME] {
+        rule(&|r| {
+            r.meta(name, 1).within("internal", 1).verdict(DROP, None);
+        });
+    }
+    rule(&|r| {
         r.meta(OIFNAME, 1)
             .within("bridges", 1)
             .translated()
             .verdict(ACCEPT, None);
     });
-    rule(batch, "forward", |r| {
+    rule(&|r| {
         r.meta(OIFNAME, 1).within("bridges", 1).verdict(DROP, None);
     });
 }
 
-fn sets(batch: &mut Batch) {
-    // nft's own numbers for types, six bits a field; the kernel only keeps them.
-    const INTERFACE: u32 = 41;
-    set(
-        batch,
-        1,
-        "publish4",
-        NFT_SET_MAP | NFT_SET_TIMEOUT,
-        (0x30d, &[4, 4]),
-        Some((0x1cd, 8)),
-    );
-    set(
-        batch,
-        2,
-        "publish4_addr",
-        NFT_SET_MAP | NFT_SET_TIMEOUT,
-        (0x730d, &[4, 4, 4]),
-        Some((0x1cd, 8)),
-    );
-    set(batch, 3, "bridges", 0, (INTERFACE, &[16]), None);
-    set(
-        batch,
-        4,
-        "siblings",
-        0,
-        (INTERFACE << 6 | INTERFACE, &[16, 16]),
-        None,
-    );
-    set(
-        batch,
-        5,
-        "local4",
-        NFT_SET_INTERVAL | NFT_SET_CONCAT,
-        (INTERFACE << 6 | 7, &[16, 4]),
-        None,
-    );
+/// Writes the chains and rules of one table.
+pub(super) struct Writer<'a> {
+    pub batch: &'a mut Batch,
+    pub family: u8,
+    /// The number of the last set within the transaction.
+    pub last_set: u32,
 }
 
-fn set(
-    batch: &mut Batch,
-    id: u32,
-    name: &str,
-    set_flags: u32,
-    key: (u32, &[u32]),
-    data: Option<(u32, u32)>,
-) {
-    let (key_type, fields) = key;
-    batch.request(
-        kind(NFT_MSG_NEWSET),
-        flags::CREATE,
-        &header(NFPROTO_INET),
-        |a| {
-            a.str(NFTA_SET_TABLE, TABLE);
-            a.str(NFTA_SET_NAME, name);
-            a.be32(NFTA_SET_FLAGS, set_flags);
-            a.be32(NFTA_SET_KEY_TYPE, key_type);
-            a.be32(NFTA_SET_KEY_LEN, fields.iter().sum());
-            if let Some((data_type, length)) = data {
-                a.be32(NFTA_SET_DATA_TYPE, data_type);
-                a.be32(NFTA_SET_DATA_LEN, length);
-            }
-            a.be32(NFTA_SET_ID, id);
-            if let [_] = fields {
-                a.bytes(NFTA_SET_USERDATA, &host_order());
-            }
-            if set_flags & NFT_SET_CONCAT != 0 {
-                a.nest(NFTA_SET_DESC, |a| {
-                    a.nest(NFTA_SET_DESC_CONCAT, |a| {
-                        for field in fields {
-                            a.nest(NFTA_LIST_ELEM, |a| a.be32(NFTA_SET_FIELD_LEN, *field));
-                        }
+impl Writer<'_> {
+    /// A chain; a base chain with its type, hook and priority.
+    pub fn chain(&mut self, name: &str, base: Option<(&str, u32, i32)>) {
+        let message = kind(NFT_MSG_NEWCHAIN);
+        self.batch
+            .request(message, flags::CREATE, &header(self.family), |a| {
+                a.str(NFTA_CHAIN_TABLE, TABLE);
+                a.str(NFTA_CHAIN_NAME, name);
+                if let Some((class, hook, priority)) = base {
+                    a.nest(NFTA_CHAIN_HOOK, |a| {
+                        a.be32(NFTA_HOOK_HOOKNUM, hook);
+                        a.be32(NFTA_HOOK_PRIORITY, priority as u32);
                     });
-                });
-            }
-        },
-    );
-}
-
-/// What nft needs to print the elements of a set whose key is one interface name: the key's byte order, as a TLV of
-/// libnftnl's that the kernel only keeps (NFTNL_UDATA_SET_KEYBYTEORDER in libnftnl/udata.h).
-fn host_order() -> [u8; 6] {
-    const KEY_BYTE_ORDER: u8 = 0;
-    const HOST_ENDIAN: u32 = 1;
-    let [a, b, c, d] = HOST_ENDIAN.to_ne_bytes();
-    [KEY_BYTE_ORDER, 4, a, b, c, d]
-}
-
-fn chains(batch: &mut Batch) {
-    chain(batch, "user_forward", None);
-    chain(batch, "raw_prerouting", Some(("filter", PREROUTING, -300)));
-    chain(batch, "publish", None);
-    chain(batch, "nat_prerouting", Some(("nat", PREROUTING, -100)));
-    chain(batch, "nat_output", Some(("nat", OUTPUT, -100)));
-    chain(batch, "nat_postrouting", Some(("nat", POSTROUTING, 100)));
-    chain(batch, "forward", Some(("filter", FORWARD, 0)));
-}
-
-fn chain(batch: &mut Batch, name: &str, base: Option<(&str, u32, i32)>) {
-    chain_of(batch, NFPROTO_INET, name, base);
-}
-
-/// Writes a chain of a table of that family, with its type, hook and priority where it is a base chain.
-pub(super) fn chain_of(batch: &mut Batch, family: u8, name: &str, base: Option<(&str, u32, i32)>) {
-    batch.request(
-        kind(NFT_MSG_NEWCHAIN),
-        flags::CREATE,
-        &header(family),
-        |a| {
-            a.str(NFTA_CHAIN_TABLE, TABLE);
-            a.str(NFTA_CHAIN_NAME, name);
-            if let Some((class, hook, priority)) = base {
-                a.nest(NFTA_CHAIN_HOOK, |a| {
-                    a.be32(NFTA_HOOK_HOOKNUM, hook);
-                    a.be32(NFTA_HOOK_PRIORITY, priority as u32);
-                });
-                a.be32(NFTA_CHAIN_POLICY, NF_ACCEPT);
-                a.str(NFTA_CHAIN_TYPE, class);
-            }
-        },
-    );
-}
-
-fn rule(batch: &mut Batch, chain: &str, write: impl FnOnce(&mut Rule)) {
-    rule_of(batch, NFPROTO_INET, chain, write);
-}
-
-/// Writes a rule at the end of a chain of a table of that family.
-pub(super) fn rule_of(batch: &mut Batch, family: u8, chain: &str, write: impl FnOnce(&mut Rule)) {
-    batch.request(
-        kind(NFT_MSG_NEWRULE),
-        flags::append(),
-        &header(family),
-        |a| {
-            a.str(NFTA_RULE_TABLE, TABLE);
-            a.str(NFTA_RULE_CHAIN, chain);
-            a.nest(NFTA_RULE_EXPRESSIONS, |a| {
-                write(&mut Rule(a));
+                    a.be32(NFTA_CHAIN_POLICY, NF_ACCEPT);
+                    a.str(NFTA_CHAIN_TYPE, class);
+                }
             });
-        },
-    );
+    }
+
+    /// A rule at the end of a chain.
+    pub fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Rule)) {
+        let message = kind(NFT_MSG_NEWRULE);
+        self.batch
+            .request(message, flags::append(), &header(self.family), |a| {
+                a.str(NFTA_RULE_TABLE, TABLE);
+                a.str(NFTA_RULE_CHAIN, chain);
+                a.nest(NFTA_RULE_EXPRESSIONS, |a| write(&mut Rule(a)));
+            });
+    }
+
+    /// A rule for the protocols that have ports: without that nft takes no map of intervals.
+    fn rule_for_ports(&mut self, chain: &str, write: impl FnOnce(&mut Rule)) {
+        self.last_set += 1;
+        let id = self.last_set;
+        protocols_with_ports(self.batch, id);
+        self.rule(chain, |r| write(r.meta(L4PROTO, 1).within_anonymous(id)));
+    }
 }

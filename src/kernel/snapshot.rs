@@ -9,7 +9,7 @@ use crate::netlink::{Message, attributes};
 use crate::types::json::json_object;
 use crate::types::{Cidr, IfName, Mac};
 use neli::consts::rtnl::{Ifa, Ifla, Rta, Rtm};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// A link.
 #[derive(Debug, Clone)]
@@ -114,6 +114,8 @@ pub struct Snapshot {
     pub networks: Vec<IfName>,
     /// On the host: the value of net.ipv4.ip_forward.
     pub forwarding: Option<String>,
+    /// On the host: the value of net.ipv6.conf.all.forwarding; none on a kernel without IPv6.
+    pub forwarding6: Option<String>,
 }
 
 impl Snapshot {
@@ -124,6 +126,7 @@ impl Snapshot {
         now.guard = sockets.has_table(NFPROTO_BRIDGE)?;
         now.networks = sockets.networks()?;
         now.forwarding = sysctl::read(sysctl::FORWARDING);
+        now.forwarding6 = sysctl::read(sysctl::FORWARDING6);
         Ok(now)
     }
 
@@ -257,8 +260,8 @@ fn read_address(message: &Message) -> Option<Address> {
     let (mut local, mut address) = (None, None);
     for a in attributes(message.body.get(8..)?) {
         match a.kind {
-            kind if kind == u16::from(Ifa::Local) => local = ip(a.value),
-            kind if kind == u16::from(Ifa::Address) => address = ip(a.value),
+            kind if kind == u16::from(Ifa::Local) => local = a.ip(),
+            kind if kind == u16::from(Ifa::Address) => address = a.ip(),
             _ => {}
         }
     }
@@ -290,15 +293,15 @@ fn read_route(message: &Message) -> Option<Route> {
     for a in attributes(message.body.get(12..)?) {
         match a.kind {
             kind if kind == u16::from(Rta::Dst) => {
-                route.destination = ip(a.value).map(|addr| Cidr {
+                route.destination = a.ip().map(|addr| Cidr {
                     addr,
                     prefix: head[1],
                 })
             }
-            kind if kind == u16::from(Rta::Gateway) => route.via = ip(a.value),
+            kind if kind == u16::from(Rta::Gateway) => route.via = a.ip(),
             kind if kind == u16::from(Rta::Oif) => route.link = a.u32(),
             kind if kind == u16::from(Rta::Priority) => route.metric = a.u32(),
-            kind if kind == u16::from(Rta::Prefsrc) => route.source = ip(a.value),
+            kind if kind == u16::from(Rta::Prefsrc) => route.source = a.ip(),
             _ => {}
         }
     }
@@ -307,12 +310,4 @@ fn read_route(message: &Message) -> Option<Route> {
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
-        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
-        _ => None,
-    }
 }

@@ -205,7 +205,7 @@ impl Sockets {
     pub fn has_network(&mut self, bridge: &IfName) -> Result<bool> {
         let element = nft::Element::Bridge(bridge.clone());
         let action = "look up a bridge in table inet netcell";
-        let list = |a: &mut Attributes| element.list(a, |_| {});
+        let list = |a: &mut Attributes| element.list(a, &|_| {});
         self.has(NFPROTO_INET, NFT_MSG_GETSETELEM, list, action)
     }
 

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// IPv4 forwarding: the one global thing that netcell changes.
 pub const FORWARDING: &str = "net/ipv4/ip_forward";
 
+/// IPv6 forwarding.
+pub const FORWARDING6: &str = "net/ipv6/conf/all/forwarding";
+
 /// Which groups may send pings without CAP_NET_RAW (icmp(7)).
 pub const PING_GROUPS: &str = "net/ipv4/ping_group_range";
 
@@ -25,6 +28,21 @@ const IPV6: &str = "net/ipv6/";
 pub fn read(key: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/sys/{key}")).ok()?;
     Some(text.trim_end().to_owned())
+}
+
+/// The link of a default IPv6 route that the kernel itself learnt by a router advertisement, and would throw away when
+/// forwarding is turned on (rt6_purge_dflt_routers in net/ipv6/route.c): not where its accept_ra is 2.
+pub fn learnt_default_route() -> Option<String> {
+    // RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h); the columns are those of rt6_seq_show.
+    const LEARNT: u32 = 0x0001_0000 | 0x0004_0000;
+    let text = std::fs::read_to_string("/proc/thread-self/net/ipv6_route").ok()?;
+    let mut links = text.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let flags = u32::from_str_radix(words.get(8)?, 16).ok()?;
+        let link = words.get(9)?;
+        (words.get(1)? == &"00" && flags & LEARNT == LEARNT).then(|| (*link).to_owned())
+    });
+    links.find(|link| read(&format!("net/ipv6/conf/{link}/accept_ra")).as_deref() != Some("2"))
 }
 
 /// Sets a sysctl of one place.
@@ -45,9 +63,11 @@ impl Set {
         }
     }
 
-    /// Whether this turns IPv4 forwarding on.
-    pub fn is_forwarding(&self) -> bool {
-        self.place == Place::Host && self.key == FORWARDING
+    /// Whether this turns the forwarding of IPv4 or of IPv6 on.
+    pub fn is_forwarding(&self) -> Option<&'static str> {
+        let keys = [FORWARDING, FORWARDING6];
+        keys.into_iter()
+            .find(|key| self.place == Place::Host && self.key == *key)
     }
 }
 

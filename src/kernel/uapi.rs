@@ -15,6 +15,7 @@ pub mod if_link {
     pub const IFLA_BR_MCAST_SNOOPING: u16 = 23;
     pub const IFLA_BRPORT_STATE: u16 = 1;
     pub const IFLA_BRPORT_MODE: u16 = 4;
+    pub const IFLA_BRPORT_ISOLATED: u16 = 33;
     pub const BR_STATE_DISABLED: u8 = 0;
     /// linux/rtnetlink.h: leave the counters out of the answer, which cost the most to gather.
     pub const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
@@ -29,6 +30,7 @@ pub mod nf_tables {
     pub const NFPROTO_INET: u8 = 1;
     pub const NFPROTO_IPV4: u8 = 2;
     pub const NFPROTO_BRIDGE: u8 = 7;
+    pub const NFPROTO_IPV6: u8 = 10;
 
     pub const NFT_MSG_NEWTABLE: u16 = 0;
     pub const NFT_MSG_GETTABLE: u16 = 1;
@@ -73,6 +75,7 @@ pub mod nf_tables {
     pub const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
     pub const NFTA_SET_ELEM_LIST_SET: u16 = 2;
     pub const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
+    pub const NFTA_SET_ELEM_LIST_SET_ID: u16 = 4;
     pub const NFTA_SET_ELEM_KEY: u16 = 1;
     pub const NFTA_SET_ELEM_DATA: u16 = 2;
     pub const NFTA_SET_ELEM_FLAGS: u16 = 3;
@@ -103,6 +106,8 @@ pub mod conntrack {
     pub const CTA_TUPLE_PROTO: u16 = 2;
     pub const CTA_IP_V4_SRC: u16 = 1;
     pub const CTA_IP_V4_DST: u16 = 2;
+    pub const CTA_IP_V6_SRC: u16 = 3;
+    pub const CTA_IP_V6_DST: u16 = 4;
     pub const CTA_PROTO_NUM: u16 = 1;
     pub const CTA_PROTO_SRC_PORT: u16 = 2;
     pub const CTA_PROTO_DST_PORT: u16 = 3;

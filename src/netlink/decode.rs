@@ -1,6 +1,6 @@
 //! Reading: messages of a datagram, attributes of a message. Every length is checked; what is cut off ends the walk.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// One message.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +40,13 @@ impl<'a> Attribute<'a> {
         Some(u16::from_be_bytes(self.value.get(..2)?.try_into().ok()?))
     }
 
-    /// An IPv4 address.
-    pub fn ipv4(&self) -> Option<Ipv4Addr> {
-        Some(<[u8; 4]>::try_from(self.value).ok()?.into())
+    /// An address, IPv4 or IPv6 by its length.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.value.len() {
+            4 => Some(<[u8; 4]>::try_from(self.value).ok()?.into()),
+            16 => Some(<[u8; 16]>::try_from(self.value).ok()?.into()),
+            _ => None,
+        }
     }
 
     /// Text up to its NUL.

@@ -24,25 +24,38 @@ impl Cidr {
         }
     }
 
+    /// Every address of the family that this one is of.
+    pub fn all(like: IpAddr) -> Self {
+        Cidr {
+            addr: any(like),
+            prefix: 0,
+        }
+    }
+
     /// The subnet that the address lies in: the host bits cleared.
     pub fn subnet(&self) -> Self {
-        let addr = match self.addr {
-            IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits() & mask4(self.prefix))),
-            IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask6(self.prefix))),
-        };
         Cidr {
-            addr,
+            addr: from_bits(bits(self.addr) & !self.host_mask(), self.addr),
             prefix: self.prefix,
         }
     }
 
+    /// The last address of the subnet.
+    pub fn last(&self) -> IpAddr {
+        from_bits(bits(self.addr) | self.host_mask(), self.addr)
+    }
+
+    /// The bits that tell the subnet's addresses apart.
+    fn host_mask(&self) -> u128 {
+        let width: u32 = if self.addr.is_ipv4() { 32 } else { 128 };
+        let host = width.saturating_sub(u32::from(self.prefix));
+        1_u128.checked_shl(host).unwrap_or(0).wrapping_sub(1)
+    }
+
     /// Whether an address of the same family lies in the subnet.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        match (self.addr, addr) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()) & mask4(self.prefix) == 0,
-            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()) & mask6(self.prefix) == 0,
-            _ => false,
-        }
+        self.addr.is_ipv4() == addr.is_ipv4()
+            && (bits(self.addr) ^ bits(addr)) & !self.host_mask() == 0
     }
 
     /// Whether the two subnets have an address in common.
@@ -56,12 +69,25 @@ impl Cidr {
     }
 }
 
-fn mask4(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+/// An address as a number; IPv4's as one of 32 bits.
+pub fn bits(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(a) => a.to_bits().into(),
+        IpAddr::V6(a) => a.to_bits(),
+    }
 }
 
-fn mask6(prefix: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+/// The address with these bits, of the family that `like` is of.
+pub fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+    }
+}
+
+/// The unspecified address, `0.0.0.0` or `::`, of the family that `like` is of.
+pub fn any(like: IpAddr) -> IpAddr {
+    from_bits(0, like)
 }
 
 impl FromStr for Cidr {
@@ -95,11 +121,23 @@ impl fmt::Display for Cidr {
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The MAC that belongs to an IPv4 address: locally administered, `02:6e` ('n') and the four bytes, so that an
-    /// address that is used again meets no stale neighbour entry.
-    pub fn of(addr: Ipv4Addr) -> Self {
-        let [a, b, c, d] = addr.octets();
+    /// The MAC that belongs to an address: locally administered, `02:6e` ('n') and the four bytes of an IPv4 address, or
+    /// an IPv6 address folded to four, so that an address that is used again meets no stale neighbour entry.
+    pub fn of(addr: IpAddr) -> Self {
+        let folded = match addr {
+            IpAddr::V4(a) => a.to_bits(),
+            IpAddr::V6(a) => a.octets().iter().fold(0x811c_9dc5, |h, byte| {
+                (h ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+            }),
+        };
+        let [a, b, c, d] = folded.to_be_bytes();
         Mac([0x02, 0x6e, a, b, c, d])
+    }
+
+    /// Whether one interface can have it: a group's address and the one of zeros cannot (is_valid_ether_addr in
+    /// linux/etherdevice.h).
+    pub fn is_valid(&self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
 }
 
@@ -147,6 +185,12 @@ mod tests {
         assert!(!cidr("10.50.0.0/24").overlaps(&cidr("10.50.1.0/24")));
         assert!(!cidr("::/0").overlaps(&cidr("10.0.0.0/8")));
         assert_eq!(cidr("10.50.0.9/24").subnet(), cidr("10.50.0.0/24"));
+        assert_eq!(cidr("fd00::9/64").subnet(), cidr("fd00::/64"));
+        assert_eq!(cidr("10.50.0.9/24").last().to_string(), "10.50.0.255");
+        assert_eq!(cidr("fd00::/120").last().to_string(), "fd00::ff");
+        assert_eq!(cidr("0.0.0.0/0").last().to_string(), "255.255.255.255");
+        assert_eq!(cidr("10.0.0.1/32").last().to_string(), "10.0.0.1");
+        assert!(cidr("::/0").contains("fd00::1".parse().expect("an address")));
     }
 
     #[test]
@@ -166,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_mac_follows_its_address_and_reads_back() {
-        let mac = Mac::of(Ipv4Addr::new(10, 50, 0, 9));
+        let mac = Mac::of(Ipv4Addr::new(10, 50, 0, 9).into());
         assert_eq!(mac.to_string(), "02:6e:0a:32:00:09");
         assert_eq!(mac.to_string().parse::<Mac>().expect("a MAC"), mac);
     }

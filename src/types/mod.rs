@@ -9,7 +9,7 @@ pub mod json;
 mod name;
 mod port;
 
-pub use addr::{Cidr, Mac};
+pub use addr::{Cidr, Mac, any, bits, from_bits};
 pub use id::Id;
 pub use name::{IfName, Name};
-pub use port::{PortMapping, Proto};
+pub use port::{PortMapping, PortSpec, Ports, Proto};

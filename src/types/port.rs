@@ -1,9 +1,10 @@
-//! Published ports: what `-p` says.
+//! Published ports: what `-p` says, and what came of it.
 
 use crate::error::{Error, Result};
-use crate::types::json::{json_object, json_words};
+use crate::types::json::{json_text, json_words};
+use crate::types::{Cidr, IfName};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// A transport protocol that ports can be published for.
@@ -13,11 +14,14 @@ pub enum Proto {
     Tcp,
     /// UDP, protocol 17.
     Udp,
+    /// SCTP, protocol 132.
+    Sctp,
 }
 
 json_words!(Proto {
     Tcp = "tcp",
-    Udp = "udp"
+    Udp = "udp",
+    Sctp = "sctp"
 });
 
 impl Proto {
@@ -26,43 +30,72 @@ impl Proto {
         match self {
             Proto::Tcp => 6,
             Proto::Udp => 17,
+            Proto::Sctp => 132,
+        }
+    }
+}
+
+impl FromStr for Proto {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let named = [Proto::Tcp, Proto::Udp, Proto::Sctp]
+            .into_iter()
+            .find(|proto| text.eq_ignore_ascii_case(proto.name()));
+        named.ok_or_else(|| {
+            Error::new(format!(
+                "invalid proto: {text}: tcp, udp and sctp can be published"
+            ))
+        })
+    }
+}
+
+impl Proto {
+    fn name(self) -> &'static str {
+        match self {
+            Proto::Tcp => "tcp",
+            Proto::Udp => "udp",
+            Proto::Sctp => "sctp",
         }
     }
 }
 
 impl fmt::Display for Proto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Proto::Tcp => "tcp",
-            Proto::Udp => "udp",
-        })
+        f.write_str(self.name())
     }
 }
 
 /// One published port: a port of the host that leads to a port of the sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortMapping {
     /// The protocol of both ends.
     pub proto: Proto,
-    /// The host's address that answers; unspecified (0.0.0.0) for each of its addresses.
-    pub host_ip: Ipv4Addr,
+    /// The host's address that answers; unspecified (`0.0.0.0`, `::`) for each of its addresses of that family.
+    pub host_ip: IpAddr,
     /// The host's port, 1 to 65535.
     pub host_port: u16,
     /// The sandbox's port, 1 to 65535.
     pub container_port: u16,
+    /// Only what arrives by this interface of the host is let through.
+    pub on: Option<IfName>,
+    /// Only what comes from these addresses is let through.
+    pub from: Option<Cidr>,
 }
 
-json_object!(PortMapping {
-    proto,
-    host_ip,
-    host_port,
-    container_port
-});
+json_text!(PortMapping);
 
 impl PortMapping {
-    /// Whether both take the same port of the same address of the host.
+    /// Whether both take the same port of the same address of the host, from the same senders.
     pub fn same_host_end(&self, other: &Self) -> bool {
-        (self.proto, self.host_ip, self.host_port) == (other.proto, other.host_ip, other.host_port)
+        self.container_port_set(0) == other.container_port_set(0)
+    }
+
+    fn container_port_set(&self, container_port: u16) -> Self {
+        PortMapping {
+            container_port,
+            ..self.clone()
+        }
     }
 
     /// Those of `ports` whose host end none of `others` has: a lease is for the host's end, wherever it leads.
@@ -75,102 +108,393 @@ impl PortMapping {
             .filter(|port| !others.iter().any(|other| other.same_host_end(port)))
     }
 
-    /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any.
+    /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any, and
+    /// no two interfaces or sets of senders that keep them apart.
     pub fn collides_with(&self, other: &Self) -> bool {
         let addresses = self.host_ip == other.host_ip
-            || self.host_ip.is_unspecified()
-            || other.host_ip.is_unspecified();
-        addresses && (self.proto, self.host_port) == (other.proto, other.host_port)
+            || self.host_ip.is_ipv4() == other.host_ip.is_ipv4()
+                && (self.host_ip.is_unspecified() || other.host_ip.is_unspecified());
+        let apart = match (&self.on, &other.on) {
+            (Some(one), Some(other)) => one != other,
+            _ => false,
+        } || match (&self.from, &other.from) {
+            (Some(one), Some(other)) => !one.overlaps(other),
+            _ => false,
+        };
+        addresses && !apart && (self.proto, self.host_port) == (other.proto, other.host_port)
+    }
+
+    /// Whether it is for some interface or senders only.
+    pub fn is_limited(&self) -> bool {
+        self.on.is_some() || self.from.is_some()
+    }
+
+    /// The host's end: `0.0.0.0:8080`, `[::]:8080`.
+    pub fn host_end(&self) -> SocketAddr {
+        SocketAddr::new(self.host_ip, self.host_port)
     }
 }
 
 impl FromStr for PortMapping {
     type Err = Error;
 
-    /// `[IP:]HOST:CONTAINER[/tcp|/udp]`, with Docker's texts for what is wrong.
+    /// What its `Display` writes: one port with its address.
     fn from_str(text: &str) -> Result<Self> {
-        let (ports, proto) = text.split_once('/').unwrap_or((text, "tcp"));
-        let proto = match proto.to_ascii_lowercase().as_str() {
-            "tcp" => Proto::Tcp,
-            "udp" => Proto::Udp,
-            _ => {
-                return Err(Error::new(format!(
-                    "invalid proto: {proto}: tcp and udp can be published"
-                )));
+        let spec: PortSpec = text.parse()?;
+        match (spec.host_ip, spec.host) {
+            (Some(host_ip), Some(host)) if host.count() == 1 && spec.container.count() == 1 => {
+                Ok(PortMapping {
+                    proto: spec.proto,
+                    host_ip,
+                    host_port: host.first,
+                    container_port: spec.container.first,
+                    on: spec.on,
+                    from: spec.from,
+                })
             }
-        };
-        let (host, container) = ports.rsplit_once(':').ok_or_else(|| {
-            Error::new(format!(
-                "invalid published port: {text}: HOST:CONTAINER[/tcp|/udp] is wanted"
-            ))
-        })?;
-        if host.contains('-') || container.contains('-') {
-            return Err(Error::new(format!(
-                "invalid published port: {text}: ranges of ports are not built yet"
-            )));
+            _ => Err(Error::new(format!("{text} is not one published port"))),
         }
-        let (host_ip, host) = host.rsplit_once(':').unwrap_or(("0.0.0.0", host));
-        let host_ip = host_ip.parse().map_err(|_| {
-            Error::new(format!(
-                "invalid IP address: {host_ip}: an IPv4 address of the host is wanted"
-            ))
-        })?;
-        let container_port = port("containerPort", container, text)?;
-        Ok(PortMapping {
-            proto,
-            host_ip,
-            host_port: port("hostPort", host, text)?,
-            container_port,
-        })
-    }
-}
-
-fn port(what: &str, text: &str, whole: &str) -> Result<u16> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse() {
-        Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(Error::new(format!(
-            "invalid {what}: {text} in {whole}: a port from 1 to 65535 is wanted"
-        ))),
     }
 }
 
 impl fmt::Display for PortMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}/{}",
-            self.host_ip, self.host_port, self.container_port, self.proto
-        )
+        let (end, to, proto) = (self.host_end(), self.container_port, self.proto);
+        write!(f, "{end}:{to}/{proto}")?;
+        if let Some(on) = &self.on {
+            write!(f, ",on={on}")?;
+        }
+        if let Some(from) = &self.from {
+            write!(f, ",from={from}")?;
+        }
+        Ok(())
     }
+}
+
+/// Ports in a row, both ends included; none is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// The first.
+    pub first: u16,
+    /// The last, not below the first.
+    pub last: u16,
+}
+
+impl Ports {
+    /// How many.
+    pub fn count(&self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + use<> {
+        self.first..=self.last
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let ports = Ports {
+            first: number(first)?,
+            last: number(last)?,
+        };
+        (ports.first != 0 && ports.first <= ports.last).then_some(ports)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+fn number(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// What one `-p` asks for: `[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTO]`, or as `published=…,target=…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortSpec {
+    /// The protocol.
+    pub proto: Proto,
+    /// The host's address; none for each address of each family that the sandbox has.
+    pub host_ip: Option<IpAddr>,
+    /// The host's ports: as many as inside, or a pool for one inside; none for one that the kernel would give out.
+    pub host: Option<Ports>,
+    /// The sandbox's ports.
+    pub container: Ports,
+    /// Only what arrives by this interface of the host.
+    pub on: Option<IfName>,
+    /// Only what comes from these addresses.
+    pub from: Option<Cidr>,
+}
+
+impl FromStr for PortSpec {
+    type Err = Error;
+
+    /// Docker's grammar, with its texts for what is wrong.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut short = None;
+        let mut long = Long::default();
+        for (at, field) in text.split(',').enumerate() {
+            match field.split_once('=') {
+                None if at == 0 => short = Some(field),
+                None => return Err(invalid_field(field)),
+                Some((key, value)) => long.set(key, value, short.is_some())?,
+            }
+        }
+        let spec = match short {
+            Some(short) => short_form(short)?,
+            None => {
+                let host = long.published.filter(|published| *published != "0");
+                let target = long.target.ok_or_else(|| empty(text))?;
+                PortSpec {
+                    proto: long.protocol.unwrap_or("tcp").parse()?,
+                    host_ip: long.host_ip.map(address).transpose()?,
+                    host: host.map(|host| ports("hostPort", host)).transpose()?,
+                    container: ports("containerPort", target)?,
+                    on: None,
+                    from: None,
+                }
+            }
+        };
+        let spec = PortSpec {
+            on: long.on.map(str::parse).transpose()?,
+            from: long.from.map(senders).transpose()?,
+            ..spec
+        };
+        spec.checked(text)
+    }
+}
+
+/// The fields of the long form.
+#[derive(Default)]
+struct Long<'a> {
+    published: Option<&'a str>,
+    target: Option<&'a str>,
+    protocol: Option<&'a str>,
+    host_ip: Option<&'a str>,
+    on: Option<&'a str>,
+    from: Option<&'a str>,
+}
+
+impl<'a> Long<'a> {
+    fn set(&mut self, key: &str, value: &'a str, only_limits: bool) -> Result<()> {
+        let field = match key {
+            "on" => &mut self.on,
+            "from" => &mut self.from,
+            _ if only_limits => return Err(invalid_field(key)),
+            "published" => &mut self.published,
+            "target" => &mut self.target,
+            "protocol" => &mut self.protocol,
+            "host_ip" => &mut self.host_ip,
+            // Docker's swarm publishes in two ways; here there is one.
+            "mode" if ["host", "ingress"].contains(&value) => return Ok(()),
+            _ => return Err(invalid_field(key)),
+        };
+        *field = Some(value);
+        Ok(())
+    }
+}
+
+impl PortSpec {
+    fn checked(self, text: &str) -> Result<Self> {
+        if let Some(host) = self.host
+            && host.count() != self.container.count()
+            && self.container.count() != 1
+        {
+            return Err(Error::new(format!(
+                "invalid ranges specified for container and host Ports: {} and {host}: as many are wanted, or one container port",
+                self.container
+            )));
+        }
+        let family = |addr: IpAddr| if addr.is_ipv4() { 4 } else { 6 };
+        match (self.host_ip, &self.from) {
+            (Some(ip), Some(from)) if family(ip) != family(from.addr) => Err(Error::new(format!(
+                "invalid published port: {text}: {ip} and {from} are not of one family"
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
+fn short_form(text: &str) -> Result<PortSpec> {
+    let (ends, proto) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (rest, container) = ends.rsplit_once(':').unwrap_or(("", ends));
+    if container.is_empty() {
+        return Err(empty(text));
+    }
+    let (host_ip, host) = match rest.rsplit_once(':') {
+        // An address in brackets without a port behind it would be cut in two.
+        Some((_, tail)) if tail.ends_with(']') => (Some(rest), ""),
+        Some((ip, host)) => (Some(ip), host),
+        None => (None, rest),
+    };
+    Ok(PortSpec {
+        proto: proto.parse()?,
+        host_ip: host_ip.map(address).transpose()?,
+        host: match host {
+            "" | "0" => None,
+            host => Some(ports("hostPort", host)?),
+        },
+        container: ports("containerPort", container)?,
+        on: None,
+        from: None,
+    })
+}
+
+fn address(text: &str) -> Result<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse().map_err(|_| {
+        Error::new(format!(
+            "invalid IP address: {text}: an address of the host is wanted"
+        ))
+    })
+}
+
+fn senders(text: &str) -> Result<Cidr> {
+    let from = match text.parse::<IpAddr>() {
+        Ok(addr) => Cidr {
+            addr,
+            prefix: if addr.is_ipv4() { 32 } else { 128 },
+        },
+        Err(_) => text.parse()?,
+    };
+    if from.subnet() == from {
+        return Ok(from);
+    }
+    Err(Error::new(format!(
+        "invalid senders: from={text}: it should be {}",
+        from.subnet()
+    )))
+}
+
+fn ports(what: &str, text: &str) -> Result<Ports> {
+    Ports::parse(text).ok_or_else(|| {
+        Error::new(format!(
+            "invalid {what}: {text}: a port from 1 to 65535 is wanted, or two with a '-' between"
+        ))
+    })
+}
+
+fn empty(text: &str) -> Error {
+    Error::new(format!(
+        "no port specified: {text}<empty>: [IP:][HOST:]CONTAINER[/PROTO] is wanted"
+    ))
+}
+
+fn invalid_field(key: &str) -> Error {
+    Error::new(format!(
+        "invalid field key: {key}: published, target, protocol, host_ip, mode, on and from are known"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn spec(text: &str) -> PortSpec {
+        text.parse()
+            .unwrap_or_else(|error| unreachable!("{text}: {error}"))
+    }
+
+    fn said(text: &str) -> String {
+        let spec = spec(text);
+        format!(
+            "{} {} {} {}",
+            spec.host_ip.map_or("-".into(), |ip| ip.to_string()),
+            spec.host.map_or("-".into(), |host| host.to_string()),
+            spec.container,
+            spec.proto
+        )
+    }
+
     #[test]
     fn published_ports_are_read_as_dockers() {
-        let port: PortMapping = "127.0.0.1:8080:80/UDP".parse().expect("a mapping");
-        assert_eq!(port.to_string(), "127.0.0.1:8080:80/udp");
-        assert_eq!(
-            "8080:80".parse::<PortMapping>().expect("a mapping").host_ip,
-            Ipv4Addr::UNSPECIFIED
-        );
-        for bad in [
-            "80",
-            "80:abc",
-            "0:80",
-            "80:0",
-            "65536:80",
-            "80:80/sctp",
-            "1.2.3:80:80",
-            "+80:80",
-            "",
-            ":",
-            "80:",
+        for (text, meant) in [
+            ("127.0.0.1:8080:80/UDP", "127.0.0.1 8080 80 udp"),
+            ("8080:80", "- 8080 80 tcp"),
+            ("80", "- - 80 tcp"),
+            ("0:80", "- - 80 tcp"),
+            ("127.0.0.1::80", "127.0.0.1 - 80 tcp"),
+            ("[fd00::1]:8080:80/sctp", "fd00::1 8080 80 sctp"),
+            ("[::1]::80", "::1 - 80 tcp"),
+            ("[::1]:80", "::1 - 80 tcp"),
+            ("fd00::1:8080:80", "fd00::1 8080 80 tcp"),
+            ("8000-8009:80", "- 8000-8009 80 tcp"),
+            ("8000-8009:9000-9009", "- 8000-8009 9000-9009 tcp"),
+            ("9000-9009", "- - 9000-9009 tcp"),
+            (
+                "published=8080,target=80,protocol=udp,mode=host",
+                "- 8080 80 udp",
+            ),
+            ("target=80", "- - 80 tcp"),
         ] {
-            assert!(bad.parse::<PortMapping>().is_err(), "{bad}");
+            assert_eq!(said(text), meant, "{text}");
         }
+        let limited = spec("8080:80,on=eth0,from=10.0.0.0/8");
+        assert_eq!(limited.on.map(|on| on.to_string()), Some("eth0".into()));
+        assert_eq!(
+            limited.from.map(|from| from.to_string()),
+            Some("10.0.0.0/8".into())
+        );
+    }
+
+    #[test]
+    fn what_is_no_port_is_refused_with_dockers_words() {
+        for (bad, words) in [
+            ("", "no port specified"),
+            (":", "no port specified"),
+            ("80:", "no port specified"),
+            ("80:abc", "invalid containerPort: abc"),
+            ("80:0", "invalid containerPort: 0"),
+            ("65536:80", "invalid hostPort: 65536"),
+            ("80:80/icmp", "invalid proto: icmp"),
+            ("1.2.3:80:80", "invalid IP address: 1.2.3"),
+            ("+80:80", "invalid hostPort: +80"),
+            ("90-80:80", "invalid hostPort: 90-80"),
+            ("8000-8002:80-81", "invalid ranges specified"),
+            ("80:80,up=1", "invalid field key: up"),
+            ("80:80,target=1", "invalid field key: target"),
+            ("80:80,from=10.0.0.1/8", "it should be 10.0.0.0/8"),
+            ("1.2.3.4:80:80,from=fd00::/8", "not of one family"),
+        ] {
+            let error = bad
+                .parse::<PortSpec>()
+                .map(|_| ())
+                .map_err(|e| e.to_string());
+            assert!(
+                error.as_ref().is_err_and(|error| error.contains(words)),
+                "{bad}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mapping_reads_back_and_knows_what_it_collides_with() {
+        let mapping = |text: &str| text.parse::<PortMapping>().expect("a mapping");
+        for text in [
+            "0.0.0.0:8080:80/tcp",
+            "[::]:8080:80/udp",
+            "[fd00::1]:1:2/sctp,on=eth0,from=fd00::/8",
+        ] {
+            assert_eq!(mapping(text).to_string(), text);
+        }
+        let any = mapping("0.0.0.0:80:1/tcp");
+        assert!(any.collides_with(&mapping("10.0.0.1:80:2/tcp")));
+        assert!(any.collides_with(&mapping("10.0.0.1:80:2/tcp,on=eth0")));
+        assert!(!any.collides_with(&mapping("[::]:80:2/tcp")));
+        assert!(!any.collides_with(&mapping("0.0.0.0:80:2/udp")));
+        let on = |text: &str| mapping(&format!("0.0.0.0:80:1/tcp,{text}"));
+        assert!(!on("on=eth0").collides_with(&on("on=eth1")));
+        assert!(on("on=eth0").collides_with(&on("from=10.0.0.0/8")));
+        assert!(!on("from=10.0.0.0/8").collides_with(&on("from=11.0.0.0/8")));
+        assert!(on("from=10.0.0.0/8").collides_with(&on("from=10.1.0.0/16")));
     }
 }

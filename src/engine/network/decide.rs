@@ -1,22 +1,28 @@
-//! Deciding on a network: its subnet, its bridge's name, and the plan for what its sandboxes share.
+//! Deciding on a network: its subnets, its bridge's name, and the plan for what its sandboxes share.
 
 use super::{DEFAULT, MTU, is_default};
 use crate::engine::plan::Plan;
-use crate::engine::record::{NetworkRecord, VERSION};
-use crate::engine::{Engine, firewall, ipam};
+use crate::engine::record::{NetworkRecord, SandboxRecord, Subnet, VERSION};
+use crate::engine::spec::NetworkSpec;
+use crate::engine::{Engine, firewall, ipam, sandbox};
 use crate::error::{Error, Result};
 use crate::kernel::guard::AddGuard;
+use crate::kernel::nft::{AddElement, AddTable, Element};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::{Place, addr, link, sysctl};
 use crate::sys::{random, time};
 use crate::types::{Cidr, IfName, Mac, Name};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+
+/// The least MTU of IPv6 (RFC 8200), of IPv4 (RFC 791), and the most of Ethernet's (ETH_MAX_MTU), in bytes.
+const LEAST6: u32 = 1280;
+const LEAST4: u32 = 68;
+const MOST: u32 = 65535;
 
 impl Engine {
     pub(super) fn write_decided(
         &self,
-        name: &Name,
-        subnet: Option<Cidr>,
+        spec: &NetworkSpec,
         unguarded: bool,
     ) -> Result<NetworkRecord> {
         // Two networks that are created at once must not choose the same pool: the later sees the earlier's record.
@@ -24,41 +30,30 @@ impl Engine {
         let _locked = self.store.lock()?;
         let record = NetworkRecord {
             unguarded,
-            ..self.decide_on(&host, name, subnet)?
+            ..self.decide_on(&host, spec)?
         };
         self.store.write_network(&record)?;
         Ok(record)
     }
 
-    pub(super) fn decide_network(
-        &self,
-        name: &Name,
-        subnet: Option<Cidr>,
-    ) -> Result<NetworkRecord> {
-        self.decide_on(&Snapshot::of_host(&mut self.sockets())?, name, subnet)
+    pub(super) fn decide_network(&self, spec: &NetworkSpec) -> Result<NetworkRecord> {
+        self.decide_on(&Snapshot::of_host(&mut self.sockets())?, spec)
     }
 
-    pub(super) fn decide_on(
-        &self,
-        host: &Snapshot,
-        name: &Name,
-        subnet: Option<Cidr>,
-    ) -> Result<NetworkRecord> {
+    fn decide_on(&self, host: &Snapshot, spec: &NetworkSpec) -> Result<NetworkRecord> {
         let others = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
-        let subnet = match subnet {
-            Some(subnet) => free_of(ipam::checked_subnet(subnet)?, &others, host)?,
-            None => {
-                let resolvers = resolvers();
-                let in_use: Vec<_> = others
-                    .iter()
-                    .map(|n| n.subnet)
-                    .chain(host.subnets())
-                    .chain(resolvers)
-                    .collect();
-                ipam::free_pool(&in_use)?
-            }
-        };
-        let gateway = ipam::gateway(subnet);
+        let name = &spec.name;
+        let subnets = subnets(spec, &others, host)?;
+        let mtu = spec.mtu.or(host.uplink_mtu()).unwrap_or(MTU);
+        let ipv6 = subnets.iter().any(|part| part.gateway.is_ipv6());
+        let least = if ipv6 { LEAST6 } else { LEAST4 };
+        if !(least..=MOST).contains(&mtu) {
+            return Err(Error::new(format!(
+                "invalid MTU {mtu} for network {name}: {least} to {MOST} bytes are possible{}",
+                if ipv6 { " with IPv6" } else { "" }
+            )));
+        }
+        let mac = subnets.first().map(|part| Mac::of(part.gateway));
         Ok(NetworkRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
@@ -69,72 +64,218 @@ impl Engine {
             },
             name: name.clone(),
             created: time::now(),
-            link: free_link(name, &others, host)?,
-            mac: Mac::of(gateway),
-            subnet,
-            gateway,
-            mtu: host.uplink_mtu().unwrap_or(MTU),
+            link: match &spec.interface {
+                Some(wanted) => wanted_link(wanted, &others, host)?,
+                None => free_link(name, &others, host)?,
+            },
+            mac: mac.ok_or_else(|| {
+                Error::new(format!(
+                    "network {name} has no subnet: IPv4 or IPv6 is needed"
+                ))
+            })?,
+            subnets,
+            mtu,
+            internal: spec.internal,
+            no_masquerade: spec.no_masquerade,
+            isolate: spec.isolate,
+            no_forwarding: spec.no_forwarding,
+            labels: spec.labels.clone(),
             unguarded: false,
         })
     }
 
     /// The plan for what is missing of a network's shared objects. The rules come before forwarding is turned on, so
     /// that the host is at no moment a router for others.
+    ///
+    /// # Errors
+    /// IPv6 forwarding would cost the host its own default route.
     pub(super) fn shared(&self, record: &NetworkRecord) -> Result<Plan> {
         let host = Snapshot::of_host(&mut self.sockets())?;
-        let key = |suffix: &str| format!("net/{suffix}").replace("BRIDGE", record.link.as_str());
         let bridge = record.link.clone();
-        let turn_on = !host.forwards_ipv4()?;
+        let key = |suffix: &str| format!("net/{suffix}").replace("BRIDGE", bridge.as_str());
+        let set = |key: String, value| sysctl::Set::one(Place::Host, key, value);
+        let forwarding = forwarding(record, &host)?;
         let mut plan = Plan::new();
         plan.push(link::AddBridge {
             name: bridge.clone(),
             mac: record.mac,
             mtu: record.mtu,
         });
-        plan.push(addr::Add {
-            place: Place::Host,
-            link: bridge.clone(),
-            address: Cidr::v4(record.gateway, record.subnet.prefix),
-        });
-        plan.push(sysctl::Set::one(
-            Place::Host,
-            key("ipv6/conf/BRIDGE/accept_ra"),
-            "0",
-        ));
-        plan.extend(firewall::table(
-            turn_on || self.store.turned_forwarding_on(),
-        ));
+        for part in &record.subnets {
+            plan.push(addr::Add {
+                place: Place::Host,
+                link: bridge.clone(),
+                address: Cidr {
+                    addr: part.gateway,
+                    prefix: part.subnet.prefix,
+                },
+            });
+        }
+        plan.push(set(key("ipv6/conf/BRIDGE/accept_ra"), "0"));
+        plan.push(AddTable);
         if !record.unguarded {
             plan.push(AddGuard);
         }
+        for (ipv4, key) in [(true, sysctl::FORWARDING), (false, sysctl::FORWARDING6)] {
+            let noted = !host.table && self.store.turned_forwarding_on(key);
+            if noted || forwarding.contains(&key) {
+                plan.push(AddElement(Element::NoTransit(ipv4)));
+            }
+        }
         plan.extend(firewall::add_network(record));
-        plan.push(sysctl::Set::one(
-            Place::Host,
-            key("ipv4/conf/BRIDGE/route_localnet"),
-            "1",
-        ));
+        if record.subnet(true).is_some() {
+            plan.push(set(key("ipv4/conf/BRIDGE/route_localnet"), "1"));
+        }
+        if !host.has_network(&bridge) {
+            for sandbox in self.store.read_all::<SandboxRecord>(&mut |_| {})? {
+                let mut endpoints = sandbox.endpoint.iter();
+                if endpoints.any(|endpoint| endpoint.network_id == record.id) {
+                    plan.extend(sandbox::restore(&sandbox));
+                }
+            }
+        }
         plan.push(link::SetUp {
             place: Place::Host,
-            link: bridge,
+            link: bridge.clone(),
         });
-        plan.push(sysctl::Set::one(Place::Host, sysctl::FORWARDING, "1"));
+        for key in forwarding {
+            plan.push(set(key.to_owned(), "1"));
+        }
         plan.without_what_holds(&host)
     }
 }
 
+/// The sysctls that have to be turned on for a network whose sandboxes reach beyond their bridge.
+fn forwarding(record: &NetworkRecord, host: &Snapshot) -> Result<Vec<&'static str>> {
+    let mut keys = Vec::new();
+    let on4 = host.forwards_ipv4()?;
+    if record.internal || record.no_forwarding {
+        return Ok(keys);
+    }
+    if record.subnet(true).is_some() && !on4 {
+        keys.push(sysctl::FORWARDING);
+    }
+    if record.subnet(false).is_some() && host.forwarding6.as_deref() == Some("0") {
+        if let Some(link) = sysctl::learnt_default_route() {
+            return Err(Error::new(format!(
+                "cannot turn on net.ipv6.conf.all.forwarding for network {}: the kernel would throw away the default route that {link} learnt by router advertisement; `sysctl -w net.ipv6.conf.{}.accept_ra=2` keeps it, or --no-forwarding does without",
+                record.name,
+                link.replace('.', "/")
+            )));
+        }
+        keys.push(sysctl::FORWARDING6);
+    }
+    Ok(keys)
+}
+
+/// A network's subnets, IPv4 first: those asked for, and of netcell's choice what was left to it.
+fn subnets(spec: &NetworkSpec, others: &[NetworkRecord], host: &Snapshot) -> Result<Vec<Subnet>> {
+    let mut subnets = Vec::with_capacity(2);
+    for ipv4 in [true, false] {
+        let of = |addr: &IpAddr| addr.is_ipv4() == ipv4;
+        let mut wanted = spec.subnets.iter().filter(|subnet| of(&subnet.addr));
+        let subnet = match (wanted.next(), wanted.next()) {
+            (Some(_), Some(second)) => {
+                return Err(Error::new(format!(
+                    "invalid network config: {second} is a second subnet of its family, and a network has at most one of each"
+                )));
+            }
+            (Some(one), None) => free_of(ipam::checked_subnet(*one)?, others, host)?,
+            (None, _) if ipv4 && !spec.no_ipv4 => ipam::free_pool(&in_use(others, host))?,
+            (None, _) if !ipv4 && spec.ipv6 => {
+                ipam::local_pool(&machine(), spec.name.as_str(), &in_use(others, host))
+            }
+            (None, _) => continue,
+        };
+        let mut gateways = spec.gateways.iter().filter(|gateway| of(gateway));
+        let gateway = match gateways.next() {
+            Some(gateway) => ipam::checked_gateway(*gateway, subnet)?,
+            None => ipam::gateway(subnet),
+        };
+        let mut ranges = spec.ranges.iter().filter(|range| of(&range.addr));
+        let range = ranges.next().copied();
+        if gateways.next().is_some() || ranges.next().is_some() {
+            return Err(Error::new(format!(
+                "invalid network config: subnet {subnet} can have one gateway and one ip-range"
+            )));
+        }
+        subnets.push(ipam::checked_range(Subnet {
+            subnet,
+            gateway,
+            range,
+        })?);
+    }
+    let stray = |addr: IpAddr| !subnets.iter().any(|part| part.subnet.contains(addr));
+    let ranges = spec.ranges.iter().map(|range| range.addr);
+    match spec
+        .gateways
+        .iter()
+        .copied()
+        .chain(ranges)
+        .find(|addr| stray(*addr))
+    {
+        Some(addr) => Err(Error::new(format!(
+            "every ip-range or gateway must have a corresponding subnet: {addr} has none"
+        ))),
+        None => Ok(subnets),
+    }
+}
+
+/// What a network's subnet must not overlap: other networks', the host's, and its resolvers.
+fn in_use(others: &[NetworkRecord], host: &Snapshot) -> Vec<Cidr> {
+    let of_others = others.iter().flat_map(|other| &other.subnets);
+    of_others
+        .map(|part| part.subnet)
+        .chain(host.subnets())
+        .chain(resolvers())
+        .collect()
+}
+
+/// What tells this machine from others: a subnet of its own choice is to be another one on each.
+fn machine() -> String {
+    let read = |path: &&str| std::fs::read_to_string(path).ok();
+    ["/etc/machine-id", "/proc/sys/kernel/hostname"]
+        .iter()
+        .filter_map(read)
+        .find(|text| !text.trim().is_empty())
+        .unwrap_or_default()
+}
+
 /// A subnet that somebody asked for, if nothing else has it.
 fn free_of(subnet: Cidr, others: &[NetworkRecord], host: &Snapshot) -> Result<Cidr> {
-    if let Some(other) = others.iter().find(|other| other.subnet.overlaps(&subnet)) {
-        return Err(Error::new(format!(
-            "Pool overlaps with other one on this address space: {subnet} overlaps {} of network {}",
-            other.subnet, other.name
-        )));
+    let overlaps = |what: String| {
+        Err(Error::new(format!(
+            "Pool overlaps with other one on this address space: {subnet} overlaps {what}"
+        )))
+    };
+    for other in others {
+        if let Some(part) = other
+            .subnets
+            .iter()
+            .find(|part| part.subnet.overlaps(&subnet))
+        {
+            return overlaps(format!("{} of network {}", part.subnet, other.name));
+        }
     }
     match host.subnets().find(|used| used.overlaps(&subnet)) {
-        Some(used) => Err(Error::new(format!(
-            "Pool overlaps with other one on this address space: {subnet} overlaps {used} of the host"
-        ))),
+        Some(used) => overlaps(format!("{used} of the host")),
         None => Ok(subnet),
+    }
+}
+
+/// A bridge's name that somebody asked for, if nothing else has it.
+fn wanted_link(wanted: &IfName, others: &[NetworkRecord], host: &Snapshot) -> Result<IfName> {
+    if let Some(other) = others.iter().find(|other| other.link == *wanted) {
+        return Err(Error::new(format!(
+            "cannot make the bridge {wanted}: network {} has it",
+            other.name
+        )));
+    }
+    match host.link(wanted) {
+        Some(_) => Err(Error::new(format!(
+            "cannot make the bridge {wanted}: the host has a link of that name"
+        ))),
+        None => Ok(wanted.clone()),
     }
 }
 
@@ -157,13 +298,9 @@ fn resolvers() -> Vec<Cidr> {
         .filter_map(|line| line.strip_prefix("nameserver"))
         .filter_map(|s| s.trim().parse::<IpAddr>().ok());
     servers
-        .filter_map(|server| {
-            if let IpAddr::V4(a) = server {
-                Some(a)
-            } else {
-                None
-            }
+        .map(|addr| Cidr {
+            addr,
+            prefix: if addr.is_ipv4() { 32 } else { 128 },
         })
-        .map(|a: Ipv4Addr| Cidr::v4(a, 32))
         .collect()
 }

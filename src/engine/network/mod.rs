@@ -16,7 +16,7 @@ use crate::kernel::guard::AddGuard;
 use crate::kernel::uapi::nf_tables::NFPROTO_BRIDGE;
 use crate::kernel::{Op, link};
 use crate::sys::lock::Hold;
-use crate::types::{Cidr, Id, Name};
+use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
 
 /// The network of a container that asks for none; it is made on its first use.
@@ -90,13 +90,12 @@ impl Engine {
             if self.store.read::<NetworkRecord>(name)?.is_some() {
                 return Err(exists());
             }
-            let record = self.decide_network(name, spec.subnet)?;
+            let record = self.decide_network(spec)?;
             self.shared(&record)?.say(run.say);
             return Ok(record.id);
         }
         let _lock = self.claim(name)?.ok_or_else(exists)?;
-        self.bring_into_being(name, spec.subnet, run)
-            .map(|record| record.id)
+        self.bring_into_being(spec, run).map(|record| record.id)
     }
 
     /// Removes a network and its bridge.
@@ -130,6 +129,28 @@ impl Engine {
         execute::teardown(&gone, &mut self.sockets(), run.say)?;
         let _locked = self.store.lock()?;
         self.forget_network(&record.name)
+    }
+
+    /// Whether there is such a network.
+    pub fn has_network(&self, reference: &str) -> Result<bool> {
+        Ok(self.network_record(reference)?.is_some())
+    }
+
+    /// Removes every network but the default one that nobody uses: their names.
+    pub fn network_prune(&self, run: &mut Run) -> Result<Vec<Name>> {
+        let mut gone = Vec::new();
+        for record in self.store.read_all::<NetworkRecord>(&mut |_| {})? {
+            if is_default(&record.name) || self.refuse_while_used(&record).is_err() {
+                continue;
+            }
+            match self.network_remove(record.name.as_str(), run) {
+                Ok(()) => gone.push(record.name),
+                // Somebody has just begun to use it.
+                Err(_) if self.refuse_while_used(&record).is_err() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
     }
 
     /// Takes a network into use, making the default one on its first use, after `preflight`.
@@ -167,7 +188,7 @@ impl Engine {
             let name = self.default_name()?;
             preflight()?;
             if run.dry_run {
-                let record = self.decide_network(&name, None)?;
+                let record = self.decide_network(&NetworkSpec::named(name))?;
                 let first_use = self.shared(&record)?;
                 return Ok(InUse {
                     record,
@@ -176,7 +197,7 @@ impl Engine {
                 });
             }
             if let Some(_lock) = self.claim(&name)? {
-                self.bring_into_being(&name, None, run)?;
+                self.bring_into_being(&NetworkSpec::named(name), run)?;
             }
         }
     }
@@ -187,18 +208,25 @@ impl Engine {
         if plan.is_empty() {
             return Ok(());
         }
-        let turns_on = plan
+        let turned_on: Vec<_> = plan
             .operations()
-            .any(|op| matches!(op, Op::Sysctl(set) if set.is_forwarding()));
-        if turns_on {
-            self.store.note_forwarding()?;
+            .filter_map(|op| match op {
+                Op::Sysctl(set) => set.is_forwarding(),
+                _ => None,
+            })
+            .collect();
+        for key in &turned_on {
+            self.store.note_forwarding(key)?;
         }
         execute::execute(&plan, &mut self.sockets(), run.say)?;
         for chain in self.sockets().chains_that_drop()? {
             run.say.note(&firewall::way_through(&chain));
         }
-        if turns_on {
-            run.say.note(&"turned on net.ipv4.ip_forward, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded");
+        for key in turned_on {
+            run.say.note(&format_args!(
+                "turned on {}, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded",
+                key.replace('/', ".")
+            ));
         }
         Ok(())
     }
@@ -225,26 +253,21 @@ impl Engine {
     }
 
     /// Decides, writes and makes a network whose lock is held alone.
-    fn bring_into_being(
-        &self,
-        name: &Name,
-        subnet: Option<Cidr>,
-        run: &mut Run,
-    ) -> Result<NetworkRecord> {
-        let made = self
+    fn bring_into_being(&self, spec: &NetworkSpec, run: &mut Run) -> Result<NetworkRecord> {
+        let decided = self
             .guard(run)
-            .and_then(|unguarded| self.write_decided(name, subnet, unguarded))
-            .and_then(|record| match self.ensure(&record, run) {
-                Ok(()) => Ok(record),
-                Err(error) => {
-                    let gone = unshare(&record);
-                    execute::teardown(&gone, &mut self.sockets(), run.say).ok();
-                    Err(error)
-                }
-            });
+            .and_then(|unguarded| self.write_decided(spec, unguarded));
+        let made = decided.and_then(|record| match self.ensure(&record, run) {
+            Ok(()) => Ok(record),
+            Err(error) => {
+                let gone = unshare(&record);
+                execute::teardown(&gone, &mut self.sockets(), run.say).ok();
+                Err(error)
+            }
+        });
         if made.is_err() {
             let _locked = self.store.lock()?;
-            self.forget_network(name)?;
+            self.forget_network(&spec.name)?;
         }
         made
     }

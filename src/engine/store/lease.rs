@@ -7,10 +7,10 @@
 use super::{Locked, Store};
 use crate::error::{Errno, Result};
 use crate::types::json::{self, Json, Object, Wrong};
-use crate::types::{Id, IfName, Name, PortMapping};
+use crate::types::{Cidr, Id, IfName, Name, PortMapping};
 use rustix::fs::OFlags;
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// The content of a lease file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Lease {
     }
 }
 
-fn address_path(network: &Name, address: Ipv4Addr) -> String {
+fn address_path(network: &Name, address: IpAddr) -> String {
     format!("networks/{network}/leases/{address}")
 }
 
@@ -70,18 +70,42 @@ fn port_directory(port: &PortMapping) -> String {
     format!("ports/{}-{}", port.proto, port.host_port)
 }
 
+/// `ADDRESS`, or `ADDRESS,INTERFACE,SENDERS` with `-` for each interface and a `_` for the slash of a prefix.
 fn port_path(port: &PortMapping) -> String {
-    format!("{}/{}", port_directory(port), port.host_ip)
+    let (directory, host_ip) = (port_directory(port), port.host_ip);
+    if !port.is_limited() {
+        return format!("{directory}/{host_ip}");
+    }
+    let on = port.on.as_ref().map_or("-", IfName::as_str);
+    let from = port.from.unwrap_or(Cidr::all(host_ip));
+    format!("{directory}/{host_ip},{on},{}_{}", from.addr, from.prefix)
+}
+
+/// The host's end that a lease's file name says, with the protocol and the ports of `like`.
+fn end_of(name: &str, like: &PortMapping) -> Option<PortMapping> {
+    let mut parts = name.split(',');
+    let host_ip = parts.next()?.parse().ok()?;
+    let on = parts.next().filter(|on| *on != "-");
+    let from = match parts.next() {
+        Some(from) => Some(from.replace('_', "/").parse().ok()?),
+        None => None,
+    };
+    Some(PortMapping {
+        host_ip,
+        on: on.map(str::parse).transpose().ok()?,
+        from: from.filter(|from: &Cidr| from.prefix != 0),
+        ..like.clone()
+    })
 }
 
 impl Store {
     /// The lease of an address, if it has one.
-    pub fn address_lease(&self, network: &Name, address: Ipv4Addr) -> Result<Option<Lease>> {
+    pub fn address_lease(&self, network: &Name, address: IpAddr) -> Result<Option<Lease>> {
         self.root.read_json(&address_path(network, address))
     }
 
     /// The addresses of a network that are leased or buried.
-    pub fn address_leases(&self, network: &Name) -> Result<Vec<Ipv4Addr>> {
+    pub fn address_leases(&self, network: &Name) -> Result<Vec<IpAddr>> {
         let names = self.root.names(&format!("networks/{network}/leases"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -91,7 +115,7 @@ impl Store {
         &self,
         _: &Locked,
         network: &Name,
-        address: Ipv4Addr,
+        address: IpAddr,
         lease: &Lease,
     ) -> Result<()> {
         let path = address_path(network, address);
@@ -104,7 +128,7 @@ impl Store {
         &self,
         _: &Locked,
         network: &Name,
-        address: Ipv4Addr,
+        address: IpAddr,
         owner: &Id,
         tombstone: Option<Lease>,
     ) -> Result<()> {
@@ -127,10 +151,9 @@ impl Store {
         let directory = port_directory(port);
         let mut held = Vec::new();
         for name in self.root.names(&directory)? {
-            let Ok(host_ip) = name.parse::<Ipv4Addr>() else {
+            let Some(other) = end_of(&name, port) else {
                 continue;
             };
-            let other = PortMapping { host_ip, ..*port };
             if other.collides_with(port)
                 && let Some(lease) = self.root.read_json(&format!("{directory}/{name}"))?
             {

@@ -34,6 +34,14 @@ record!(ContainerRecord, "containers");
 record!(SandboxRecord, "sandboxes");
 record!(NetworkRecord, "networks");
 
+fn forwarding_note(key: &str) -> &'static str {
+    if key.contains("ipv6") {
+        "forwarding6"
+    } else {
+        "forwarding"
+    }
+}
+
 impl Store {
     /// A record by its object's name: none when there is none, or it is of another boot.
     ///
@@ -87,15 +95,18 @@ impl Store {
             .write_json(&format!("networks/{}/record.json", record.name), record)
     }
 
-    /// Notes that netcell itself is about to turn IPv4 forwarding on; it stays on, and noted, when the network goes.
-    pub fn note_forwarding(&self) -> Result<()> {
-        self.root
-            .write_in_place("forwarding", "netcell turned net.ipv4.ip_forward on\n")
+    /// Notes that netcell itself is about to turn this sysctl of forwarding on; it stays on, and noted, when the network
+    /// goes.
+    pub fn note_forwarding(&self, key: &str) -> Result<()> {
+        self.root.write_in_place(
+            forwarding_note(key),
+            &format!("netcell turned {} on\n", key.replace('/', ".")),
+        )
     }
 
-    /// Whether netcell itself turned IPv4 forwarding on.
-    pub fn turned_forwarding_on(&self) -> bool {
-        self.root.exists("forwarding")
+    /// Whether netcell itself turned this sysctl of forwarding on.
+    pub fn turned_forwarding_on(&self, key: &str) -> bool {
+        self.root.exists(forwarding_note(key))
     }
 
     /// The name that a full id belongs to.

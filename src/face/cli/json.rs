@@ -2,7 +2,7 @@
 
 use super::age;
 use crate::engine::network_is_default;
-use crate::engine::record::{Endpoint, SandboxRecord};
+use crate::engine::record::{Endpoint, SandboxRecord, Subnet};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
 use crate::types::json::{Json, to_text};
 use crate::types::{Id, PortMapping};
@@ -26,21 +26,24 @@ pub fn tree(value: &impl Json) -> Value {
 
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
 pub fn ports(ports: &[PortMapping]) -> Value {
-    bindings(ports, "0.0.0.0")
+    bindings(ports, false)
 }
 
 /// The same as it was asked for, where Docker leaves the address of all addresses empty.
-fn bindings(ports: &[PortMapping], any: &str) -> Value {
+fn bindings(ports: &[PortMapping], as_asked: bool) -> Value {
     let mut map = Map::new();
     for port in ports {
-        let host_ip = match port.host_ip.is_unspecified() {
-            true => any.to_owned(),
+        let host_ip = match port.host_ip.is_unspecified() && as_asked {
+            true => String::new(),
             false => port.host_ip.to_string(),
         };
         let binding = json!({"HostIp": host_ip, "HostPort": port.host_port.to_string()});
         let key = format!("{}/{}", port.container_port, port.proto);
         if let Value::Array(bindings) = map.entry(key).or_insert_with(|| json!([])) {
-            bindings.push(binding)
+            // Both families' ends of one port were asked for as one.
+            if !bindings.contains(&binding) {
+                bindings.push(binding)
+            }
         }
     }
     map.sort_keys();
@@ -75,7 +78,7 @@ fn container(found: &Container) -> Value {
         "HostConfig": {
             "LogConfig": {"Type": "netcell", "Config": {"max-size": record.log_max.to_string()}},
             "NetworkMode": record.network_mode,
-            "PortBindings": bindings(&record.publish, ""),
+            "PortBindings": bindings(&record.publish, true),
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             "AutoRemove": record.auto_remove,
             "IpcMode": "private",
@@ -137,7 +140,11 @@ fn state(found: &Container) -> Value {
 }
 
 fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
-    let mappings: Vec<_> = sandbox.ports.iter().map(|port| port.mapping).collect();
+    let mappings: Vec<_> = sandbox
+        .ports
+        .iter()
+        .map(|port| port.mapping.clone())
+        .collect();
     let mode = sandbox
         .endpoint
         .as_ref()
@@ -158,7 +165,7 @@ fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
             "StartedAt": age::moment(None),
             "FinishedAt": age::moment(None),
         },
-        "HostConfig": {"NetworkMode": mode, "PortBindings": bindings(&mappings, "")},
+        "HostConfig": {"NetworkMode": mode, "PortBindings": bindings(&mappings, true)},
         "Config": {"Hostname": sandbox.hostname},
         "NetworkSettings": network_settings(Some(sandbox), files),
     })
@@ -175,7 +182,7 @@ fn exposed(ports: &[PortMapping]) -> Value {
 fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
     let endpoint = sandbox.and_then(|sandbox| sandbox.endpoint.as_ref());
     let mappings: Vec<_> = sandbox
-        .map(|s| s.ports.iter().map(|port| port.mapping).collect())
+        .map(|s| s.ports.iter().map(|port| port.mapping.clone()).collect())
         .unwrap_or_default();
     let mut networks = Map::new();
     if let Some(endpoint) = endpoint {
@@ -183,8 +190,7 @@ fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
     }
     // The fields of before networks had names, which scripts still read: of the default network only.
     let legacy = endpoint.filter(|endpoint| network_is_default(&endpoint.network));
-    let text = |value: fn(&Endpoint) -> String| legacy.map(value).unwrap_or_default();
-    json!({
+    let mut settings = json!({
         "Bridge": "",
         "SandboxID": sandbox.map(|sandbox| sandbox.id.to_string()).unwrap_or_default(),
         "HairpinMode": false,
@@ -194,34 +200,47 @@ fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
         "SandboxKey": files.pin.as_ref().map(|pin| pin.display().to_string()).unwrap_or_default(),
         "SecondaryIPAddresses": null,
         "SecondaryIPv6Addresses": null,
-        "EndpointID": text(|endpoint| endpoint.id.to_string()),
-        "Gateway": text(|endpoint| endpoint.gateway.to_string()),
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": text(|endpoint| endpoint.address.addr.to_string()),
-        "IPPrefixLen": legacy.map_or(0, |endpoint| endpoint.address.prefix),
-        "IPv6Gateway": "",
-        "MacAddress": text(|endpoint| endpoint.mac.to_string()),
-        "Networks": networks,
-    })
+        "EndpointID": legacy.map(|endpoint| endpoint.id.to_string()).unwrap_or_default(),
+        "MacAddress": legacy.map(|endpoint| endpoint.mac.to_string()).unwrap_or_default(),
+    });
+    addresses(&mut settings, legacy);
+    settings["Networks"] = networks.into();
+    settings
 }
 
 fn attachment(endpoint: &Endpoint) -> Value {
-    json!({
+    let mut value = json!({
         "IPAMConfig": null,
         "Links": null,
         "Aliases": null,
         "NetworkID": endpoint.network_id,
         "EndpointID": endpoint.id,
-        "Gateway": endpoint.gateway,
-        "IPAddress": endpoint.address.addr,
-        "IPPrefixLen": endpoint.address.prefix,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
         "MacAddress": endpoint.mac,
         "DriverOpts": null,
-    })
+    });
+    addresses(&mut value, Some(endpoint));
+    value
+}
+
+/// Docker's six keys for an endpoint's addresses; what it has not is empty.
+fn addresses(value: &mut Value, endpoint: Option<&Endpoint>) {
+    const KEYS: [(bool, [&str; 3]); 2] = [
+        (true, ["Gateway", "IPAddress", "IPPrefixLen"]),
+        (
+            false,
+            ["IPv6Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen"],
+        ),
+    ];
+    for (ipv4, [gateway, address, length]) in KEYS {
+        let has = endpoint.and_then(|endpoint| endpoint.address(ipv4));
+        let via = endpoint.and_then(|endpoint| endpoint.gateway(ipv4));
+        value[gateway] = via.map(|via| via.to_string()).unwrap_or_default().into();
+        value[address] = has
+            .map(|has| has.addr.to_string())
+            .unwrap_or_default()
+            .into();
+        value[length] = has.map_or(0, |has| has.prefix).into();
+    }
 }
 
 /// A network, as `docker network inspect` has it; its users are sandboxes.
@@ -229,26 +248,54 @@ pub fn network(found: &Network) -> Value {
     let record = &found.record;
     let user = |(id, sandbox): &(Id, SandboxRecord)| {
         let endpoint = sandbox.endpoint.as_ref()?;
+        let address = |ipv4| {
+            endpoint
+                .address(ipv4)
+                .map(|a| a.to_string())
+                .unwrap_or_default()
+        };
         let value = json!({
             "Name": sandbox.name,
             "EndpointID": endpoint.id,
             "MacAddress": endpoint.mac,
-            "IPv4Address": endpoint.address,
-            "IPv6Address": "",
+            "IPv4Address": address(true),
+            "IPv6Address": address(false),
         });
         Some((id.to_string(), value))
     };
+    let subnet = |part: &Subnet| {
+        let mut value = json!({"Subnet": part.subnet, "Gateway": part.gateway});
+        if let Some(range) = part.range {
+            value["IPRange"] = range.to_string().into();
+        }
+        value
+    };
+    let labels = record
+        .labels
+        .iter()
+        .filter_map(|label| label.split_once('='));
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.into()));
     json!({
         "Name": record.name,
         "Id": record.id,
         "Created": age::moment(Some(record.created)),
         "Scope": "local",
         "Driver": "bridge",
-        "EnableIPv6": false,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": record.subnet, "Gateway": record.gateway}]},
-        "Internal": false,
+        "EnableIPv4": record.subnet(true).is_some(),
+        "EnableIPv6": record.subnet(false).is_some(),
+        "IPAM": {
+            "Driver": "default",
+            "Options": {},
+            "Config": record.subnets.iter().map(subnet).collect::<Vec<_>>(),
+        },
+        "Internal": record.internal,
         "Containers": Value::Object(found.users.iter().filter_map(user).collect()),
-        "Options": {"com.docker.network.bridge.name": record.link, "com.docker.network.driver.mtu": record.mtu.to_string()},
-        "Labels": {},
+        "Options": {
+            "com.docker.network.bridge.enable_icc": (!record.isolate).to_string(),
+            "com.docker.network.bridge.enable_ip_masquerade": (!record.no_masquerade).to_string(),
+            "com.docker.network.bridge.name": record.link,
+            "com.docker.network.driver.mtu": record.mtu.to_string(),
+        },
+        "Labels": Value::Object(labels.collect()),
     })
 }

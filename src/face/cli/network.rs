@@ -7,36 +7,84 @@ use super::table::List;
 use super::template::Template;
 use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::types::Cidr;
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 const PAGE: &str = "Usage: netcell network COMMAND …
 
-Networks: a bridge, a subnet and rules that sandboxes attach to. `bridge` is made on first use.
+Networks: a bridge, subnets and rules that sandboxes attach to. `bridge` is made on first use.
 
 Commands:
-  create [--subnet CIDR] NAME   create a network
-  ls                            list networks
-  inspect NAME…                 everything about networks, as JSON
-  rm NAME…                      remove networks that nobody uses
+  create [OPTIONS] NAME   create a network
+  ls [OPTIONS]            list networks
+  inspect NAME…           everything about networks, as JSON
+  rm NAME…                remove networks that nobody uses
+  prune                   remove all networks that nobody uses
 
 Example:
-  netcell network create --subnet 10.50.0.0/24 lan
+  netcell network create --subnet 10.50.0.0/24 --ipv6 lan
 
 Exit codes: 0; 1 an error.
 ";
 
-/// Create a network: its bridge, gateway address and rules.
+/// Create a network: its bridge, gateway addresses and rules.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
-    example = "netcell network create --subnet 10.50.0.0/24 lan",
+    example = "netcell network create --subnet 10.50.0.0/24 --ipv6 lan",
+    note = "-o knows Docker's com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade and com.docker.network.driver.mtu.",
     error_code(1, "an error")
 )]
 struct Create {
+    #[argh(
+        option,
+        short = 'd',
+        arg_name = "DRIVER",
+        default = "String::from(\"bridge\")"
+    )]
+    /// bridge
+    driver: String,
     #[argh(option, arg_name = "CIDR")]
-    /// an IPv4 subnet; else the first free one of Docker's pools
-    subnet: Option<String>,
+    /// a subnet, IPv4 or IPv6; may be repeated; else the first free one of Docker's IPv4 pools
+    subnet: Vec<String>,
+    #[argh(option, arg_name = "ADDRESS")]
+    /// the bridge's address in a subnet; else its first; may be repeated
+    gateway: Vec<String>,
+    #[argh(option, arg_name = "CIDR")]
+    /// the part of a subnet that addresses are taken from; may be repeated
+    ip_range: Vec<String>,
+    /// IPv6 too, with a unique local subnet where none is given
+    #[argh(switch)]
+    ipv6: bool,
+    /// no IPv4; also as --ipv4=false
+    #[argh(switch)]
+    no_ipv4: bool,
+    /// no way out and none in: sandboxes reach each other and the host
+    #[argh(switch)]
+    internal: bool,
+    /// what goes out keeps its source address
+    #[argh(switch)]
+    no_masquerade: bool,
+    /// no traffic between its own sandboxes
+    #[argh(switch)]
+    isolate: bool,
+    /// leave the host's forwarding as it is
+    #[argh(switch)]
+    no_forwarding: bool,
+    #[argh(option, arg_name = "BYTES")]
+    /// the MTU; else the uplink's
+    mtu: Option<String>,
+    #[argh(option, arg_name = "NAME")]
+    /// the bridge's name; else the first free netcellN
+    interface: Option<String>,
+    #[argh(option, arg_name = "KEY[=VALUE]")]
+    /// set a label; may be repeated
+    label: Vec<String>,
+    #[argh(option, short = 'o', arg_name = "KEY=VALUE")]
+    /// an option in Docker's spelling; may be repeated
+    opt: Vec<String>,
     /// say each operation as it is done
     #[argh(switch, short = 'v')]
     verbose: bool,
@@ -91,6 +139,15 @@ static LIST: List = List {
 
 const FILTERS: [&str; 7] = ["name", "id", "driver", "scope", "type", "dangling", "label"];
 
+/// Remove all networks that nobody uses.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(example = "netcell network prune -f", error_code(1, "an error"))]
+struct Prune {
+    /// do not ask
+    #[argh(switch, short = 'f')]
+    force: bool,
+}
+
 /// Everything about networks, as a JSON array, or by a template.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(example = "netcell network inspect lan", error_code(1, "an error"))]
@@ -106,6 +163,9 @@ struct Inspect {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(example = "netcell network rm lan", error_code(1, "an error"))]
 struct Rm {
+    /// a network that is not there is fine
+    #[argh(switch, short = 'f')]
+    force: bool,
     /// say each operation as it is done
     #[argh(switch, short = 'v')]
     verbose: bool,
@@ -127,20 +187,24 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         "ls" | "list" => ls(cli, words),
         "inspect" => look(cli, words),
         "rm" | "remove" => rm(cli, words),
+        "prune" => prune(cli, words),
         "--help" | "help" => Err(Usage::Help(PAGE.into())),
         _ => Err(Usage::Wrong(Error::new(format!(
-            "'network {command}' is not a netcell command: create, ls, inspect and rm are"
+            "'network {command}' is not a netcell command: create, ls, inspect, rm and prune are"
         )))),
     }
 }
 
 fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Create = argv::parse("network create", words, Options::Anywhere)?;
-    let subnet = words.subnet.as_deref().map(str::parse).transpose()?;
-    let spec = NetworkSpec {
-        name: words.name.parse()?,
-        subnet,
-    };
+    // Docker's switch is on by default, and netcell's is off.
+    let plain = words.iter().filter_map(|word| match word.as_str() {
+        "--ipv4=false" => Some("--no-ipv4".to_owned()),
+        "--ipv4" | "--ipv4=true" => None,
+        _ => Some(word.clone()),
+    });
+    let plain: Vec<_> = plain.collect();
+    let words: Create = argv::parse("network create", &plain, Options::Anywhere)?;
+    let spec = wanted(&words)?;
     let id = cli.engine(Voice::of(words.verbose, words.dry_run), |engine, run| {
         engine.network_create(&spec, run)
     })?;
@@ -148,6 +212,87 @@ fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         output::line(&id)?;
     }
     Ok(0)
+}
+
+fn wanted(words: &Create) -> Result<NetworkSpec> {
+    if words.driver != "bridge" {
+        return Err(Error::new(format!(
+            "plugin \"{}\" not found: bridge is the driver there is",
+            words.driver
+        )));
+    }
+    let address = |text: &String| {
+        text.parse::<IpAddr>()
+            .map_err(|_| Error::new(format!("invalid gateway {text}: an address is wanted")))
+    };
+    let cidrs =
+        |texts: &[String]| -> Result<Vec<Cidr>> { texts.iter().map(|text| text.parse()).collect() };
+    let mut spec = NetworkSpec {
+        subnets: cidrs(&words.subnet)?,
+        gateways: words.gateway.iter().map(address).collect::<Result<_>>()?,
+        ranges: cidrs(&words.ip_range)?,
+        ipv6: words.ipv6,
+        no_ipv4: words.no_ipv4,
+        internal: words.internal,
+        no_masquerade: words.no_masquerade,
+        isolate: words.isolate,
+        no_forwarding: words.no_forwarding,
+        interface: words.interface.as_deref().map(str::parse).transpose()?,
+        mtu: words.mtu.as_deref().map(mtu).transpose()?,
+        labels: labels(&words.label)?,
+        ..NetworkSpec::named(words.name.parse()?)
+    };
+    for option in &words.opt {
+        set(&mut spec, option)?;
+    }
+    Ok(spec)
+}
+
+/// An option in Docker's spelling.
+fn set(spec: &mut NetworkSpec, option: &str) -> Result<()> {
+    let (key, value) = option.split_once('=').unwrap_or((option, "true"));
+    match key.strip_prefix("com.docker.network.") {
+        Some("bridge.name") => spec.interface = Some(value.parse()?),
+        Some("bridge.enable_icc") => spec.isolate = !truth(key, value)?,
+        Some("bridge.enable_ip_masquerade") => spec.no_masquerade = !truth(key, value)?,
+        Some("driver.mtu") => spec.mtu = Some(mtu(value)?),
+        _ => {
+            return Err(Error::new(format!(
+                "unknown option {key}: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade and com.docker.network.driver.mtu are known"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn truth(key: &str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" => Ok(true),
+        "0" | "f" | "false" => Ok(false),
+        _ => Err(Error::new(format!(
+            "invalid value {value} for {key}: true or false is wanted"
+        ))),
+    }
+}
+
+fn mtu(text: &str) -> Result<u32> {
+    text.parse()
+        .map_err(|_| Error::new(format!("invalid MTU {text}: a number of bytes is wanted")))
+}
+
+/// `KEY=VALUE` each, by key; the later of two values of one key holds.
+fn labels(words: &[String]) -> Result<Vec<String>> {
+    let mut labels: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        if key.is_empty() {
+            return Err(Error::new(format!("invalid label {word}: it has no key")));
+        }
+        labels.retain(|label| label.split('=').next() != Some(key));
+        labels.push(format!("{key}={value}"));
+    }
+    labels.sort_unstable();
+    Ok(labels)
 }
 
 fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
@@ -213,13 +358,34 @@ fn row(network: &Value, whole: bool) -> Value {
         "CreatedAt": text("Created"),
         "Driver": text("Driver"),
         "ID": if whole { id } else { id.get(..12).unwrap_or(id) },
-        "IPv4": "true",
+        "IPv4": flag("EnableIPv4"),
         "IPv6": flag("EnableIPv6"),
         "Internal": flag("Internal"),
         "Labels": labels.collect::<Vec<_>>().join(","),
         "Name": text("Name"),
         "Scope": text("Scope"),
     })
+}
+
+fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let words: Prune = argv::parse("network prune", words, Options::Anywhere)?;
+    if !words.force {
+        output::text(
+            "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ",
+        )?;
+        let mut answer = String::new();
+        // Whoever says nothing does not say yes.
+        std::io::stdin().read_line(&mut answer).ok();
+        if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+            return Ok(0);
+        }
+    }
+    let gone = cli.engine(Voice::Quiet, |engine, run| engine.network_prune(run))?;
+    if !gone.is_empty() {
+        let names: String = gone.iter().map(|name| format!("{name}\n")).collect();
+        output::text(&format!("Deleted Networks:\n{names}\n"))?;
+    }
+    Ok(0)
 }
 
 fn look(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
@@ -240,6 +406,9 @@ fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Voice::of(words.verbose, words.dry_run),
         &words.names,
         |engine, name, run| {
+            if words.force && !engine.has_network(name)? {
+                return Ok(None);
+            }
             engine.network_remove(name, run)?;
             Ok((!run.dry_run).then(|| name.to_owned()))
         },

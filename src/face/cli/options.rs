@@ -8,7 +8,7 @@ use super::output::Voice;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
-const COMMON: [FlagInfo<'static>; 12] = [
+const COMMON: [FlagInfo<'static>; 16] = [
     option(
         "--name",
         None,
@@ -24,8 +24,16 @@ const COMMON: [FlagInfo<'static>; 12] = [
     option(
         "--publish",
         Some('p'),
-        "[IP:]HOST:CONTAINER[/udp]",
-        "publish a port; may be repeated",
+        "[IP:][HOST:]CONTAINER[/PROTO]",
+        "publish ports: one, a range, or a pool for one; may be repeated",
+    ),
+    option("--ip", None, "ADDRESS", "the IPv4 address"),
+    option("--ip6", None, "ADDRESS", "the IPv6 address"),
+    option("--mac-address", None, "MAC", "the MAC"),
+    switch(
+        "--allow-spoof",
+        None,
+        "let it send from other MACs and addresses than its own",
     ),
     option("--hostname", Some('h'), "NAME", "the host name"),
     switch("--rm", None, "remove the container when its process ends"),

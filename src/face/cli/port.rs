@@ -33,7 +33,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Subject::Sandbox(sandbox, _) => Some(&**sandbox),
     };
     let mut ports: Vec<PortMapping> = sandbox
-        .map(|s| s.ports.iter().map(|port| port.mapping).collect())
+        .map(|s| s.ports.iter().map(|port| port.mapping.clone()).collect())
         .unwrap_or_default();
     ports.sort_by_key(|port| {
         (
@@ -50,12 +50,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let Some(wanted) = &words.port else {
         let lines: String = ports
             .iter()
-            .map(|p| {
-                format!(
-                    "{}/{} -> {}:{}\n",
-                    p.container_port, p.proto, p.host_ip, p.host_port
-                )
-            })
+            .map(|p| format!("{}/{} -> {}\n", p.container_port, p.proto, p.host_end()))
             .collect();
         output::text(&lines)?;
         return Ok(0);
@@ -66,7 +61,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let lines: String = ports
         .iter()
         .filter(is_wanted)
-        .map(|p| format!("{}:{}\n", p.host_ip, p.host_port))
+        .map(|p| format!("{}\n", p.host_end()))
         .collect();
     if lines.is_empty() {
         return Err(Error::new(format!(

@@ -196,7 +196,11 @@ impl<'a> Line<'a> {
                 (record.id, record.created, ports)
             }
             Subject::Sandbox(sandbox, _) => {
-                let ports = sandbox.ports.iter().map(|port| port.mapping).collect();
+                let ports = sandbox
+                    .ports
+                    .iter()
+                    .map(|port| port.mapping.clone())
+                    .collect();
                 (sandbox.id, sandbox.created, ports)
             }
         };
@@ -356,7 +360,7 @@ fn ports(ports: &[PortMapping]) -> String {
         let (inside, outside) = (port.container_port, port.host_port);
         let mut runs = same.iter_mut();
         if inside != outside {
-            let host = SocketAddr::new(port.host_ip.into(), outside);
+            let host = port.host_end();
             other.push(format!("{host}->{inside}/{}", port.proto));
         } else if let Some((_, last)) = runs.find(|(first, last)| {
             (first.host_ip, first.proto) == (port.host_ip, port.proto)
@@ -373,7 +377,7 @@ fn ports(ports: &[PortMapping]) -> String {
             true => from.to_string(),
             false => format!("{from}-{last}"),
         };
-        let host = SocketAddr::new(first.host_ip.into(), 0).to_string();
+        let host = SocketAddr::new(first.host_ip, 0).to_string();
         let host = host.trim_end_matches('0');
         format!("{host}{range}->{range}/{}", first.proto)
     };
@@ -415,9 +419,9 @@ mod tests {
         };
         assert_eq!(
             of(&[
-                "8001:8001",
-                "8000:8000",
-                "8080:80",
+                "0.0.0.0:8001:8001",
+                "0.0.0.0:8000:8000",
+                "0.0.0.0:8080:80",
                 "127.0.0.1:9000:9000/udp"
             ]),
             "0.0.0.0:8000-8001->8000-8001/tcp, 127.0.0.1:9000->9000/udp, 0.0.0.0:8080->80/tcp"

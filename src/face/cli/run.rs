@@ -3,10 +3,10 @@
 use super::argv::{self, Usage};
 use super::options::{Given, Page, switch};
 use super::{Cli, output, show};
-use crate::engine::spec::{ContainerSpec, NetworkMode, SandboxSpec};
+use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
-use crate::types::{Name, PortMapping};
+use crate::types::{Mac, Name, PortSpec};
 
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
@@ -56,6 +56,7 @@ impl Given {
             user: owned("--user"),
             hostname,
             publish: self.published(&network)?,
+            endpoint: self.endpoint()?,
             network,
             auto_remove: self.has("--rm"),
             interactive: self.has("--interactive"),
@@ -72,6 +73,31 @@ impl Given {
             hostname: self.last("--hostname").map(str::to_owned),
             network,
             publish,
+            endpoint: self.endpoint()?,
+        })
+    }
+
+    fn endpoint(&self) -> Result<EndpointSpec> {
+        let wrong = |text: &str| Error::new(format!("invalid IP address: {text}"));
+        let ip = self
+            .last("--ip")
+            .map(|ip| ip.parse().map_err(|_| wrong(ip)));
+        let ip6 = self
+            .last("--ip6")
+            .map(|ip| ip.parse().map_err(|_| wrong(ip)));
+        let mac = self.last("--mac-address").map(|text| {
+            let mac = text.parse::<Mac>()?;
+            mac.is_valid().then_some(mac).ok_or_else(|| {
+                Error::new(format!(
+                    "{text} is not a valid mac address: a group's address, or the one of zeros, is nobody's"
+                ))
+            })
+        });
+        Ok(EndpointSpec {
+            ip: ip.transpose()?,
+            ip6: ip6.transpose()?,
+            mac: mac.transpose()?,
+            allow_spoof: self.has("--allow-spoof"),
         })
     }
 
@@ -83,7 +109,7 @@ impl Given {
         mode(self.last("--network").unwrap_or("bridge"))
     }
 
-    fn published(&self, network: &NetworkMode) -> Result<Vec<PortMapping>> {
+    fn published(&self, network: &NetworkMode) -> Result<Vec<PortSpec>> {
         let ports = self
             .all("--publish")
             .map(str::parse)

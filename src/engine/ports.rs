@@ -1,0 +1,317 @@
+//! Which ports of the host a `-p` takes: fixed ones, the first free one of a pool, one as the kernel would give out.
+//!
+//! Between sandboxes leases decide, under `lock`, and name the other; against the host's own programs a trial bind
+//! does, and only when it fails is /proc searched for who has the port.
+
+use crate::engine::Engine;
+use crate::engine::record::{Endpoint, NetworkRecord};
+use crate::engine::store::Lease;
+use crate::error::{Errno, Error, Result};
+use crate::kernel::{owner, sysctl};
+use crate::sys::{port, random};
+use crate::types::{Name, PortMapping, PortSpec, Ports, Proto};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where the kernel takes ports for clients from, unless net.ipv4.ip_local_port_range says otherwise.
+const EPHEMERAL: Ports = Ports {
+    first: 49153,
+    last: 65535,
+};
+
+/// The families that a sandbox has, or will have, addresses of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Families {
+    /// IPv4.
+    pub ipv4: bool,
+    /// IPv6.
+    pub ipv6: bool,
+}
+
+impl Families {
+    /// Those of an endpoint.
+    pub fn of(endpoint: Option<&Endpoint>) -> Self {
+        let has = |ipv4| endpoint.is_some_and(|endpoint| endpoint.address(ipv4).is_some());
+        Families {
+            ipv4: has(true),
+            ipv6: has(false),
+        }
+    }
+}
+
+/// What a set of ports is asked for by.
+pub(super) struct Claim<'a> {
+    /// The container or sandbox that asks.
+    pub name: &'a Name,
+    /// What it asks for.
+    pub specs: &'a [PortSpec],
+    /// What it already has, and may have again.
+    pub own: &'a [PortMapping],
+    /// The addresses that the ports could lead to.
+    pub families: Families,
+}
+
+/// Why a port cannot be had.
+enum TakenBy {
+    Sandbox(Name),
+    Same,
+    Host(Errno),
+}
+
+impl Engine {
+    /// Decides on the ports of a sandbox. The caller holds `lock`.
+    ///
+    /// # Errors
+    /// Ports that another sandbox has, that the same command names twice, or that a program on the host listens on;
+    /// and host ends from which nothing could be led to the sandbox.
+    pub(super) fn decide_ports(&self, claim: &Claim) -> Result<Vec<PortMapping>> {
+        let mut ports = Vec::new();
+        for spec in claim.specs {
+            refuse_without_sctp(spec)?;
+            let ends = host_ends(spec, claim.families)?;
+            let mut inside = spec.container.iter();
+            match spec.host {
+                Some(host) if host.count() == spec.container.count() => {
+                    for host_port in host.iter() {
+                        let container_port = inside.next().unwrap_or(spec.container.first);
+                        let wanted = mappings(spec, &ends, host_port, container_port);
+                        self.refuse_taken(claim, &wanted, &ports)?;
+                        ports.extend(wanted);
+                    }
+                }
+                pool => {
+                    for container_port in inside {
+                        let pool = pool.unwrap_or_else(ephemeral);
+                        let from = if spec.host.is_some() {
+                            pool.first
+                        } else {
+                            somewhere(pool)?
+                        };
+                        let wanted = |host_port| mappings(spec, &ends, host_port, container_port);
+                        ports.extend(self.first_free(claim, &ports, (pool, from), &wanted)?);
+                    }
+                }
+            }
+        }
+        Ok(ports)
+    }
+
+    /// The first port of a pool, from one on, of which every host end is free.
+    fn first_free(
+        &self,
+        claim: &Claim,
+        before: &[PortMapping],
+        (pool, from): (Ports, u16),
+        wanted: &dyn Fn(u16) -> Vec<PortMapping>,
+    ) -> Result<Vec<PortMapping>> {
+        let reserved = reserved();
+        let is_reserved = |port: u16| {
+            let within = |ports: &Ports| (ports.first..=ports.last).contains(&port);
+            pool == ephemeral() && reserved.iter().any(within)
+        };
+        let order = (from..=pool.last).chain(pool.first..from);
+        for host_port in order.filter(|port| !is_reserved(*port)) {
+            let wanted = wanted(host_port);
+            match self.refusal(claim, &wanted, before)? {
+                None => return Ok(wanted),
+                // Where the address is not the host's, another port of it is no better.
+                Some((port, TakenBy::Host(errno))) if errno != Errno::ADDRINUSE => {
+                    return Err(port::not_had(port, errno, None));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(Error::new(format!(
+            "cannot publish a port for {}: all host ports from {pool} are taken",
+            claim.name
+        )))
+    }
+
+    fn refuse_taken(
+        &self,
+        claim: &Claim,
+        wanted: &[PortMapping],
+        before: &[PortMapping],
+    ) -> Result<()> {
+        let Some((port, taken)) = self.refusal(claim, wanted, before)? else {
+            return Ok(());
+        };
+        let by = match taken {
+            TakenBy::Sandbox(sandbox) => format!("sandbox {sandbox}"),
+            TakenBy::Same => "the same container".to_owned(),
+            TakenBy::Host(errno) => {
+                let owner = if errno == Errno::ADDRINUSE {
+                    owner::of(port)
+                } else {
+                    None
+                };
+                return Err(port::not_had(port, errno, owner));
+            }
+        };
+        Err(Error::new(format!(
+            "Bind for {} failed: port is already allocated to {by} (publishing {port} for {})",
+            port.host_end(),
+            claim.name
+        )))
+    }
+
+    /// The first of some host ends that cannot be had, and why.
+    fn refusal<'a>(
+        &self,
+        claim: &Claim,
+        wanted: &'a [PortMapping],
+        before: &[PortMapping],
+    ) -> Result<Option<(&'a PortMapping, TakenBy)>> {
+        for port in wanted {
+            if before.iter().any(|other| other.collides_with(port)) {
+                return Ok(Some((port, TakenBy::Same)));
+            }
+            if claim.own.iter().any(|other| other.same_host_end(port)) {
+                continue;
+            }
+            for (held, lease) in self.store.port_conflicts(port)? {
+                if let Lease::Held { sandbox, .. } = lease
+                    && !claim.own.iter().any(|other| other.same_host_end(&held))
+                {
+                    return Ok(Some((port, TakenBy::Sandbox(sandbox))));
+                }
+            }
+            if let Err(errno) = port::try_bind(port) {
+                return Ok(Some((port, TakenBy::Host(errno))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Refuses what a network cannot do with ports, before anything is made.
+pub(super) fn refuse_unpublishable(
+    specs: &[PortSpec],
+    network: Option<&NetworkRecord>,
+) -> Result<()> {
+    let Some(spec) = specs.first() else {
+        return Ok(());
+    };
+    let ports = spec.container;
+    match network {
+        None => Err(Error::new(format!(
+            "cannot publish {ports}/{}: a sandbox on network none has no address that a port could lead to",
+            spec.proto
+        ))),
+        Some(network) if network.internal => Err(Error::new(format!(
+            "cannot publish {ports}/{}: network {} is internal, and nothing from outside it is let in",
+            spec.proto, network.name
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Connections of a protocol that the kernel does not track cannot be led anywhere.
+fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
+    let tracked = || {
+        sysctl::read("net/netfilter/nf_conntrack_sctp_timeout_established").is_some()
+            || sysctl::read("net/netfilter/nf_conntrack_count").is_none()
+    };
+    if spec.proto != Proto::Sctp || tracked() {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "cannot publish {}/sctp: this kernel lacks CONFIG_NF_CT_PROTO_SCTP",
+        spec.container
+    )))
+}
+
+/// The addresses of the host that are to answer.
+fn host_ends(spec: &PortSpec, families: Families) -> Result<Vec<IpAddr>> {
+    let cannot = |host_ip: IpAddr, why: &str| {
+        Err(Error::new(format!(
+            "cannot publish {}/{} on {host_ip}: {why}",
+            spec.container, spec.proto
+        )))
+    };
+    let family = spec.from.map(|from| from.addr.is_ipv4());
+    match spec.host_ip {
+        Some(IpAddr::V6(ip)) if ip.is_loopback() => cannot(
+            ip.into(),
+            "the kernel translates no packet from ::1; 127.0.0.1 can be published, and so can the host's other addresses",
+        ),
+        Some(ip) if ip.is_ipv4() && !families.ipv4 => cannot(
+            ip,
+            "the sandbox has no IPv4 address, and packets are not translated from one IP version to the other",
+        ),
+        Some(ip) if ip.is_ipv6() && !families.ipv6 => cannot(
+            ip,
+            "the sandbox has no IPv6 address, and packets are not translated from one IP version to the other",
+        ),
+        Some(ip) => Ok(vec![ip]),
+        None => {
+            let any: [(bool, IpAddr); 2] = [
+                (
+                    families.ipv4 && family != Some(false),
+                    Ipv4Addr::UNSPECIFIED.into(),
+                ),
+                (
+                    families.ipv6 && family != Some(true),
+                    Ipv6Addr::UNSPECIFIED.into(),
+                ),
+            ];
+            let ends: Vec<_> = any
+                .iter()
+                .filter(|(has, _)| *has)
+                .map(|(_, ip)| *ip)
+                .collect();
+            match (ends.is_empty(), spec.from) {
+                (true, Some(from)) => cannot(
+                    crate::types::any(from.addr),
+                    "the sandbox has no address of that IP version",
+                ),
+                _ => Ok(ends),
+            }
+        }
+    }
+}
+
+fn mappings(
+    spec: &PortSpec,
+    ends: &[IpAddr],
+    host_port: u16,
+    container_port: u16,
+) -> Vec<PortMapping> {
+    let mapping = |host_ip: &IpAddr| PortMapping {
+        proto: spec.proto,
+        host_ip: *host_ip,
+        host_port,
+        container_port,
+        on: spec.on.clone(),
+        from: spec.from,
+    };
+    ends.iter().map(mapping).collect()
+}
+
+fn ephemeral() -> Ports {
+    let text = sysctl::read("net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = text.split_whitespace().filter_map(|word| word.parse().ok());
+    match (ends.next(), ends.next()) {
+        (Some(first), Some(last)) if first > 0 && first <= last => Ports { first, last },
+        _ => EPHEMERAL,
+    }
+}
+
+/// The ports that the kernel gives to no client (net.ipv4.ip_local_reserved_ports): an owner's services wait there.
+fn reserved() -> Vec<Ports> {
+    let text = sysctl::read("net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+    let parse = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(Ports {
+            first: first.parse().ok()?,
+            last: last.parse().ok()?,
+        })
+    };
+    text.split(',').filter_map(parse).collect()
+}
+
+/// A port of a pool to begin at, so that one that was just given back is not the next to be given out.
+fn somewhere(pool: Ports) -> Result<u16> {
+    let [high, low, ..] = random::id()?.0;
+    let at = usize::from(u16::from_be_bytes([high, low])) % pool.count();
+    Ok(pool.first + at as u16)
+}

@@ -1,0 +1,43 @@
+//! Who is bound to a port of the host: the process that holds the socket, as /proc has it (proc_net(5), proc(5)).
+
+use crate::types::{PortMapping, Proto};
+use std::fs;
+
+/// The name and pid of a process that is bound to this port; none where no such process can be seen.
+pub fn of(port: &PortMapping) -> Option<String> {
+    let (files, state): (&[&str], &str) = match port.proto {
+        // TCP_LISTEN, and TCP_CLOSE, which is what an unconnected UDP socket's state is shown as.
+        Proto::Tcp => (&["tcp", "tcp6"], "0A"),
+        Proto::Udp => (&["udp", "udp6"], "07"),
+        Proto::Sctp => return None,
+    };
+    let end = format!(":{:04X}", port.host_port);
+    let text: String = files
+        .iter()
+        .filter_map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).ok())
+        .collect();
+    // sl, local address, remote address, state; the inode is the tenth.
+    let inode = text.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let bound = words.get(1)?.ends_with(&end) && words.get(3) == Some(&state);
+        if bound { words.get(9).copied() } else { None }
+    })?;
+    let socket = format!("socket:[{inode}]");
+    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.parse::<u32>().ok()
+    });
+    pids.filter(|pid| holds(*pid, &socket)).find_map(|pid| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        Some(format!("{} (process {pid})", name.trim_end()))
+    })
+}
+
+fn holds(pid: u32, socket: &str) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    descriptors
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|target| target.as_os_str() == socket)
+}
