@@ -18,6 +18,7 @@ mod network;
 pub mod plan;
 mod ports;
 pub mod process;
+mod publish;
 mod reaper;
 pub mod record;
 mod remove;

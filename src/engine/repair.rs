@@ -46,6 +46,14 @@ impl Engine {
                 let _locked = self.store.lock()?;
                 self.store.end(file)
             }
+            Verb::Publish => {
+                let committed = self.has_ports(&file.intent)?;
+                if !committed {
+                    self.undo(&file.intent, run)?;
+                }
+                let locked = self.store.lock()?;
+                self.settle_ports(&locked, file, committed)
+            }
             Verb::Start => {
                 kill(&file.intent);
                 let _locked = self.store.lock()?;

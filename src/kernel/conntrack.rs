@@ -124,12 +124,21 @@ impl Operation for Forget {
 }
 
 impl Forget {
-    /// The ports to ask the kernel for, one walk of its table each; none stands for all.
-    fn questions(&self) -> Vec<Option<&PortMapping>> {
-        match &self.0 {
-            Flow::To(ports) if ports.len() <= FEW => ports.iter().map(Some).collect(),
-            _ => vec![None],
-        }
+    /// What to ask the kernel for, one walk of its table each: a protocol with one port of the host or with all, or, by
+    /// none, the sandbox's address. Not for IPv6: there the kernel's comparison of addresses is the wrong way round
+    /// (ctnetlink_filter_match_tuple in net/netfilter/nf_conntrack_netlink.c, up to 6.18 at least).
+    fn questions(&self) -> Vec<Option<(u8, Option<u16>)>> {
+        let ports = match &self.0 {
+            Flow::Through(_, to) if to.is_ipv4() => return vec![None],
+            Flow::Through(ports, _) | Flow::To(ports) => ports,
+        };
+        let few = ports.len() <= FEW;
+        let question =
+            |port: &PortMapping| Some((port.proto.number(), few.then_some(port.host_port)));
+        let mut questions: Vec<_> = ports.iter().map(question).collect();
+        questions.sort_unstable();
+        questions.dedup();
+        questions
     }
 
     /// The family's header of a message (struct nfgenmsg).
@@ -141,37 +150,32 @@ impl Forget {
         [if ipv6 { NFPROTO_IPV6 } else { NFPROTO_IPV4 }, 0, 0, 0]
     }
 
-    fn ask(&self, question: Option<&PortMapping>, batch: &mut Batch, flags: NlmF) {
+    fn ask(&self, question: Option<(u8, Option<u16>)>, batch: &mut Batch, flags: NlmF) {
         let kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
-        batch.message(kind, flags, &self.header(), |a| match &self.0 {
-            Flow::Through(_, to) => {
-                let source = if to.is_ipv6() {
-                    CTA_IP_V6_SRC
-                } else {
-                    CTA_IP_V4_SRC
-                };
-                let bytes = super::addr::octets(*to).1;
-                a.nest(CTA_TUPLE_REPLY, |a| {
-                    a.nest(CTA_TUPLE_IP, |a| a.bytes(source, &bytes));
-                });
-                a.nest(CTA_FILTER, |a| {
-                    a.u32(CTA_FILTER_REPLY_FLAGS, CTA_FILTER_F_CTA_IP_SRC)
-                });
-            }
-            Flow::To(ports) => {
+        batch.message(kind, flags, &self.header(), |a| match (question, &self.0) {
+            (Some((proto, port)), _) => {
                 let mut wanted = CTA_FILTER_F_CTA_PROTO_NUM;
-                let proto = ports.first().map_or(0, |port| port.proto.number());
                 a.nest(CTA_TUPLE_ORIG, |a| {
                     a.nest(CTA_TUPLE_PROTO, |a| {
                         a.u8(CTA_PROTO_NUM, proto);
-                        if let Some(port) = question {
-                            a.be16(CTA_PROTO_DST_PORT, port.host_port);
+                        if let Some(port) = port {
+                            a.be16(CTA_PROTO_DST_PORT, port);
                             wanted |= CTA_FILTER_F_CTA_PROTO_DST_PORT;
                         }
                     });
                 });
                 a.nest(CTA_FILTER, |a| a.u32(CTA_FILTER_ORIG_FLAGS, wanted));
             }
+            (None, Flow::Through(_, to)) => {
+                let bytes = super::addr::octets(*to).1;
+                a.nest(CTA_TUPLE_REPLY, |a| {
+                    a.nest(CTA_TUPLE_IP, |a| a.bytes(CTA_IP_V4_SRC, &bytes));
+                });
+                a.nest(CTA_FILTER, |a| {
+                    a.u32(CTA_FILTER_REPLY_FLAGS, CTA_FILTER_F_CTA_IP_SRC)
+                });
+            }
+            (None, Flow::To(_)) => {}
         });
     }
 

@@ -301,6 +301,17 @@ impl<'a> Long<'a> {
 }
 
 impl PortSpec {
+    /// Whether it names this mapping: what it leaves open may be anything.
+    pub fn means(&self, port: &PortMapping) -> bool {
+        let within = |ports: &Ports, port| (ports.first..=ports.last).contains(&port);
+        self.proto == port.proto
+            && within(&self.container, port.container_port)
+            && self.host.is_none_or(|host| within(&host, port.host_port))
+            && self.host_ip.is_none_or(|ip| ip == port.host_ip)
+            && (self.on.is_none() || self.on == port.on)
+            && (self.from.is_none() || self.from == port.from)
+    }
+
     fn checked(self, text: &str) -> Result<Self> {
         if let Some(host) = self.host
             && host.count() != self.container.count()

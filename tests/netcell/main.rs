@@ -28,6 +28,7 @@ mod self_test;
 mod share;
 mod show;
 mod template;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         share::TESTS,
         show::TESTS,
         template::TESTS,
+        traffic::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

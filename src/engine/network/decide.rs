@@ -12,12 +12,19 @@ use crate::kernel::snapshot::Snapshot;
 use crate::kernel::{Place, addr, link, sysctl};
 use crate::sys::{random, time};
 use crate::types::{Cidr, IfName, Mac, Name};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The least MTU of IPv6 (RFC 8200), of IPv4 (RFC 791), and the most of Ethernet's (ETH_MAX_MTU), in bytes.
 const LEAST6: u32 = 1280;
 const LEAST4: u32 = 68;
 const MOST: u32 = 65535;
+
+/// The bridge's address on its own link: what it forwards it asks for neighbours with no other (ndisc_solicit and
+/// ndisc_send_ns in net/ipv6/ndisc.c), and would not ask at all. Sandboxes have none, so it is free on every bridge.
+const SOLICITING: Cidr = Cidr {
+    addr: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    prefix: 64,
+};
 
 impl Engine {
     pub(super) fn write_decided(
@@ -109,6 +116,13 @@ impl Engine {
                     addr: part.gateway,
                     prefix: part.subnet.prefix,
                 },
+            });
+        }
+        if record.subnet(false).is_some() {
+            plan.push(addr::Add {
+                place: Place::Host,
+                link: bridge.clone(),
+                address: SOLICITING,
             });
         }
         plan.push(set(key("ipv6/conf/BRIDGE/accept_ra"), "0"));

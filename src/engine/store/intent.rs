@@ -25,6 +25,8 @@ pub enum Verb {
     Create,
     /// Start a container that exists; undone unless its record has the intent's generation.
     Start,
+    /// Change the ports of a member; undone unless its sandbox has those that come after.
+    Publish,
     /// Remove; always completed.
     Remove,
 }

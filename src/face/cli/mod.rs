@@ -17,6 +17,7 @@ mod options;
 mod output;
 mod port;
 mod ps;
+mod publish;
 mod rm;
 mod run;
 mod show;
@@ -56,7 +57,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 16] = [
+const COMMANDS: [Command; 18] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -91,6 +92,12 @@ const COMMANDS: [Command; 16] = [
     command("ps", ps::main, "list containers"),
     command("logs", logs::main, "print what a container has written"),
     command("port", port::main, "list a container's published ports"),
+    command(
+        "publish",
+        publish::main,
+        "publish more ports of a sandbox that lives",
+    ),
+    command("unpublish", publish::withdraw, "withdraw published ports"),
     command(
         "inspect",
         inspect::main,

@@ -24,6 +24,12 @@ struct Words {
     json: bool,
 }
 
+/// `80/tcp -> 0.0.0.0:8080`, and a line's end.
+pub(super) fn arrow(port: &PortMapping) -> String {
+    let end = port.host_end();
+    format!("{}/{} -> {end}\n", port.container_port, port.proto)
+}
+
 /// Carries out `netcell port`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("port", words, Options::Anywhere)?;
@@ -48,10 +54,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         return Ok(0);
     }
     let Some(wanted) = &words.port else {
-        let lines: String = ports
-            .iter()
-            .map(|p| format!("{}/{} -> {}\n", p.container_port, p.proto, p.host_end()))
-            .collect();
+        let lines: String = ports.iter().map(arrow).collect();
         output::text(&lines)?;
         return Ok(0);
     };

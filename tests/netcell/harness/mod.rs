@@ -16,7 +16,9 @@ pub use command::{
     wait_until, wait_within,
 };
 pub use oracle::{
-    address_in, elements, in_netns, ip_json, ip_json_in, links, nft_json, no_port_is_published,
-    pin, processes_with,
+    address_in, address6_in, elements, in_netns, ip_json, ip_json_in, links, nft_json,
+    no_port_is_published, pin, processes_with,
 };
-pub use outside::{Outside, answered, ask, ask_udp, get, serve_in, serve_udp_in, wait_for_port};
+pub use outside::{
+    Outside, answered, ask, ask_udp, get, serve_all_in, serve_in, serve_udp_in, wait_for_port,
+};

@@ -79,6 +79,21 @@ pub fn address_in(sandbox: &str, interface: &str) -> (std::net::Ipv4Addr, u64) {
     }
 }
 
+/// The IPv6 address of an interface in a sandbox that is not its link's own, and its prefix length.
+#[track_caller]
+pub fn address6_in(sandbox: &str, interface: &str) -> (std::net::Ipv6Addr, u64) {
+    let value = ip_json_in(
+        sandbox,
+        &["-6", "address", "show", "dev", interface, "scope", "global"],
+    );
+    let info = &value[0]["addr_info"][0];
+    let address = info["local"].as_str().and_then(|text| text.parse().ok());
+    match (address, info["prefixlen"].as_u64()) {
+        (Some(address), Some(prefix)) => (address, prefix),
+        _ => panic!("no IPv6 address on {interface} in {sandbox}: {value}"),
+    }
+}
+
 /// The file that stands for a sandbox's network namespace.
 pub fn pin(sandbox: &str) -> String {
     format!("/run/netns/{sandbox}")

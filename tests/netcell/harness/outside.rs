@@ -5,7 +5,7 @@ use super::oracle::in_netns;
 use super::sys;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,9 @@ use std::time::Duration;
 pub const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The machine outside.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+/// The same two on IPv6, where [`Outside::with_ipv6`] was asked for.
+pub const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 1);
+pub const OUTSIDE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 2);
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,17 @@ impl Outside {
             must("ip", &["link", "set", "up1", "up"]);
         });
         must("ip", &["route", "add", "default", "via", "198.51.100.2"]);
+        outside
+    }
+
+    /// As [`Outside::new`], with fd00:99::/64 on the uplink too.
+    pub fn with_ipv6() -> Self {
+        let outside = Outside::new();
+        let (host, other) = (format!("{HOST6}/64"), format!("{OUTSIDE6}/64"));
+        must("ip", &["address", "add", &host, "dev", "up0", "nodad"]);
+        outside.run(|| must("ip", &["address", "add", &other, "dev", "up1", "nodad"]));
+        let via = OUTSIDE6.to_string();
+        must("ip", &["-6", "route", "add", "default", "via", &via]);
         outside
     }
 
@@ -118,6 +132,18 @@ pub fn serve_udp_in(namespace: &str, port: u16, name: &'static str) {
     serve_udp(step("bind", socket), name);
 }
 
+/// As [`serve_in`], TCP and UDP, IPv4 and IPv6.
+#[track_caller]
+pub fn serve_all_in(namespace: &str, port: u16, name: &'static str) {
+    let bound = in_netns(namespace, || {
+        let at = (Ipv6Addr::UNSPECIFIED, port);
+        Ok::<_, io::Error>((TcpListener::bind(at)?, UdpSocket::bind(at)?))
+    });
+    let (listener, socket) = step("listen", bound);
+    serve(listener, name);
+    serve_udp(socket, name);
+}
+
 /// What a server says to a TCP client of this thread's namespace.
 pub fn ask(address: impl Into<IpAddr>, port: u16) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address.into(), port), PATIENCE)?;
@@ -129,9 +155,14 @@ pub fn ask(address: impl Into<IpAddr>, port: u16) -> io::Result<String> {
 
 /// What a server says to a UDP client of this thread's namespace.
 pub fn ask_udp(address: impl Into<IpAddr>, port: u16) -> io::Result<String> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let address = address.into();
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    socket.connect(SocketAddr::new(address.into(), port))?;
+    socket.connect(SocketAddr::new(address, port))?;
     socket.send(b"who")?;
     let mut buffer = [0; 2048];
     let got = socket.recv(&mut buffer)?;
@@ -144,10 +175,10 @@ pub fn answered<E: Debug>(answer: Result<String, E>, name: &str) -> String {
     let text = answer.unwrap_or_else(|error| panic!("{name} does not answer: {error:?}"));
     let (said, peer) = text.split_once(' ').unwrap_or((&text, ""));
     assert_eq!(said, name, "the answer came from another server");
-    peer.rsplit_once(':')
-        .map(|(address, _)| address)
-        .unwrap_or_default()
-        .to_owned()
+    let address = peer.rsplit_once(':').map(|(address, _)| address);
+    // An IPv4 client as a socket of both versions sees it, and an IPv6 address beside a port.
+    let address = address.unwrap_or_default().trim_matches(['[', ']']);
+    address.trim_start_matches("::ffff:").to_owned()
 }
 
 /// What busybox's httpd of an image sends for /, asked as an HTTP client of this thread's namespace does.

@@ -1,0 +1,213 @@
+//! `publish` and `unpublish`: the ports of a sandbox that lives, brought or taken away by any of its members.
+//!
+//! The ports of one member change from one list to another. The intent has both, so that a death in between is undone;
+//! the commit is the sandbox's record, and a container's own list follows it.
+
+use crate::engine::plan::Plan;
+use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
+use crate::engine::view::Subject;
+use crate::engine::{Engine, Run, execute, find, sandbox};
+use crate::error::{Error, Result};
+use crate::types::{Id, Name, PortMapping, PortSpec};
+
+/// What a member's ports become.
+type Become<'a> = &'a dyn Fn(&SandboxRecord, &[PortMapping]) -> Result<Vec<PortMapping>>;
+
+impl Engine {
+    /// Publishes more ports of a sandbox, as brought by one of its members: the new mappings.
+    ///
+    /// # Errors
+    /// Ports that cannot be had; a container on the host's own network.
+    pub fn publish(
+        &self,
+        reference: &str,
+        specs: &[PortSpec],
+        run: &mut Run,
+    ) -> Result<Vec<PortMapping>> {
+        let (member, _) = self.member(reference)?;
+        let (before, after) = self.change_ports(
+            &member,
+            &|sandbox, before| {
+                let mut after = before.to_vec();
+                after.extend(self.more_ports(sandbox, (&member, specs), &[])?);
+                Ok(after)
+            },
+            run,
+        )?;
+        Ok(after.get(before.len()..).unwrap_or_default().to_vec())
+    }
+
+    /// Withdraws ports of a sandbox, whichever member brought them.
+    ///
+    /// # Errors
+    /// Ports of which none is published; then nothing is changed.
+    pub fn unpublish(&self, reference: &str, specs: &[PortSpec], run: &mut Run) -> Result<()> {
+        let (_, sandbox) = self.member(reference)?;
+        let goes = |port: &PortMapping| specs.iter().any(|spec| spec.means(port));
+        for spec in specs {
+            if !sandbox.ports.iter().any(|port| spec.means(&port.mapping)) {
+                return Err(Error::new(format!(
+                    "No public port '{}/{}' published for {reference} as named",
+                    spec.container, spec.proto
+                )));
+            }
+        }
+        let mut members: Vec<_> = sandbox
+            .ports
+            .iter()
+            .filter(|port| goes(&port.mapping))
+            .map(|port| port.member.clone())
+            .collect();
+        members.sort_unstable();
+        members.dedup();
+        for member in members {
+            let rest = |_: &SandboxRecord, before: &[PortMapping]| {
+                Ok(before.iter().filter(|port| !goes(port)).cloned().collect())
+            };
+            self.change_ports(&member, &rest, run)?;
+        }
+        Ok(())
+    }
+
+    /// The member that a reference means, and its sandbox.
+    fn member(&self, reference: &str) -> Result<(Name, SandboxRecord)> {
+        match self.find(reference)? {
+            Subject::Sandbox(sandbox, _) => Ok((sandbox.name.clone(), *sandbox)),
+            Subject::Container(container) => match container.sandbox {
+                Some(sandbox) => Ok((container.record.name, sandbox)),
+                None => Err(Error::new(format!(
+                    "cannot publish ports of {reference}: it uses the host's own network"
+                ))),
+            },
+        }
+    }
+
+    /// Changes the ports of one member: those before, and those after.
+    fn change_ports(
+        &self,
+        member: &Name,
+        become_: Become,
+        run: &mut Run,
+    ) -> Result<(Vec<PortMapping>, Vec<PortMapping>)> {
+        let (file, plan) = loop {
+            let locked = self.store.lock()?;
+            let (container, sandbox) = self.sandbox_of(member)?;
+            let busy = [member, &sandbox.name]
+                .into_iter()
+                .find(|name| self.store.is_under_way(name));
+            if let Some(name) = busy {
+                drop(locked);
+                self.wait_for(name, run)?;
+                continue;
+            }
+            let before = sandbox.ports_of(member);
+            let after = become_(&sandbox, &before)?;
+            let plan = change(&sandbox, &before, &after);
+            if run.dry_run {
+                drop(locked);
+                plan.say(run.say);
+                return Ok((before, after));
+            }
+            let file = self.store.begin(Intent {
+                version: VERSION,
+                boot: self.store.boot.clone(),
+                host: self.host,
+                verb: Verb::Publish,
+                name: member.clone(),
+                container,
+                generation: 0,
+                sandbox: Some(sandbox.name.clone()),
+                whole: None,
+                ports_before: before,
+                ports_after: after,
+                processes: Vec::new(),
+            })?;
+            if let Err(error) = self.lease_more(&locked, &file.intent, &sandbox) {
+                self.settle_ports(&locked, file, false)?;
+                return Err(error);
+            }
+            break (file, plan);
+        };
+        let (before, after) = (
+            file.intent.ports_before.clone(),
+            file.intent.ports_after.clone(),
+        );
+        let done = execute::execute(&plan, &mut self.sockets(), run.say);
+        let locked = self.store.lock()?;
+        if let Err(error) = done {
+            self.settle_ports(&locked, file, false)?;
+            return Err(error.sandbox(member.as_str()));
+        }
+        let (_, mut sandbox) = self.sandbox_of(member)?;
+        sandbox.set_ports(member, &after);
+        self.store.write_sandbox(&locked, &sandbox)?;
+        self.settle_ports(&locked, file, true)?;
+        Ok((before, after))
+    }
+
+    /// A member's container, if it is one, and its sandbox. The caller holds `lock`.
+    fn sandbox_of(&self, member: &Name) -> Result<(Option<Id>, SandboxRecord)> {
+        let container = self.store.read::<ContainerRecord>(member)?;
+        let name = container
+            .as_ref()
+            .and_then(|container| container.sandbox.as_ref());
+        let sandbox = self.store.read::<SandboxRecord>(name.unwrap_or(member))?;
+        let sandbox = sandbox.ok_or_else(|| find::no_such(member.as_str()))?;
+        Ok((container.map(|container| container.id), sandbox))
+    }
+
+    fn lease_more(&self, locked: &Locked, intent: &Intent, sandbox: &SandboxRecord) -> Result<()> {
+        let lease = Lease::Held {
+            id: sandbox.id,
+            sandbox: sandbox.name.clone(),
+        };
+        PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before)
+            .try_for_each(|port| self.store.lease_port(locked, port, &lease))
+    }
+
+    /// Whether a change of ports was committed: its sandbox's record has what comes after.
+    pub(super) fn has_ports(&self, intent: &Intent) -> Result<bool> {
+        let Some(name) = &intent.sandbox else {
+            return Ok(false);
+        };
+        let sandbox = self.store.read::<SandboxRecord>(name)?;
+        Ok(sandbox.is_some_and(|sandbox| sandbox.ports_of(&intent.name) == intent.ports_after))
+    }
+
+    /// Ends a change of ports, committed or undone: the leases of those that are gone are free.
+    pub(super) fn settle_ports(
+        &self,
+        locked: &Locked,
+        file: IntentFile,
+        committed: bool,
+    ) -> Result<()> {
+        let intent = &file.intent;
+        let (mut gone, mut kept) = (&intent.ports_after, &intent.ports_before);
+        if committed {
+            std::mem::swap(&mut gone, &mut kept);
+        }
+        if let Some(name) = &intent.sandbox
+            && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
+        {
+            for port in PortMapping::host_ends_not_in(gone, kept) {
+                self.store.free_port(locked, port, &sandbox.id)?;
+            }
+        }
+        if committed
+            && let Some(mut record) = self.store.read::<ContainerRecord>(&intent.name)?
+            && Some(record.id) == intent.container
+        {
+            record.publish = kept.clone();
+            self.store.write_container(locked, &record)?;
+        }
+        self.store.end(file)
+    }
+}
+
+/// The plan that makes a sandbox's ports of one member these instead of those.
+fn change(sandbox: &SandboxRecord, before: &[PortMapping], after: &[PortMapping]) -> Plan {
+    sandbox::withdraw(sandbox, before.iter().filter(|port| !after.contains(port))).chain(
+        sandbox::publish(sandbox, after.iter().filter(|port| !before.contains(port))),
+    )
+}
