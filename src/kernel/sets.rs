@@ -102,6 +102,8 @@ impl SetDef {
             a.be32(NFTA_SET_ID, id);
             if let [Field::Link] = self.key {
                 a.bytes(NFTA_SET_USERDATA, &host_order());
+            } else if self.key.contains(&Field::Target) {
+                a.bytes(NFTA_SET_USERDATA, &typeof_target());
             }
             if concatenated {
                 a.nest(NFTA_SET_DESC, |a| {
@@ -143,6 +145,37 @@ fn host_order() -> [u8; 6] {
     const HOST_ENDIAN: u32 = 1;
     let [a, b, c, d] = HOST_ENDIAN.to_ne_bytes();
     [KEY_BYTE_ORDER, 4, a, b, c, d]
+}
+
+/// What nft needs to know that the key is `iifname . @th,64,128`: without the length of its second field nft 1.0.6 fails an
+/// assertion when it sorts the elements. TLVs as set_make_key in nft's src/netlink.c writes them, numbers in the host's
+/// order: the key's byte order, none; then a concatenation of a meta and a payload expression.
+fn typeof_target() -> heapless::Vec<u8, 80> {
+    const CONCAT: u32 = 13;
+    const META: [u32; 2] = [9, 6];
+    const PAYLOAD: u32 = 7;
+    const UNKNOWN_TYPE_BASE_OFFSET_LENGTH: [u32; 5] = [0, 0, 3, 64, 128];
+    let mut bytes = heapless::Vec::new();
+    let mut head = |kind: u8, length: u8, value: Option<u32>| {
+        let fits = bytes.extend_from_slice(&[kind, length]).is_ok()
+            && value.is_none_or(|value| bytes.extend_from_slice(&value.to_ne_bytes()).is_ok());
+        debug_assert!(fits);
+    };
+    head(0, 4, Some(0));
+    head(3, 64, None);
+    head(0, 4, Some(CONCAT));
+    head(1, 56, None);
+    head(0, 14, None);
+    head(0, 4, Some(META[0]));
+    head(1, 6, None);
+    head(0, 4, Some(META[1]));
+    head(1, 38, None);
+    head(0, 4, Some(PAYLOAD));
+    head(1, 30, None);
+    for (kind, value) in (0..).zip(UNKNOWN_TYPE_BASE_OFFSET_LENGTH) {
+        head(kind, 4, Some(value));
+    }
+    bytes
 }
 
 /// A set without a name, of the protocols that have ports, for the one rule that names it by `id`.

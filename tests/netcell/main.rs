@@ -12,6 +12,7 @@
 mod bad_input;
 mod crash;
 mod exec;
+mod guard;
 mod harness;
 mod hostile;
 mod inspect;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         bad_input::TESTS,
         crash::TESTS,
         exec::TESTS,
+        guard::TESTS,
         hostile::TESTS,
         inspect::TESTS,
         isolation::TESTS,

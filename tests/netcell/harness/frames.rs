@@ -98,3 +98,60 @@ pub fn router_advertisement(from: Mac) -> Vec<u8> {
     packet.extend(body);
     ethernet([0x33, 0x33, 0, 0, 0, 1], from, 0x86dd, &packet)
 }
+
+/// An ARP reply: `from` says that `sender` is at `claimed` (RFC 826).
+pub fn arp_reply(from: Mac, claimed: Mac, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+    let mut body = vec![0, 1, 8, 0, 6, 4, 0, 2];
+    body.extend(claimed);
+    body.extend(sender.octets());
+    body.extend([0xff; 6]);
+    body.extend(target.octets());
+    ethernet([0xff; 6], from, 0x0806, &body)
+}
+
+/// An IPv6 packet.
+pub fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("short").to_be_bytes();
+    let mut packet = vec![0x60, 0, 0, 0, length[0], length[1], protocol, 255];
+    packet.extend(from.octets());
+    packet.extend(to.octets());
+    packet.extend(payload);
+    packet
+}
+
+/// What is hashed with an IPv6 payload (RFC 8200, 8.1).
+fn pseudo6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, payload: &[u8]) -> [u8; 2] {
+    let length = u8::try_from(payload.len()).expect("short");
+    let tail = [0, 0, 0, length, 0, 0, 0, protocol];
+    checksum(&[&from.octets(), &to.octets(), &tail, payload])
+}
+
+/// An unsolicited neighbour advertisement to all nodes (RFC 4861, 4.4), from an address, about a target.
+pub fn neighbour_advertisement(from: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    let all: Ipv6Addr = "ff02::1".parse().expect("an address");
+    let mut body = vec![136, 0, 0, 0, 0x20, 0, 0, 0];
+    body.extend(target.octets());
+    body.extend([2, 1]);
+    body.extend(from);
+    let sum = pseudo6(source, all, 58, &body);
+    body[2..4].copy_from_slice(&sum);
+    let packet = ipv6(source, all, 58, &body);
+    ethernet([0x33, 0x33, 0, 0, 0, 1], from, 0x86dd, &packet)
+}
+
+/// A UDP datagram over IPv6.
+pub fn udp6(from: (Ipv6Addr, u16), to: (Ipv6Addr, u16), payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len())
+        .expect("short")
+        .to_be_bytes();
+    let mut udp = [from.1.to_be_bytes(), to.1.to_be_bytes(), length, [0, 0]].concat();
+    udp.extend(payload);
+    let sum = pseudo6(from.0, to.0, 17, &udp);
+    udp[6..8].copy_from_slice(&sum);
+    ipv6(from.0, to.0, 17, &udp)
+}
+
+/// The same frame with a VLAN tag (IEEE 802.1Q).
+pub fn tagged(frame: &[u8], vlan: u8) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0, 0, vlan], &frame[12..]].concat()
+}
