@@ -202,8 +202,7 @@ impl Engine {
                 [] => Change::Nothing,
                 [port, ..] => {
                     return Err(Error::new(format!(
-                        "cannot publish {}/{}: the host's own network is used",
-                        port.container, port.proto
+                        "cannot publish {port}: the host's own network is used"
                     )));
                 }
             },

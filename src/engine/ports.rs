@@ -191,15 +191,13 @@ pub(super) fn refuse_unpublishable(
     let Some(spec) = specs.first() else {
         return Ok(());
     };
-    let ports = spec.container;
     match network {
         None => Err(Error::new(format!(
-            "cannot publish {ports}/{}: a sandbox on network none has no address that a port could lead to",
-            spec.proto
+            "cannot publish {spec}: a sandbox on network none has no address that a port could lead to"
         ))),
         Some(network) if network.internal => Err(Error::new(format!(
-            "cannot publish {ports}/{}: network {} is internal, and nothing from outside it is let in",
-            spec.proto, network.name
+            "cannot publish {spec}: network {} is internal, and nothing from outside it is let in",
+            network.name
         ))),
         Some(_) => Ok(()),
     }
@@ -215,8 +213,7 @@ fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(format!(
-        "cannot publish {}/sctp: this kernel lacks CONFIG_NF_CT_PROTO_SCTP",
-        spec.container
+        "cannot publish {spec}: this kernel lacks CONFIG_NF_CT_PROTO_SCTP"
     )))
 }
 

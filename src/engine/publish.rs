@@ -48,8 +48,7 @@ impl Engine {
         for spec in specs {
             if !sandbox.ports.iter().any(|port| spec.means(&port.mapping)) {
                 return Err(Error::new(format!(
-                    "No public port '{}/{}' published for {reference} as named",
-                    spec.container, spec.proto
+                    "No public port '{spec}' published for {reference}"
                 )));
             }
         }

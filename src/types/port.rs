@@ -270,6 +270,21 @@ impl FromStr for PortSpec {
     }
 }
 
+/// In the short form.
+impl fmt::Display for PortSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.host_ip, self.host) {
+            (Some(IpAddr::V6(ip)), None) => write!(f, "[{ip}]::")?,
+            (Some(ip), None) => write!(f, "{ip}::")?,
+            (Some(IpAddr::V6(ip)), Some(host)) => write!(f, "[{ip}]:{host}:")?,
+            (Some(ip), Some(host)) => write!(f, "{ip}:{host}:")?,
+            (None, Some(host)) => write!(f, "{host}:")?,
+            (None, None) => {}
+        }
+        write!(f, "{}/{}", self.container, self.proto)
+    }
+}
+
 /// The fields of the long form.
 #[derive(Default)]
 struct Long<'a> {

@@ -19,6 +19,8 @@ pub const TESTS: &[runner::Test] = tests![
     rm_killed_at_any_call_is_completed_by_the_next_command.seconds(900),
     the_first_create_of_a_boot_killed_at_any_call_leaves_nothing.seconds(900),
     the_first_run_of_a_boot_killed_at_any_call_leaves_nothing.seconds(900),
+    publish_killed_at_any_call_is_undone_by_the_next_command.seconds(900),
+    unpublish_killed_at_any_call_is_undone_or_done.seconds(900),
     network_create_killed_at_any_call_is_repaired_by_the_next_command.seconds(900),
     network_rm_killed_at_any_call_is_completed_by_the_next_command.seconds(900),
 ];
@@ -28,6 +30,8 @@ const RUN: &[&str] = &[
     "run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sleep", "1000",
 ];
 const RM: &[&str] = &["rm", "-f", "web"];
+const PUBLISH: &[&str] = &["publish", "web", "8080:80"];
+const UNPUBLISH: &[&str] = &["unpublish", "web", "8080:80"];
 const NETWORK_CREATE: &[&str] = &["network", "create", "--subnet", "10.50.0.0/24", "lan"];
 const NETWORK_RM: &[&str] = &["network", "rm", "lan"];
 
@@ -81,6 +85,14 @@ fn nothing_is_made() {
 
 fn web_runs() {
     cell("run -d --name web -p 8080:80 alpine sleep 1000").ok();
+}
+
+fn web_is_alone() {
+    cell("create --name web").ok();
+}
+
+fn web_has_a_port() {
+    cell("create --name web -p 8080:80").ok();
 }
 
 fn lan_exists() {
@@ -165,6 +177,28 @@ fn the_first_run_of_a_boot_killed_at_any_call_leaves_nothing() {
         line: RUN,
         undo: RM,
         roles,
+    }
+    .run();
+}
+
+fn publish_killed_at_any_call_is_undone_by_the_next_command() {
+    Sweep {
+        reset: network_is_made,
+        before: web_is_alone,
+        line: PUBLISH,
+        undo: RM,
+        roles: everybody,
+    }
+    .run();
+}
+
+fn unpublish_killed_at_any_call_is_undone_or_done() {
+    Sweep {
+        reset: network_is_made,
+        before: web_has_a_port,
+        line: UNPUBLISH,
+        undo: RM,
+        roles: everybody,
     }
     .run();
 }
@@ -325,6 +359,8 @@ impl Sweep {
         let done_before = match self.line[0] {
             "rm" => says_gone(&again) && !exists(),
             "network" if self.line[1] == "rm" => says_gone(&again) && !exists(),
+            "publish" => leads_in(),
+            "unpublish" => !leads_in(),
             _ => exists(),
         };
         if again.code == 0 || done_before {
@@ -332,6 +368,14 @@ impl Sweep {
         }
         Err(format!("{again:?}"))
     }
+}
+
+/// Whether the port is published, by what netcell says and by the kernel's map: the two agree.
+fn leads_in() -> bool {
+    let said = cell("port web").stdout.contains(":8080");
+    let there = elements("map", "publish4").len() == 1;
+    assert_eq!(said, there, "the record and the kernel disagree");
+    said
 }
 
 /// Where the call before the point changed nothing, the host is as at the point before: once is enough there, and both

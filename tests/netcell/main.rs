@@ -9,6 +9,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod addresses;
 mod bad_input;
 mod crash;
 mod exec;
@@ -21,6 +22,7 @@ mod layering;
 mod lifecycle;
 mod network;
 mod plan;
+mod ports;
 mod publish;
 mod race;
 mod run;
@@ -35,6 +37,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let code = harness::runner::main(&[
+        addresses::TESTS,
         bad_input::TESTS,
         crash::TESTS,
         exec::TESTS,
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         lifecycle::TESTS,
         network::TESTS,
         plan::TESTS,
+        ports::TESTS,
         publish::TESTS,
         race::TESTS,
         run::TESTS,

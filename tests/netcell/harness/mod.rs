@@ -16,7 +16,7 @@ pub use command::{
     wait_until, wait_within,
 };
 pub use oracle::{
-    address_in, address6_in, elements, in_netns, ip_json, ip_json_in, links, nft_json,
+    address_in, address6_in, elements, entries, in_netns, ip_json, ip_json_in, links, nft_json,
     no_port_is_published, pin, processes_with,
 };
 pub use outside::{
