@@ -34,6 +34,7 @@ pub enum Verb {
 json_words!(Verb {
     Create = "create",
     Start = "start",
+    Publish = "publish",
     Remove = "remove"
 });
 

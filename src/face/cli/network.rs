@@ -303,10 +303,6 @@ fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Ok((engine.networks(run)?, engine.predefined()))
     })?;
     let mut all: Vec<_> = networks.iter().map(json::network).collect();
-    if words.json {
-        output::line(&json::text(&all.into()))?;
-        return Ok(0);
-    }
     // `bridge` is in the list before its first use, too.
     let is_made = |name: &str| all.iter().any(|network| network["Name"] == name);
     let missing: Vec<_> = predefined
@@ -314,9 +310,15 @@ fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         .filter(|(_, name, _)| !is_made(name))
         .map(|(id, name, driver)| json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"}))
         .collect();
-    all.extend(missing);
     let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
+    if !words.json {
+        all.extend(missing);
+    }
     all.retain(|network| fits(network, &filters, &builtin));
+    if words.json {
+        output::line(&json::text(&all.into()))?;
+        return Ok(0);
+    }
     all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
     let rows: Vec<_> = all
         .iter()
