@@ -68,6 +68,7 @@ impl Engine {
             created: time::now(),
             auto_remove: spec.auto_remove,
             interactive: spec.interactive,
+            terminal: spec.terminal,
             log_max: spec.log_max,
             start: None,
             failure: None,

@@ -7,7 +7,7 @@ use crate::engine::ports::{Claim, Families};
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
-use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
+use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::store::{IntentFile, Locked};
 use crate::engine::{Engine, Run, execute, find, image};
 use crate::error::{Error, Result};
@@ -56,8 +56,8 @@ impl Engine {
         Ok(record.id)
     }
 
-    /// Creates a container and runs it: in the foreground until it ends, or detached.
-    pub fn run(&self, spec: &ContainerSpec, detach: bool, run: &mut Run) -> Result<Ran> {
+    /// Creates a container and runs it: in the foreground until it ends or the user leaves, or detached.
+    pub fn run(&self, spec: &ContainerSpec, stay: Option<&Stay>, run: &mut Run) -> Result<Ran> {
         let (made, record) = self.make_container(spec, run)?;
         let Some(made) = made else {
             self.say_start(&record, run);
@@ -66,7 +66,7 @@ impl Engine {
                 exit: None,
             });
         };
-        self.start_made(made, record, detach, run)
+        self.start_made(made, record, stay, run)
     }
 
     /// Creates a sandbox alone.

@@ -1,10 +1,11 @@
 //! Looking and going inside: `exec`, `logs`, `show`.
 
-use crate::engine::process::{Bare, enter, enter_bare, log};
+use crate::engine::attend::DETACHED;
+use crate::engine::process::{Attended, Bare, enter, enter_bare, log};
 use crate::engine::show::{self, NamespaceView};
 use crate::engine::spec::ExecSpec;
 use crate::engine::view::Subject;
-use crate::engine::{Engine, derived};
+use crate::engine::{Engine, Run, derived};
 use crate::error::{Error, Result, exit};
 use crate::kernel::{Place, netns};
 use std::io::Write;
@@ -14,12 +15,25 @@ impl Engine {
     ///
     /// # Errors
     /// A container that does not run; 126 and 127 where the command cannot be executed or is not there.
-    pub fn exec(&self, reference: &str, spec: &ExecSpec) -> Result<u8> {
+    pub fn exec(&self, reference: &str, spec: &ExecSpec, run: &mut Run) -> Result<u8> {
         match self.find(reference)? {
             Subject::Container(container) => {
                 let etc = self.etc_files(container.record.sandbox.as_ref());
-                enter(&container.record, &etc, spec)
+                Ok(match enter(&container.record, &etc, spec)? {
+                    Attended::Exited(code) => code,
+                    Attended::Ended | Attended::Detached => {
+                        run.say.note(&DETACHED);
+                        0
+                    }
+                })
             }
+            Subject::Sandbox(sandbox, _) if spec.terminal && spec.detach => {
+                Err(Error::new(format!(
+                    "{} is a sandbox without a process of its own: a detached command in it has no terminal",
+                    sandbox.name
+                )))
+            }
+            // On a terminal, that is the caller's.
             Subject::Sandbox(sandbox, _) => {
                 netns::check_pin(&sandbox.name)?;
                 derived::write(&self.store, &sandbox)?;

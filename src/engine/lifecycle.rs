@@ -3,19 +3,21 @@
 use crate::engine::create::{Made, Ran};
 use crate::engine::find;
 use crate::engine::process::{
-    Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, rootfs, spawn,
+    Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, Stdin, rootfs,
+    spawn,
 };
 use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERSION};
 use crate::engine::repair::DEATH;
-use crate::engine::spec::Places;
+use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run, Silence, derived};
 use crate::error::{Error, Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
-use crate::sys::time;
+use crate::sys::{terminal, time};
 use crate::types::{Id, Name};
+use rustix::fd::OwnedFd;
 use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
@@ -32,15 +34,10 @@ impl Engine {
         &self,
         mut made: Made,
         mut record: ContainerRecord,
-        detach: bool,
+        stay: Option<&Stay>,
         run: &mut Run,
     ) -> Result<Ran> {
-        let stdin = record.interactive;
-        let attach = if detach {
-            Attach::Detached { stdin }
-        } else {
-            Attach::Foreground { stdin }
-        };
+        let attach = attachment(&record, stay);
         // What its members find in /etc is made when a sandbox gets a process, and not before.
         let etc = match made.change.sandbox() {
             Some(sandbox) => derived::write(&self.store, sandbox),
@@ -64,13 +61,12 @@ impl Engine {
         let released = self.release(spawned, &mut record);
         self.finish(made)?;
         match released {
-            Ok(_) if detach => Ok(Ran {
-                id: record.id,
-                exit: None,
-            }),
             Ok(running) => Ok(Ran {
                 id: record.id,
-                exit: Some(running.attend()?),
+                exit: match stay {
+                    Some(stay) => Some(self.attend(running, stay, run)?),
+                    None => None,
+                },
             }),
             Err(error) => {
                 if record.auto_remove {
@@ -81,8 +77,9 @@ impl Engine {
         }
     }
 
-    /// Starts a container that is not running; one that is running stays as it is, as with Docker.
-    pub fn start(&self, reference: &str, run: &mut Run) -> Result<()> {
+    /// Starts a container that is not running, and stays with it if that is asked: then its exit code. One that is
+    /// running stays as it is, as with Docker.
+    pub fn start(&self, reference: &str, stay: Option<&Stay>, run: &mut Run) -> Result<Option<u8>> {
         let name = self.find_container(reference)?.record.name;
         let (mut file, mut record) = loop {
             let locked = self.store.lock()?;
@@ -96,25 +93,36 @@ impl Engine {
                 .read::<ContainerRecord>(&name)?
                 .ok_or_else(|| find::no_such(reference))?;
             let running = find::status(&self.store, &record)?.0 == Status::Running;
-            if run.dry_run && !running {
-                self.say_start(&record, run);
+            if run.dry_run {
+                if !running {
+                    self.say_start(&record, run);
+                }
+                return Ok(None);
             }
-            if run.dry_run || running {
-                return Ok(());
+            if running {
+                drop(locked);
+                return match stay {
+                    Some(stay) => self.attach(reference, stay, run).map(Some),
+                    None => Ok(None),
+                };
             }
             break (self.store.begin(self.intent_to_start(&record))?, record);
         };
-        let started = self.start_again(&mut file, &mut record, run);
-        let released = started.and_then(|spawned| self.release(spawned, &mut record).map(drop));
-        let _locked = self.store.lock()?;
-        self.store.end(file)?;
-        released
+        let started = self.start_again(&mut file, &mut record, stay, run);
+        let released = started.and_then(|spawned| self.release(spawned, &mut record));
+        {
+            let _locked = self.store.lock()?;
+            self.store.end(file)?;
+        }
+        let running = released?;
+        stay.map(|stay| self.attend(running, stay, run)).transpose()
     }
 
     fn start_again(
         &self,
         file: &mut IntentFile,
         record: &mut ContainerRecord,
+        stay: Option<&Stay>,
         run: &mut Run,
     ) -> Result<Spawned> {
         if let Some(name) = &record.sandbox
@@ -122,8 +130,7 @@ impl Engine {
         {
             derived::write(&self.store, &sandbox)?;
         }
-        let stdin = record.interactive;
-        let spawned = self.spawn(record, Attach::Detached { stdin }, file, run)?;
+        let spawned = self.spawn(record, attachment(record, stay), file, run)?;
         record.start = Some(started(&spawned));
         record.failure = None;
         record.generation = file.intent.generation;
@@ -188,6 +195,9 @@ impl Engine {
                 cwd: record.workdir.clone(),
                 user: record.user.clone(),
                 hostname: record.hostname.clone(),
+                terminal: record
+                    .terminal
+                    .then(|| terminal::size().unwrap_or_default()),
                 limits: Vec::new(),
             },
             image: record.image.root.clone(),
@@ -304,24 +314,23 @@ impl Engine {
         let waiter = self.store.open_exit(&container.record.name)?;
         match (container.status, container.exit, waiter) {
             (Status::Exited, Some(exit), _) => Ok(exit.code),
-            (Status::Running, _, Some(waiter)) => {
-                lock::lock(
-                    &waiter,
-                    Hold::Shared,
-                    FOREVER,
-                    &format!("the end of container {reference}"),
-                )?;
-                if let Some(exit) = find::exit_in(&waiter) {
-                    return Ok(exit.code);
-                }
-                // The monitor died: PID 1 may have outlived it.
-                if let Some(process) = handle(&container) {
-                    process.wait(FOREVER);
-                }
-                Ok(find::LOST)
-            }
+            (Status::Running, _, Some(waiter)) => self.wait_for_end(&container, &waiter),
             _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
         }
+    }
+
+    /// Waits until a running container has ended: its exit code. `exit` is its `exit` file, opened while it ran.
+    pub(super) fn wait_for_end(&self, container: &Container, exit: &OwnedFd) -> Result<u8> {
+        let what = format!("the end of container {}", container.record.name);
+        lock::lock(exit, Hold::Shared, FOREVER, &what)?;
+        if let Some(exit) = find::exit_in(exit) {
+            return Ok(exit.code);
+        }
+        // The monitor died: PID 1 may have outlived it.
+        if let Some(process) = handle(container) {
+            process.wait(FOREVER);
+        }
+        Ok(find::LOST)
     }
 
     /// Until the end is written down, `ps` would still show what is gone.
@@ -329,6 +338,18 @@ impl Engine {
         if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
             lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
         }
+    }
+}
+
+/// Who gets a container's output, and who writes to its stdin.
+fn attachment(record: &ContainerRecord, stay: Option<&Stay>) -> Attach {
+    Attach {
+        output: stay.is_some(),
+        stdin: match stay {
+            _ if !record.interactive => Stdin::Null,
+            Some(stay) if stay.stdin => Stdin::Fed,
+            _ => Stdin::Kept,
+        },
     }
 }
 

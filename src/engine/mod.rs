@@ -3,6 +3,7 @@
 //! The engine never prints, never reads the environment and never sees the command line: what it has to say goes
 //! through [`Say`], what it was asked arrives as the types of [`spec`].
 
+mod attend;
 mod container;
 mod create;
 mod derived;

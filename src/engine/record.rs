@@ -51,6 +51,8 @@ pub struct ContainerRecord {
     pub auto_remove: bool,
     /// Whether its stdin was kept open.
     pub interactive: bool,
+    /// Whether it has a terminal.
+    pub terminal: bool,
     /// The most the log may keep, in bytes.
     pub log_max: u64,
     /// Its last start; none while it has never run.
@@ -76,6 +78,7 @@ json_object!(ContainerRecord {
     created,
     auto_remove,
     interactive,
+    terminal,
     log_max,
     start,
     failure

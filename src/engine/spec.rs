@@ -1,7 +1,7 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
 use crate::types::json::json_object;
-use crate::types::{Cidr, IfName, Mac, Name, PortSpec};
+use crate::types::{Cidr, DetachKeys, IfName, Mac, Name, PortSpec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -54,8 +54,21 @@ pub struct ContainerSpec {
     pub auto_remove: bool,
     /// Keep stdin open.
     pub interactive: bool,
+    /// Give it a terminal.
+    pub terminal: bool,
     /// The most that the log may keep, in bytes, in two files together.
     pub log_max: u64,
+}
+
+/// How a command stays with a container's process.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// Hand the command's stdin on, where the container keeps its own open.
+    pub stdin: bool,
+    /// Hand its signals on.
+    pub proxy: bool,
+    /// What leaves a terminal without ending its program.
+    pub keys: DetachKeys,
 }
 
 /// A sandbox to create without any container.
@@ -86,6 +99,10 @@ pub struct ExecSpec {
     pub user: Option<String>,
     /// Hand stdin on.
     pub interactive: bool,
+    /// Give it a terminal.
+    pub terminal: bool,
+    /// What leaves that without ending the program.
+    pub keys: DetachKeys,
     /// Return at once, without its output.
     pub detach: bool,
     /// The caller's own environment, `KEY=VALUE`: what a command in a bare sandbox has.

@@ -6,6 +6,7 @@
 pub mod alloc;
 pub mod caps;
 pub mod fd;
+pub mod handover;
 pub mod limits;
 pub mod lock;
 pub mod memfd;
@@ -15,10 +16,12 @@ pub mod netns;
 pub mod path;
 pub mod port;
 pub mod process;
+pub mod pty;
 pub mod random;
 pub mod release;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 pub mod time;
 
 /// The errno that the C library kept of the last call that failed.

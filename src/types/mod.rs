@@ -6,10 +6,12 @@
 mod addr;
 mod id;
 pub mod json;
+mod keys;
 mod name;
 mod port;
 
 pub use addr::{Cidr, Mac, any, bits, from_bits};
 pub use id::Id;
+pub use keys::DetachKeys;
 pub use name::{IfName, Name};
 pub use port::{PortMapping, PortSpec, Ports, Proto};

@@ -32,6 +32,7 @@ mod share;
 mod show;
 mod template;
 mod traffic;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         show::TESTS,
         template::TESTS,
         traffic::TESTS,
+        terminal::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

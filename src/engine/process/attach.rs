@@ -1,8 +1,16 @@
 //! Staying with a process of a container: signals and stdin go to it, output comes from it.
+//!
+//! With a terminal between the two the caller's own is raw meanwhile: each key goes through as it is, but for those that
+//! detach, and changes of its size are handed on. Whatever ends the session, the mode before comes back with it.
 
+use super::escape::Escape;
 use super::monitor::write_all;
+use crate::engine::spec::Stay;
 use crate::error::{Error, Result};
-use crate::sys::{process, signal};
+use crate::sys::pty::Size;
+use crate::sys::terminal::{self, Raw};
+use crate::sys::{process, pty, signal};
+use crate::types::DetachKeys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -24,6 +32,18 @@ const OWN: [i32; 12] = [
     Signal::TTOU.as_raw(),
 ];
 
+/// The caller's terminal is gone: there is nobody to stay for.
+const GONE: &[i32] = &[Signal::HUP.as_raw()];
+
+/// What ends a command that hands no signals on; and an `exec` on a terminal: its line is its own, and breaks with it,
+/// which the program inside is told by SIGHUP.
+pub(super) const BREAK: &[i32] = &[
+    Signal::HUP.as_raw(),
+    Signal::INT.as_raw(),
+    Signal::QUIT.as_raw(),
+    Signal::TERM.as_raw(),
+];
+
 /// Bytes moved at once.
 const CHUNK: usize = 8192;
 
@@ -37,85 +57,191 @@ pub(super) fn take_signals() -> Result<OwnedFd> {
     Ok(descriptor)
 }
 
-/// How the process that was watched ended.
+/// The signals that end a session with a container.
+pub(super) fn leave(stay: &Stay, line: bool) -> &'static [i32] {
+    match (stay.proxy, line) {
+        (false, _) => BREAK,
+        (true, true) => GONE,
+        (true, false) => &[],
+    }
+}
+
+/// How a session ended.
 pub(super) enum Ended {
-    /// With this exit code.
+    /// The process exited with this code.
     Exited(u8),
-    /// By this signal.
+    /// The process was killed by this signal.
     Killed(i32),
+    /// Nothing more is to be expected from the outputs of a process that is not this one's child.
+    Silent,
+    /// The keys for it were pressed.
+    Detached,
+    /// This process was told to go by this signal.
+    Left(i32),
+}
+
+/// What a session ends with.
+pub(super) enum Until {
+    /// The end of a child of this process: a monitor, or the process itself.
+    Child(Pid),
+    /// The end of all outputs.
+    Silence,
+}
+
+/// The terminal between the caller's own and the program.
+pub(super) struct Line<'a> {
+    /// Its end out here.
+    pub master: OwnedFd,
+    /// What detaches from it.
+    pub keys: &'a DetachKeys,
 }
 
 /// What a command stays with.
-pub(super) struct Session {
-    /// Its child, whose end it waits for: a monitor, or the process itself.
-    pub child: Pid,
+pub(super) struct Session<'a> {
+    /// What ends it.
+    pub until: Until,
     /// Who gets its signals.
     pub target: Option<OwnedFd>,
-    /// Who gets its stdin.
+    /// Who gets its stdin; with a line, a second descriptor of that.
     pub stdin: Option<OwnedFd>,
     /// What it writes to its own stdout or stderr.
     pub outputs: Vec<(OwnedFd, BorrowedFd<'static>)>,
     /// From [`take_signals`].
     pub signals: OwnedFd,
+    /// The signals that end the session.
+    pub leave: &'static [i32],
+    /// The terminal, if there is one.
+    pub line: Option<Line<'a>>,
 }
 
 /// Stdin on its way.
 struct Feed {
     pipe: OwnedFd,
     bytes: Vec<u8>,
+    escape: Option<Escape>,
 }
 
-impl Session {
-    /// Until the child has ended and its output has been written.
-    pub fn run(self) -> Result<Ended> {
-        let Session {
-            child,
-            target,
-            stdin,
-            mut outputs,
-            signals,
-        } = self;
+/// What became of stdin.
+enum Fed {
+    /// It goes on.
+    On(Feed),
+    /// It has ended, or nobody reads it any more.
+    End,
+    /// The keys that detach were in it.
+    Detached,
+}
+
+impl Session<'_> {
+    /// Until the child has ended and its output has been written, or the user has left.
+    pub fn run(mut self) -> Result<Ended> {
         let os = |e| Error::os("wait for the container", e);
-        let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).map_err(os)?;
-        let mut feed = stdin.map(Feed::new);
-        for (pipe, _) in &outputs {
+        let pidfd = match self.until {
+            Until::Child(child) => {
+                Some(rustix::process::pidfd_open(child, PidfdFlags::empty()).map_err(os)?)
+            }
+            Until::Silence => None,
+        };
+        // Dropped on every way out of here.
+        let raw = match (&self.line, &self.stdin) {
+            (Some(_), Some(_)) => Raw::take().map_err(|e| Error::os("make the terminal raw", e))?,
+            _ => None,
+        };
+        let keys = self.line.as_ref().map(|line| line.keys);
+        let mut feed = self.stdin.take().map(|pipe| Feed::new(pipe, keys));
+        for (pipe, _) in &self.outputs {
             rustix::io::ioctl_fionbio(pipe, true).map_err(os)?;
         }
         loop {
-            let mut fds = vec![
-                PollFd::new(&pidfd, PollFlags::IN),
-                PollFd::new(&signals, PollFlags::IN),
-            ];
-            fds.extend(
-                outputs
-                    .iter()
-                    .map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)),
-            );
-            fds.extend(feed.iter().map(Feed::poll));
+            if pidfd.is_none() && self.outputs.is_empty() {
+                return Ok(Ended::Silent);
+            }
+            let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+            let outputs = self.outputs.iter();
+            fds.extend(outputs.map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
+            let fed = feed.as_ref().map(|feed| {
+                fds.push(feed.poll());
+                fds.len() - 1
+            });
+            fds.extend(pidfd.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
             match rustix::event::poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(os(errno)),
             }
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             drop(fds);
-            if ready[1] {
-                forward(&signals, target.as_ref());
+            if ready[0]
+                && let Some(signal) = self.hear(raw.as_ref())
+            {
+                return Ok(Ended::Left(signal));
             }
-            if feed.is_some() && ready.last() == Some(&true) {
-                feed = feed.and_then(Feed::step);
+            if fed.is_some_and(|at| ready[at]) {
+                feed = match feed.map(Feed::step) {
+                    Some(Fed::On(feed)) => Some(feed),
+                    Some(Fed::Detached) => return Ok(Ended::Detached),
+                    Some(Fed::End) | None => None,
+                };
             }
-            let mut ready_output = ready[2..].iter();
-            outputs.retain(|(pipe, to)| {
+            let mut ready_output = ready[1..].iter();
+            self.outputs.retain(|(pipe, to)| {
                 ready_output.next() != Some(&true) || pump(pipe, *to) != Pumped::End
             });
-            if ready[0] {
-                for (pipe, to) in &outputs {
+            if let Until::Child(child) = self.until
+                && ready.last() == Some(&true)
+                && pidfd.as_ref().is_some_and(has_ended)
+            {
+                for (pipe, to) in &self.outputs {
                     while pump(pipe, *to) == Pumped::Some {}
                 }
                 return ended(child).map_err(os);
             }
         }
     }
+
+    /// Hands signals on; one that ends the session, if there was one.
+    fn hear(&self, raw: Option<&Raw>) -> Option<i32> {
+        let mut left = None;
+        while let Some(number) = signal::next(&self.signals) {
+            if let Some(line) = &self.line
+                && number == Signal::WINCH.as_raw()
+            {
+                line.resize();
+                continue;
+            }
+            left = left.or(self.leave.iter().copied().find(|leave| *leave == number));
+            if number == Signal::CONT.as_raw() {
+                raw.inspect(|raw| raw.again());
+            }
+            if let Some(target) = &self.target {
+                // Gone, or not allowed: its end, if it has ended, is seen elsewhere.
+                let _ = process::signal(target, number);
+            }
+        }
+        left
+    }
+}
+
+impl Line<'_> {
+    /// Gives it the size of the caller's terminal.
+    pub fn resize(&self) {
+        if let Some(size) = terminal::size() {
+            let _ = pty::resize(&self.master, size);
+        }
+    }
+
+    /// Makes a program that draws the whole screen draw it again: it does so when the size changes.
+    pub fn redraw(&self) {
+        if let Some(size) = terminal::size() {
+            let rows = size.rows.saturating_add(1);
+            let _ = pty::resize(&self.master, Size { rows, ..size });
+            let _ = pty::resize(&self.master, size);
+        }
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let now = rustix::event::Timespec::default();
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 fn ended(child: Pid) -> Result<Ended, Errno> {
@@ -124,15 +250,6 @@ fn ended(child: Pid) -> Result<Ended, Errno> {
         Ok(code) => Ended::Exited(code),
         Err(signal) => Ended::Killed(signal),
     })
-}
-
-fn forward(signals: &OwnedFd, target: Option<&OwnedFd>) {
-    while let Some(number) = signal::next(signals) {
-        if let Some(target) = target {
-            // Gone, or not allowed: its end, if it has ended, is seen elsewhere.
-            let _ = process::signal(target, number);
-        }
-    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -153,17 +270,19 @@ fn pump(pipe: &OwnedFd, to: BorrowedFd<'_>) -> Pumped {
         }
         Err(Errno::AGAIN) => Pumped::Nothing,
         Err(Errno::INTR) => Pumped::Some,
+        // A terminal's other end is closed (EIO, pty(7)).
         Err(_) => Pumped::End,
     }
 }
 
 impl Feed {
-    fn new(pipe: OwnedFd) -> Self {
+    fn new(pipe: OwnedFd, keys: Option<&DetachKeys>) -> Self {
         // A container that does not read must not keep signals and output waiting.
         let _ = rustix::io::ioctl_fionbio(&pipe, true);
         Feed {
             pipe,
             bytes: Vec::new(),
+            escape: keys.map(Escape::new),
         }
     }
 
@@ -176,24 +295,32 @@ impl Feed {
         }
     }
 
-    /// Moves what can be moved; none when stdin has ended or nobody reads it any more, which closes the pipe.
-    fn step(mut self) -> Option<Self> {
+    /// Moves what can be moved; at stdin's end, or when nobody reads it any more, the pipe is closed.
+    fn step(mut self) -> Fed {
         if self.bytes.is_empty() {
             let mut chunk = [0; CHUNK];
-            match rustix::io::read(rustix::stdio::stdin(), &mut chunk) {
-                Ok(0) => return None,
-                Ok(n) => self.bytes.extend_from_slice(&chunk[..n]),
-                Err(Errno::INTR | Errno::AGAIN) => return Some(self),
-                Err(_) => return None,
+            let typed = match rustix::io::read(rustix::stdio::stdin(), &mut chunk) {
+                Ok(0) => return Fed::End,
+                Ok(n) => &chunk[..n],
+                Err(Errno::INTR | Errno::AGAIN) => return Fed::On(self),
+                Err(_) => return Fed::End,
+            };
+            match &mut self.escape {
+                None => self.bytes.extend_from_slice(typed),
+                Some(escape) => {
+                    if escape.pass(typed, &mut self.bytes) {
+                        return Fed::Detached;
+                    }
+                }
             }
         }
         match rustix::io::write(self.pipe.as_fd(), &self.bytes) {
             Ok(n) => {
                 self.bytes.drain(..n);
-                Some(self)
+                Fed::On(self)
             }
-            Err(Errno::INTR | Errno::AGAIN) => Some(self),
-            Err(_) => None,
+            Err(Errno::INTR | Errno::AGAIN) => Fed::On(self),
+            Err(_) => Fed::End,
         }
     }
 }

@@ -4,8 +4,7 @@
 //! and the gate that releases it. Whatever fails is reported as a sentence and an exit code, and it ends.
 
 use super::report::{Report, Reporter};
-use super::users;
-use super::{ChildSpec, EtcFiles, Program, program, rootfs};
+use super::{ChildSpec, EtcFiles, Program, line, program, rootfs, users};
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
@@ -167,7 +166,10 @@ fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8
     })?;
     let user = users::lookup(spec.program.user.as_deref())?;
     program::make_directory(spec.program.cwd.as_deref());
-    program::own_stdio(&user)?;
+    match spec.program.terminal {
+        Some(size) => line::make(&user, size, &gate)?,
+        None => program::own_stdio(&user)?,
+    }
     program::become_user(&user)?;
     program::enter_directory(spec.program.cwd.as_deref())?;
     report.send(&Report::Ready);
@@ -200,7 +202,10 @@ fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Re
             }
             limits::take(&program.limits);
             let user = users::lookup(program.user.as_deref())?;
-            program::own_stdio(&user)?;
+            match program.terminal {
+                Some(_) => line::control(&user)?,
+                None => program::own_stdio(&user)?,
+            }
             program::become_user(&user)?;
             program::enter_directory(program.cwd.as_deref())?;
             report.send(&Report::Going);

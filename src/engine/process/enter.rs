@@ -1,28 +1,28 @@
 //! `exec`: one more process in a running container, or the caller's own in a sandbox without one.
 
-use super::attach::{self, Session};
+use super::attach::{self, Ended, Line, Session, Until};
 use super::child::{self, EnterSpec, Handed, Task};
 use super::program;
 use super::report::{Report, Reports};
 use super::spawn::{null, output_pipe};
-use super::{EtcFiles, Program, users};
+use super::{Attended, EtcFiles, Program, line, users};
 use crate::engine::record::ContainerRecord;
 use crate::engine::spec::ExecSpec;
 use crate::error::{Errno, Error, Result, exit};
 use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, Keep, Step};
 use crate::sys::mount::Propagation;
 use crate::sys::netns::NetNs;
-use crate::sys::{limits, process, signal};
+use crate::sys::{limits, process, signal, terminal};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags};
 use std::path::Path;
 
-/// Runs a command in a running container: its exit code, or 0 at once with `detach`.
+/// Runs a command in a running container: how it ended, or 0 at once with `detach`.
 ///
 /// It has the container's namespaces, root, user, capabilities and limits. The caller's stdio is handed on through
-/// pipes, its signals go to the command. Errors carry 126 or 127 where the command cannot be executed.
-pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Result<u8> {
+/// pipes or a terminal of the container's, its signals go to the command. Errors carry 126 or 127 where the command cannot be executed.
+pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Result<Attended> {
     let not_running = || Error::new(format!("container {} is not running", record.name));
     let start = record.start.as_ref().ok_or_else(not_running)?;
     let pid = Pid::from_raw(start.pid as i32).ok_or_else(not_running)?;
@@ -44,6 +44,7 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
             cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
             user: spec.user.clone().or_else(|| record.user.clone()),
             hostname: record.hostname.clone(),
+            terminal: spec.terminal.then(|| terminal::size().unwrap_or_default()),
             limits: limits::of(pid),
         },
         renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
@@ -52,7 +53,10 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
         || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::os("make a pipe", e));
     let (reports, report) = pipe()?;
     let mut mine = Ends::default();
-    let stdio = mine.stdio(spec)?;
+    let stdio = match spec.terminal {
+        true => mine.terminal((pid, start.pid_start), spec)?,
+        false => mine.stdio(spec)?,
+    };
     let signals = match spec.detach {
         true => None,
         false => Some(attach::take_signals()?),
@@ -72,18 +76,36 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
     let _ = process::wait(between);
     let child = begun?;
     let Some(signals) = signals else {
-        return Ok(0);
+        mine.line.iter().try_for_each(line::keep)?;
+        return Ok(Attended::Exited(0));
     };
+    let kept = mine
+        .line
+        .as_ref()
+        .and_then(|master| master.try_clone().ok());
+    let line = mine.line.map(|master| Line {
+        master,
+        keys: &spec.keys,
+    });
     let session = Session {
-        child,
-        target: rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).ok(),
+        until: Until::Child(child),
+        target: rustix::process::pidfd_open(child, PidfdFlags::empty()).ok(),
         stdin: mine.stdin,
         outputs: mine.outputs,
         signals,
+        leave: if line.is_some() { attach::BREAK } else { &[] },
+        line,
     };
     Ok(match session.run()? {
-        attach::Ended::Exited(code) => code,
-        attach::Ended::Killed(signal) => 128u8.wrapping_add(signal as u8),
+        Ended::Detached => {
+            kept.iter().try_for_each(line::keep)?;
+            Attended::Detached
+        }
+        Ended::Exited(code) => Attended::Exited(code),
+        Ended::Killed(signal) | Ended::Left(signal) => {
+            Attended::Exited(128u8.wrapping_add(signal as u8))
+        }
+        Ended::Silent => Attended::Ended,
     })
 }
 
@@ -121,9 +143,27 @@ fn begin(mut reports: Reports) -> Result<Pid> {
 struct Ends {
     stdin: Option<OwnedFd>,
     outputs: Vec<(OwnedFd, rustix::fd::BorrowedFd<'static>)>,
+    /// A terminal's master.
+    line: Option<OwnedFd>,
 }
 
 impl Ends {
+    /// As [`stdio`](Ends::stdio), a terminal of the container's.
+    fn terminal(&mut self, (pid, start): (Pid, u64), spec: &ExecSpec) -> Result<[OwnedFd; 3]> {
+        let os = |_| Error::os("open a terminal in the container", Errno::MFILE);
+        let (master, slave) = line::inside(pid, start, terminal::size().unwrap_or_default())?;
+        if !spec.detach {
+            let output = master.try_clone().map_err(os)?;
+            self.outputs.push((output, rustix::stdio::stdout()));
+            if spec.interactive {
+                self.stdin = Some(master.try_clone().map_err(os)?);
+            }
+        }
+        self.line = Some(master);
+        let again = || slave.try_clone().map_err(os);
+        Ok([again()?, again()?, slave])
+    }
+
     /// The stdio of the process inside; the other ends stay here.
     fn stdio(&mut self, spec: &ExecSpec) -> Result<[OwnedFd; 3]> {
         let stdin = if spec.interactive && !spec.detach {

@@ -6,12 +6,15 @@
 //! it: one byte to the monitor, one from there to the child, which executes the container's program. Each holds only
 //! its own ends of the two gates, so the death of one before the release ends the next, and nothing is left behind.
 //!
-//! A container never holds a descriptor of the host's: its stdio are pipes and /dev/null, whoever started it.
+//! A container never holds a descriptor of the host's: its stdio are pipes and /dev/null, or a new terminal of its own
+//! devpts, whoever started it.
 
 mod attach;
 pub mod child;
 mod enter;
+mod escape;
 mod handle;
+mod line;
 pub mod log;
 mod monitor;
 mod program;
@@ -19,13 +22,16 @@ mod report;
 pub mod rootfs;
 mod spawn;
 mod users;
+mod visit;
 
 pub use enter::{Bare, enter, enter_bare};
 pub use handle::Handle;
-pub use spawn::{Attach, Hook, Running, Spawn, Spawned, spawn};
+pub use spawn::{Attach, Attended, Hook, Running, Spawn, Spawned, Stdin, spawn};
+pub use visit::visit;
 
 use crate::kernel::mount::Held;
 use crate::sys::limits::Limit;
+use crate::sys::pty::Size;
 use crate::types::json::json_object;
 use std::path::PathBuf;
 
@@ -42,6 +48,8 @@ pub struct Program {
     pub user: Option<String>,
     /// The container's UTS host name.
     pub hostname: String,
+    /// The size of its terminal (rows, columns), if it gets one.
+    pub terminal: Option<Size>,
     /// Resource limits: of `exec`, the container's; none for the caller's own.
     pub limits: Vec<Limit>,
 }
@@ -51,6 +59,7 @@ json_object!(Program {
     cwd,
     user,
     hostname,
+    terminal,
     limits
 });
 

@@ -9,16 +9,17 @@
 use super::child::{self, Handed};
 use super::log::{Stream, Writer};
 use super::report::{Report, Reporter};
-use super::spawn;
+use super::{spawn, visit};
 use crate::engine::record::{Exit, UnixNanos};
 use crate::error::{Error, exit};
 use crate::sys::memory::Slack;
-use crate::sys::{fd, process, signal};
+use crate::sys::{fd, handover, process, signal};
 use crate::types::json;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::stdio::{stderr, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes read from a pipe at once.
@@ -38,27 +39,53 @@ pub(super) struct Monitor {
     pub report: OwnedFd,
     /// The child's task.
     pub task: OwnedFd,
-    /// The child's stdio.
-    pub stdio: [OwnedFd; 3],
-    /// The writing end of the child's stdin, where nobody else holds it: it must not end.
-    pub stdin: Option<OwnedFd>,
-    /// Reading ends of the child's outputs.
-    pub outputs: [OwnedFd; 2],
+    /// What leads to and from the child.
+    pub lines: Lines,
+    /// Where those who attach knock.
+    pub door: OwnedFd,
     /// The `exit` file, locked.
     pub exit_file: OwnedFd,
     /// The log, unless nothing is to be kept.
     pub log: Option<Writer>,
-    /// Whether the output goes to the command's own stdout and stderr, too.
-    pub foreground: bool,
     /// What is done last: `--rm`.
     pub hook: Option<super::Hook>,
+}
+
+/// What leads to and from a container's first process.
+pub(super) struct Lines {
+    /// Its stdio, as it begins.
+    pub stdio: [OwnedFd; 3],
+    /// The writing end of its stdin, where nobody else holds it: it must not end.
+    pub stdin: Option<OwnedFd>,
+    /// Reading ends of its outputs.
+    pub outputs: [Option<OwnedFd>; 2],
+    /// Whether the output goes to the command's own stdout and stderr, too.
+    pub foreground: bool,
+    /// Whether it makes a terminal, whose master it sends through its gate.
+    pub terminal: bool,
+    /// What the terminal's output is written to, besides the log.
+    pub visitor: Option<OwnedFd>,
+    /// Where the master is sent on to.
+    pub line: Option<OwnedFd>,
+}
+
+impl Lines {
+    fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        let outputs = self.outputs.iter().flatten();
+        let others = [&self.stdin, &self.visitor, &self.line];
+        self.stdio
+            .iter()
+            .chain(outputs)
+            .chain(others.into_iter().flatten())
+    }
 }
 
 /// One output of the container.
 struct Output {
     pipe: Option<OwnedFd>,
     stream: Stream,
-    to: Option<BorrowedFd<'static>>,
+    /// Who gets it besides the log.
+    to: Vec<OwnedFd>,
 }
 
 /// What a monitor watches once the child exists.
@@ -69,6 +96,12 @@ struct Watch {
     /// Until the child's program has begun.
     child_gate: Option<OwnedFd>,
     released: bool,
+    /// Whether the child is still to send a terminal's master, which then is the first output's pipe.
+    expects_terminal: bool,
+    terminal: bool,
+    line: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
+    door: OwnedFd,
     outputs: [Output; 2],
     log: Option<Writer>,
     /// What can be let go of while nothing happens; known once the program has begun.
@@ -85,14 +118,18 @@ enum End {
 
 impl Monitor {
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        [&self.gate, &self.report, &self.task, &self.exit_file]
-            .into_iter()
-            .chain(&self.stdio)
-            .chain(&self.outputs)
-            .chain(&self.stdin)
-            .chain(self.log.iter().flat_map(Writer::descriptors))
-            .map(AsFd::as_fd)
-            .collect()
+        [
+            &self.gate,
+            &self.report,
+            &self.task,
+            &self.exit_file,
+            &self.door,
+        ]
+        .into_iter()
+        .chain(self.lines.descriptors())
+        .chain(self.log.iter().flat_map(Writer::descriptors))
+        .map(AsFd::as_fd)
+        .collect()
     }
 
     /// The whole of the monitor: its exit code is the container's.
@@ -103,18 +140,10 @@ impl Monitor {
         // A session of its own: the terminal's signals are the command's business.
         let _ = rustix::process::setsid();
         let report = Reporter(self.report);
-        let started = rustix::net::socketpair(
-            rustix::net::AddressFamily::UNIX,
-            rustix::net::SocketType::STREAM,
-            rustix::net::SocketFlags::CLOEXEC,
-            None,
-        )
-        .and_then(|(mine, theirs)| {
-            let stdio = [
-                self.stdio[0].as_fd(),
-                self.stdio[1].as_fd(),
-                self.stdio[2].as_fd(),
-            ];
+        let lines = self.lines;
+        let started = handover::pair().and_then(|(mine, theirs)| {
+            let [stdin, stdout, stderr] = &lines.stdio;
+            let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
             let handed = Handed {
                 task: self.task.as_fd(),
                 report: report.0.as_fd(),
@@ -137,13 +166,18 @@ impl Monitor {
         };
         let pid = child.as_raw_nonzero().get() as u32;
         report.send(&Report::Started { pid, start });
-        drop((report, self.task, self.stdio));
-        let to = |fd| self.foreground.then_some(fd);
-        let [out, err] = self.outputs;
-        let output = |pipe, stream, to| Output {
-            pipe: Some(pipe),
+        drop((report, self.task, lines.stdio));
+        let own = |fd: BorrowedFd<'_>| {
+            let fd = lines
+                .foreground
+                .then(|| rustix::io::fcntl_dupfd_cloexec(fd, 3));
+            fd.and_then(Result::ok)
+        };
+        let [out, err] = lines.outputs;
+        let output = |pipe, stream, to: Option<OwnedFd>| Output {
+            pipe,
             stream,
-            to,
+            to: to.into_iter().collect(),
         };
         let watch = Watch {
             child,
@@ -151,14 +185,19 @@ impl Monitor {
             gate: Some(self.gate),
             child_gate: Some(child_gate),
             released: false,
+            expects_terminal: lines.terminal,
+            terminal: lines.terminal,
+            line: lines.line,
+            stdin: lines.stdin,
+            door: self.door,
             outputs: [
-                output(out, Stream::Stdout, to(rustix::stdio::stdout())),
-                output(err, Stream::Stderr, to(rustix::stdio::stderr())),
+                output(out, Stream::Stdout, lines.visitor.or_else(|| own(stdout()))),
+                output(err, Stream::Stderr, own(stderr())),
             ],
             log: self.log,
             slack: None,
         };
-        watch.settle(&self.exit_file, self.stdin.as_ref(), self.foreground);
+        watch.settle(&self.exit_file);
         let end = watch.follow();
         let End::Exited(code) = end else {
             return exit::RUN;
@@ -171,7 +210,6 @@ impl Monitor {
                 .without(&[Signal::ALARM.as_raw()])
                 .block();
             // It may close every descriptor at its end: none is closed again after it.
-            drop(self.stdin);
             let _locked = self.exit_file.into_raw_fd();
             hook(status);
         }
@@ -187,25 +225,15 @@ fn now() -> UnixNanos {
 
 impl Watch {
     /// Lets go of everything inherited that is not the monitor's: descriptors, the working directory, memory.
-    fn settle(&self, exit_file: &OwnedFd, stdin: Option<&OwnedFd>, foreground: bool) {
-        let mut keep = vec![exit_file.as_fd(), self.pidfd.as_fd()];
-        keep.extend(self.gate.iter().chain(&self.child_gate).map(AsFd::as_fd));
-        keep.extend(
-            self.outputs
-                .iter()
-                .filter_map(|o| o.pipe.as_ref())
-                .map(AsFd::as_fd),
-        );
-        keep.extend(stdin.map(AsFd::as_fd));
-        keep.extend(
-            self.log
-                .iter()
-                .flat_map(Writer::descriptors)
-                .map(AsFd::as_fd),
-        );
-        if foreground {
-            keep.extend([rustix::stdio::stdout(), rustix::stdio::stderr()]);
+    fn settle(&self, exit_file: &OwnedFd) {
+        let mut keep = vec![exit_file.as_fd(), self.pidfd.as_fd(), self.door.as_fd()];
+        let some = [&self.gate, &self.child_gate, &self.line, &self.stdin];
+        keep.extend(some.into_iter().flatten().map(AsFd::as_fd));
+        for output in &self.outputs {
+            keep.extend(output.pipe.iter().chain(&output.to).map(AsFd::as_fd));
         }
+        let log = self.log.iter().flat_map(Writer::descriptors);
+        keep.extend(log.map(AsFd::as_fd));
         fd::close_from(0, &keep);
         // The numbers of stdio belong to nothing else, whatever is opened later.
         while let Ok(null) = spawn::null() {
@@ -222,15 +250,17 @@ impl Watch {
 
     fn follow(mut self) -> End {
         loop {
-            let mut polled = [const { None }; 5];
+            let mut polled = [const { None }; 6];
+            let hears_child = self.released || self.expects_terminal;
             let watched = [
                 self.gate.as_ref(),
-                self.child_gate.as_ref().filter(|_| self.released),
+                self.child_gate.as_ref().filter(|_| hears_child),
                 self.outputs[0].pipe.as_ref(),
                 self.outputs[1].pipe.as_ref(),
                 Some(&self.pidfd),
+                Some(&self.door),
             ];
-            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(5);
+            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
             for (slot, fd) in polled.iter_mut().zip(watched) {
                 if let Some(fd) = fd {
                     *slot = Some(fds.len());
@@ -256,7 +286,9 @@ impl Watch {
                 let _ = process::wait(self.child);
                 return End::Never;
             }
-            if ready[1] {
+            if ready[1] && self.expects_terminal {
+                self.take_terminal();
+            } else if ready[1] {
                 if self.never_began() {
                     let _ = process::wait(self.child);
                     return End::Never;
@@ -268,6 +300,9 @@ impl Watch {
                 if ready[2 + i] {
                     self.pump(i);
                 }
+            }
+            if ready[5] {
+                self.admit();
             }
             if ready[4] {
                 return self.ended();
@@ -290,6 +325,38 @@ impl Watch {
         byte == Ok(1) && child.is_some_and(|gate| rustix::io::write(gate, b"G").is_ok())
     }
 
+    /// The terminal's master comes from the child, and goes on to the command.
+    fn take_terminal(&mut self) {
+        self.expects_terminal = false;
+        let gate = self.child_gate.as_ref();
+        let received = gate.map(|gate| handover::receive(gate, false));
+        if let Some(Ok((Some(_), mut fds))) = received
+            && let Some(master) = fds.pop()
+        {
+            let _ = rustix::io::ioctl_fionbio(&master, true);
+            if let Some(line) = self.line.take() {
+                let _ = handover::send(line, b'T', &[master.as_fd()]);
+            }
+            self.outputs[0].pipe = Some(master);
+        }
+    }
+
+    /// Somebody attaches; those who have left are forgotten.
+    fn admit(&mut self) {
+        for output in &mut self.outputs {
+            output.to.retain(visit::is_read);
+        }
+        let [out, err] = &mut self.outputs;
+        let terminal = out.pipe.as_ref().filter(|_| self.terminal);
+        let visitors = out.to.len().max(err.to.len());
+        if let Some([to_out, to_err]) =
+            visit::admit(&self.door, visitors, terminal, self.stdin.as_ref())
+        {
+            out.to.push(to_out);
+            err.to.push(to_err);
+        }
+    }
+
     /// Whether the child says that it could not execute the program; the end of the gate says that it could.
     fn never_began(&mut self) -> bool {
         let gate = self.child_gate.take();
@@ -309,13 +376,12 @@ impl Watch {
                 if let Some(log) = &mut self.log {
                     log.keep(output.stream, now(), &chunk[..n]);
                 }
-                if output.to.is_some_and(|to| !write_all(to, &chunk[..n])) {
-                    output.to = None;
-                }
+                output.to.retain(|to| write_all(to.as_fd(), &chunk[..n]));
                 return true;
             }
             Err(Errno::INTR) => return true,
             Err(Errno::AGAIN) => {}
+            // EIO: nobody has the terminal open any more (pty(7)).
             Err(_) => output.pipe = None,
         }
         false

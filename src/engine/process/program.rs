@@ -16,6 +16,9 @@ use std::fmt;
 /// Docker's default PATH.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What Docker says of every terminal.
+const TERM: &str = "TERM=xterm";
+
 /// Nobody may trace this process or open its /proc/PID/exe until it executes its program.
 pub fn hide() -> Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -113,6 +116,9 @@ fn environment(program: &Program, home: &str) -> Vec<String> {
         format!("PATH={PATH}"),
         format!("HOSTNAME={}", program.hostname),
     ];
+    if program.terminal.is_some() {
+        env.push(TERM.to_owned());
+    }
     let own = program.env.iter().cloned();
     for entry in own {
         set(&mut env, entry);
@@ -239,6 +245,7 @@ mod tests {
             cwd: None,
             user: None,
             hostname: "web".into(),
+            terminal: None,
             limits: Vec::new(),
         };
         assert_eq!(

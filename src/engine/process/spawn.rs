@@ -1,20 +1,22 @@
 //! The command's side of `run` and `start`: fork the monitor, wait until the child is ready, release it.
 
-use super::ChildSpec;
-use super::attach::{self, Session};
+use super::attach::{self, Ended, Line, Session, Until};
 use super::child::{self, Task};
 use super::log::Writer;
-use super::monitor::Monitor;
+use super::monitor::{Lines, Monitor};
 use super::report::{Report, Reports};
+use super::{ChildSpec, visit};
 use crate::engine::Say;
 use crate::engine::record::Exit;
+use crate::engine::spec::Stay;
 use crate::error::{Error, Result, exit};
-use crate::sys::process;
+use crate::sys::{handover, process};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
+use rustix::stdio::stdout;
 use std::path::Path;
 
 /// What the monitor does last, after the exit status is written and before its lock is free: `--rm`.
@@ -22,19 +24,24 @@ use std::path::Path;
 /// It runs in the monitor, where every descriptor that was open before is closed: it opens what it needs.
 pub type Hook = Box<dyn FnOnce(Exit)>;
 
+/// What a container's stdin is; on a terminal it is that, and this says who writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdin {
+    /// /dev/null.
+    Null,
+    /// Open and silent, until somebody attaches.
+    Kept,
+    /// Fed from the command's.
+    Fed,
+}
+
 /// Who gets the output, and what stdin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attach {
-    /// The log alone. With `stdin` (`-di`) the container's stdin is open and silent, else /dev/null.
-    Detached {
-        /// `-i`.
-        stdin: bool,
-    },
-    /// The log and the command. With `stdin` (`-i`) the container's stdin is fed from the command's, else /dev/null.
-    Foreground {
-        /// `-i`.
-        stdin: bool,
-    },
+pub struct Attach {
+    /// The command gets the output, too; without it the log alone.
+    pub output: bool,
+    /// What stdin is.
+    pub stdin: Stdin,
 }
 
 /// What a container is started with besides its own configuration.
@@ -58,9 +65,20 @@ pub struct Spawned {
     monitor: Option<Pid>,
     gate: Option<OwnedFd>,
     reports: Reports,
-    stdin: Option<OwnedFd>,
+    mine: Mine,
     foreground: bool,
     started: Option<(u32, u64)>,
+}
+
+/// The command's ends of what leads to a container.
+#[derive(Debug, Default)]
+struct Mine {
+    /// Its stdin, where that is fed.
+    stdin: Option<OwnedFd>,
+    /// What the monitor writes its output to; without a terminal it writes to the command's own descriptors.
+    output: Option<OwnedFd>,
+    /// Where the monitor sends the terminal's master.
+    line: Option<OwnedFd>,
 }
 
 /// A container whose program has begun.
@@ -69,15 +87,26 @@ pub struct Running {
     monitor: Pid,
     pid: u32,
     pid_start: u64,
-    stdin: Option<OwnedFd>,
+    mine: Mine,
     signals: Option<OwnedFd>,
+}
+
+/// How staying with a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attended {
+    /// With this exit code: the container's, or 128 plus the signal that made this process leave it.
+    Exited(u8),
+    /// The keys that detach were pressed: it runs on.
+    Detached,
+    /// It has ended; its `exit` file says how.
+    Ended,
 }
 
 fn os(what: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::os(what, errno)
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))
 }
 
@@ -115,33 +144,19 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
     };
     let (gate, my_gate) = pipe()?;
     let (reports, report) = pipe()?;
-    let (out, child_out) = output_pipe()?;
-    let (err, child_err) = output_pipe()?;
-    let (foreground, wanted) = match how.attach {
-        Attach::Detached { stdin } => (false, stdin),
-        Attach::Foreground { stdin } => (true, stdin),
-    };
-    let (child_in, my_in) = if wanted {
-        let (read, write) = pipe()?;
-        (read, Some(write))
+    let (lines, mine) = if spec.program.terminal.is_some() {
+        terminal(how.attach)?
     } else {
-        (null()?, None)
-    };
-    let (stdin, kept) = if foreground {
-        (my_in, None)
-    } else {
-        (None, my_in)
+        pipes(how.attach)?
     };
     let monitor = Monitor {
         gate,
         report,
         task: child::task(&Task::Run(spec.clone()))?,
-        stdio: [child_in, child_out, child_err],
-        stdin: kept,
-        outputs: [out, err],
+        lines,
+        door: visit::door(how.log_dir)?,
         exit_file: how.exit_file,
         log,
-        foreground,
         hook: how.hook,
     };
     // The command's frames, with all their buffers, are not the monitor's.
@@ -151,10 +166,66 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
         monitor: Some(pid),
         gate: Some(my_gate),
         reports: Reports::new(reports),
-        stdin,
-        foreground,
+        mine,
+        foreground: how.attach.output,
         started: None,
     })
+}
+
+/// Stdio of pipes and /dev/null.
+fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
+    let (out, child_out) = output_pipe()?;
+    let (err, child_err) = output_pipe()?;
+    let (child_in, my_in) = match attach.stdin {
+        Stdin::Null => (null()?, None),
+        Stdin::Kept | Stdin::Fed => {
+            let (read, write) = pipe()?;
+            (read, Some(write))
+        }
+    };
+    let fed = attach.stdin == Stdin::Fed;
+    let (stdin, kept) = if fed { (my_in, None) } else { (None, my_in) };
+    let lines = Lines {
+        stdio: [child_in, child_out, child_err],
+        stdin: kept,
+        outputs: [Some(out), Some(err)],
+        foreground: attach.output,
+        terminal: false,
+        visitor: None,
+        line: None,
+    };
+    let mine = Mine {
+        stdin,
+        ..Mine::default()
+    };
+    Ok((lines, mine))
+}
+
+/// A terminal that the child will make; until then its stdio lead nowhere. The command gets the output through a pipe,
+/// which breaks when it goes: then nobody writes to a terminal that somebody else uses by now.
+fn terminal(attach: Attach) -> Result<(Lines, Mine)> {
+    let mut lines = Lines {
+        stdio: [null()?, null()?, null()?],
+        stdin: None,
+        outputs: [None, None],
+        foreground: false,
+        terminal: true,
+        visitor: None,
+        line: None,
+    };
+    let mut mine = Mine::default();
+    if attach.output {
+        let (output, theirs) = pipe()?;
+        let (line, their_line) = handover::pair().map_err(os("make a socket"))?;
+        lines.visitor = Some(theirs);
+        lines.line = Some(their_line);
+        mine = Mine {
+            stdin: None,
+            output: Some(output),
+            line: Some(line),
+        };
+    }
+    Ok((lines, mine))
 }
 
 impl Spawned {
@@ -221,7 +292,7 @@ impl Spawned {
             monitor,
             pid: self.pid(),
             pid_start: self.pid_start(),
-            stdin: self.stdin.take(),
+            mine: std::mem::take(&mut self.mine),
             signals,
         })
     }
@@ -242,29 +313,63 @@ fn died() -> Error {
 }
 
 impl Running {
-    /// Stays with a container in the foreground until its monitor has ended, `--rm` included: the exit code.
+    /// Stays with a container in the foreground until its monitor has ended, `--rm` included, or the user leaves.
     ///
     /// Signals that the command gets go to PID 1, its stdin to the container's, if that was asked. For a detached
     /// container there is nothing to stay for: drop this.
-    pub fn attend(self) -> Result<u8> {
+    pub fn attend(self, stay: &Stay) -> Result<Attended> {
         let Some(signals) = self.signals else {
-            return Ok(0);
+            return Ok(Attended::Exited(0));
         };
-        let pid = Pid::from_raw(self.pid as i32).ok_or_else(died)?;
+        let line = match &self.mine.line {
+            Some(socket) => Some(line(socket, stay)?),
+            None => None,
+        };
+        let stdin = match &line {
+            Some(line) if stay.stdin => line.master.try_clone().ok(),
+            _ => self.mine.stdin,
+        };
         let session = Session {
-            child: self.monitor,
-            // Ended already: then there is nobody to send signals to.
-            target: process::pidfd(pid, self.pid_start).ok(),
-            stdin: self.stdin,
-            outputs: Vec::new(),
+            until: Until::Child(self.monitor),
+            target: visit::target((self.pid, self.pid_start), stay),
+            stdin,
+            outputs: self
+                .mine
+                .output
+                .into_iter()
+                .map(|output| (output, stdout()))
+                .collect(),
             signals,
+            leave: attach::leave(stay, line.is_some()),
+            line,
         };
-        match session.run()? {
-            attach::Ended::Exited(code) => Ok(code),
-            attach::Ended::Killed(_) => Err(Error::new(
-                "the container's monitor was killed: the container runs on, its output is lost",
-            )
-            .exit(exit::RUN)),
-        }
+        done(session.run()?)
+    }
+}
+
+/// The terminal of a container, which its monitor has from the child.
+fn line<'a>(socket: &OwnedFd, stay: &'a Stay) -> Result<Line<'a>> {
+    let (_, mut fds) = handover::receive(socket, true).map_err(os("take the terminal"))?;
+    let master = fds.pop().ok_or_else(died)?;
+    let line = Line {
+        master,
+        keys: &stay.keys,
+    };
+    // It may have changed since the container was asked for.
+    line.resize();
+    Ok(line)
+}
+
+/// What the end of a session with a container means.
+pub(super) fn done(ended: Ended) -> Result<Attended> {
+    match ended {
+        Ended::Exited(code) => Ok(Attended::Exited(code)),
+        Ended::Left(signal) => Ok(Attended::Exited(128u8.wrapping_add(signal as u8))),
+        Ended::Detached => Ok(Attended::Detached),
+        Ended::Silent => Ok(Attended::Ended),
+        Ended::Killed(_) => Err(Error::new(
+            "the container's monitor was killed: the container runs on, its output is lost",
+        )
+        .exit(exit::RUN)),
     }
 }

@@ -4,7 +4,7 @@
 //! boot                                   the boot that all of this is of
 //! lock                                   held for file work only, never across netlink, fork or wait
 //! intents/NAME                           an operation under way on the object NAME, flocked by its owner
-//! containers/NAME/record.json exit log   ids/ID -> NAME
+//! containers/NAME/record.json exit log attach   ids/ID -> NAME
 //! sandboxes/NAME/record.json hosts hostname resolv.conf
 //! networks/NAME/record.json lock leases/ADDRESS
 //! ports/PROTO-PORT/ADDRESS               a published port's lease

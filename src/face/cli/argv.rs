@@ -169,11 +169,6 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
 ) -> Result<()> {
     let mut rest = word[1..].chars();
     while let Some(letter) = rest.next() {
-        if letter == 't' && flags().all(|flag| flag.short != Some('t')) {
-            return Err(Error::new(
-                "-t is not built yet: a container gets pipes, not a terminal",
-            ));
-        }
         let flag = flags().find(|flag| flag.short == Some(letter));
         let flag = flag
             .ok_or_else(|| Error::new(format!("unknown shorthand flag: '{letter}' in {word}")))?;
@@ -274,11 +269,6 @@ mod tests {
         assert_eq!(
             parsed("--name").expect_err("refused"),
             "flag needs an argument: --name"
-        );
-        assert!(
-            parsed("-dit alpine")
-                .expect_err("refused")
-                .starts_with("-t is not built yet")
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
-use super::{Cli, run};
+use super::{Cli, attach, run};
 use crate::engine::spec::ExecSpec;
 use argh::{ArgsInfo, FromArgs};
 
@@ -21,6 +21,12 @@ struct Words {
     /// hand stdin on
     #[argh(switch, short = 'i')]
     interactive: bool,
+    /// give it a terminal
+    #[argh(switch, short = 't')]
+    tty: bool,
+    #[argh(option, arg_name = "KEYS")]
+    /// what leaves a terminal; default ctrl-p,ctrl-q
+    detach_keys: Option<String>,
     #[argh(option, short = 'e', arg_name = "KEY[=VALUE]")]
     /// set an environment variable; may be repeated
     env: Vec<String>,
@@ -41,6 +47,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Some((name, command)) if !command.is_empty() => (name, command.to_vec()),
         _ => return Err(argv::too_few("exec", 2)),
     };
+    attach::check_terminal(words.tty && words.interactive && !words.detach)?;
     let own = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some(format!("{}={}", key.to_str()?, value.to_str()?))
     };
@@ -50,8 +57,10 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         workdir: words.workdir,
         user: words.user,
         interactive: words.interactive,
+        terminal: words.tty,
+        keys: words.detach_keys.unwrap_or_default().parse()?,
         detach: words.detach,
         caller_env: std::env::vars_os().filter_map(own).collect(),
     };
-    Ok(cli.engine(Voice::Quiet, |engine, _| engine.exec(name, &spec))?)
+    Ok(cli.engine(Voice::Quiet, |engine, run| engine.exec(name, &spec, run))?)
 }

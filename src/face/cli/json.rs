@@ -92,7 +92,7 @@ fn container(found: &Container) -> Value {
             "Domainname": "",
             "User": record.user.as_deref().unwrap_or_default(),
             "ExposedPorts": exposed(&record.publish),
-            "Tty": false,
+            "Tty": record.terminal,
             "OpenStdin": record.interactive,
             "Env": record.env,
             "Cmd": record.command,

@@ -5,6 +5,7 @@
 
 mod age;
 mod argv;
+mod attach;
 mod create;
 mod exec;
 mod filter;
@@ -57,7 +58,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 18] = [
+const COMMANDS: [Command; 19] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -80,6 +81,11 @@ const COMMANDS: [Command; 18] = [
         "start",
         start::main,
         "start containers that are not running",
+    ),
+    command(
+        "attach",
+        attach::main,
+        "stay with a running container, as on its terminal",
     ),
     command("stop", stop::main, "stop containers: SIGTERM, then SIGKILL"),
     command("kill", kill::main, "send a signal to containers"),

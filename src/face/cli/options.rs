@@ -8,7 +8,7 @@ use super::output::Voice;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
-const COMMON: [FlagInfo<'static>; 16] = [
+const COMMON: &[FlagInfo<'static>] = &[
     option(
         "--name",
         None,
@@ -38,6 +38,7 @@ const COMMON: [FlagInfo<'static>; 16] = [
     option("--hostname", Some('h'), "NAME", "the host name"),
     switch("--rm", None, "remove the container when its process ends"),
     switch("--interactive", Some('i'), "keep stdin open"),
+    switch("--tty", Some('t'), "give it a terminal"),
     option(
         "--env",
         Some('e'),

@@ -1,9 +1,10 @@
 //! `netcell run`.
 
 use super::argv::{self, Usage};
-use super::options::{Given, Page, switch};
-use super::{Cli, output, show};
-use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
+use super::attach::DETACH_KEYS;
+use super::options::{Given, Page, option, switch};
+use super::{Cli, attach, output, show};
+use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::types::{Mac, Name, PortSpec};
@@ -15,11 +16,15 @@ const PAGE: Page = Page {
     command: "run",
     words: "IMAGE [COMMAND [ARG…]]",
     about: "Create a container and run a command in it. Without COMMAND: make a sandbox and show it.",
-    own: &[switch(
-        "--detach",
-        Some('d'),
-        "run in the background and print the id",
-    )],
+    own: &[
+        switch(
+            "--detach",
+            Some('d'),
+            "run in the background and print the id",
+        ),
+        option("--detach-keys", None, "KEYS", DETACH_KEYS),
+        option("--sig-proxy", None, "BOOL", "hand signals on; default true"),
+    ],
     end: "Example:
   netcell run -d --name web -p 8080:80 alpine httpd -f
 
@@ -60,6 +65,7 @@ impl Given {
             network,
             auto_remove: self.has("--rm"),
             interactive: self.has("--interactive"),
+            terminal: self.has("--tty"),
             log_max: size(self.last("--log-max-size").unwrap_or("1m"))?,
         })
     }
@@ -209,9 +215,19 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             show_new(engine, image, &alone, remove, run)
         })?);
     }
-    let detach = given.has("--detach");
+    let stay = match given.has("--detach") {
+        true => None,
+        false => {
+            let stdin = given.has("--interactive");
+            attach::check_terminal(stdin && given.has("--tty"))?;
+            Some(Stay {
+                stdin,
+                ..attach::stay(given.last("--detach-keys"), given.last("--sig-proxy"))?
+            })
+        }
+    };
     let ran = cli.engine(voice, |engine, run| {
-        let ran = engine.run(&spec, detach, run)?;
+        let ran = engine.run(&spec, stay.as_ref(), run)?;
         Ok((ran, run.dry_run))
     });
     let (ran, dry_run) = ran?;

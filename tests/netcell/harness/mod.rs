@@ -10,6 +10,7 @@ pub mod outside;
 pub mod runner;
 pub mod snapshot;
 pub mod sys;
+pub mod typist;
 
 pub use command::{
     Background, Output, any, cell, containers, must, netcell, netcell_command, netcell_with, step,
@@ -22,3 +23,4 @@ pub use oracle::{
 pub use outside::{
     Outside, answered, ask, ask_udp, get, serve_all_in, serve_in, serve_udp_in, wait_for_port,
 };
+pub use typist::Typist;

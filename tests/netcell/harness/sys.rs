@@ -318,3 +318,54 @@ pub fn try_flock(file: &impl AsRawFd, exclusive: bool) -> io::Result<bool> {
         other => other.map(|_| true),
     }
 }
+
+/// A new terminal: master and slave.
+pub fn terminal() -> io::Result<(File, File)> {
+    // SAFETY: plain values only.
+    let master =
+        check(unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) })?;
+    // SAFETY: new and nobody else's.
+    let master = unsafe { File::from_raw_fd(master) };
+    // SAFETY: a descriptor of a multiplexer.
+    check(unsafe { libc::unlockpt(master.as_raw_fd()) })?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the request takes open flags as its value.
+    let slave = check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
+    // SAFETY: new and nobody else's.
+    Ok((master, unsafe { File::from_raw_fd(slave) }))
+}
+
+/// Changes a terminal's size.
+pub fn resize(terminal: &impl AsRawFd, rows: u16, columns: u16) -> io::Result<()> {
+    let size = libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the request takes a struct winsize, which lives through the call.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(drop)
+}
+
+/// Whether a terminal gives lines and echoes them.
+pub fn is_cooked(terminal: &impl AsRawFd) -> io::Result<bool> {
+    // SAFETY: all zeroes is a valid termios.
+    let mut mode: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: mode is a valid place for the answer.
+    check(unsafe { libc::tcgetattr(terminal.as_raw_fd(), &raw mut mode) })?;
+    let both = libc::ICANON | libc::ECHO;
+    Ok(mode.c_lflag & both == both)
+}
+
+/// Makes a command the leader of a session whose terminal is its stdin.
+pub fn lead_session(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let lead = || {
+        // SAFETY: no arguments.
+        check(unsafe { libc::setsid() })?;
+        // SAFETY: stdin is a terminal, and 0 asks not to steal it.
+        check(unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) }).map(drop)
+    };
+    // SAFETY: both calls are async-signal-safe.
+    unsafe { command.pre_exec(lead) };
+}

@@ -1,0 +1,79 @@
+//! Staying with a container that runs: `attach`, `start -a`, and the foreground of `run`.
+
+use crate::engine::process::{Attended, Running, visit};
+use crate::engine::spec::Stay;
+use crate::engine::view::{Container, Status};
+use crate::engine::{Engine, Run};
+use crate::error::{Error, Result};
+use rustix::fd::OwnedFd;
+
+/// What Docker says when the keys that detach were pressed.
+pub(super) const DETACHED: &str = "read escape sequence";
+
+impl Engine {
+    /// Stays with a running container until it ends or the user leaves: its exit code, or 0.
+    ///
+    /// # Errors
+    /// A container that does not run.
+    pub fn attach(&self, reference: &str, stay: &Stay, run: &mut Run) -> Result<u8> {
+        let container = self.find_container(reference)?;
+        self.attach_to(&container, stay, run)
+    }
+
+    pub(super) fn attach_to(
+        &self,
+        container: &Container,
+        stay: &Stay,
+        run: &mut Run,
+    ) -> Result<u8> {
+        let record = &container.record;
+        let start = record
+            .start
+            .as_ref()
+            .filter(|_| container.status == Status::Running);
+        let Some(start) = start else {
+            return Err(Error::new(
+                "You cannot attach to a stopped container, start it first",
+            ));
+        };
+        // Opened before: the status survives the removal of a `--rm` container.
+        let exit = self.store.open_exit(&record.name)?;
+        let directory = self.store.path(&format!("containers/{}", record.name));
+        let stay = &Stay {
+            stdin: stay.stdin && record.interactive,
+            ..stay.clone()
+        };
+        let attended = visit(&directory, (start.pid, start.pid_start), stay)?;
+        self.attended(attended, || self.end_of(container, exit), run)
+    }
+
+    /// Stays with a container that this command has started.
+    pub(super) fn attend(&self, running: Running, stay: &Stay, run: &mut Run) -> Result<u8> {
+        let attended = running.attend(stay)?;
+        self.attended(attended, || Ok(0), run)
+    }
+
+    fn attended(
+        &self,
+        attended: Attended,
+        end: impl FnOnce() -> Result<u8>,
+        run: &mut Run,
+    ) -> Result<u8> {
+        match attended {
+            Attended::Exited(code) => Ok(code),
+            Attended::Ended => end(),
+            Attended::Detached => {
+                run.say.note(&DETACHED);
+                Ok(0)
+            }
+        }
+    }
+
+    /// The exit code of a container that runs, or ran a moment ago, when it has ended.
+    fn end_of(&self, container: &Container, exit: Option<OwnedFd>) -> Result<u8> {
+        match exit {
+            Some(exit) => self.wait_for_end(container, &exit),
+            None => Ok(container.exit.map_or(0, |exit| exit.code)),
+        }
+    }
+}
