@@ -70,6 +70,8 @@ impl Engine {
             interactive: spec.interactive,
             terminal: spec.terminal,
             log_max: spec.log_max,
+            labels: spec.labels.clone(),
+            settings: spec.settings.clone(),
             start: None,
             failure: None,
         };

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// How long a monitor may take to write down the end of its container after PID 1 is gone.
 const MONITOR: Duration = Duration::from_secs(5);
 
+/// How long a container may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// No wait of netcell's own: as long as the container runs.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -198,8 +201,12 @@ impl Engine {
                 terminal: record
                     .terminal
                     .then(|| terminal::size().unwrap_or_default()),
-                limits: Vec::new(),
+                capabilities: record.settings().capabilities(),
+                new_privileges: record.settings().privileged,
+                groups: record.settings().groups.clone(),
+                limits: record.settings().limits.clone(),
             },
+            settings: record.settings.clone(),
             image: record.image.root.clone(),
             stage: directory.to_owned(),
             hidden: vec![self.places.state.clone(), netns::DIRECTORY.into()],
@@ -271,14 +278,22 @@ impl Engine {
         })
     }
 
-    /// Ends a container: SIGTERM, then after `grace` SIGKILL. One that does not run is fine.
-    pub fn stop(&self, reference: &str, grace: Duration) -> Result<()> {
+    /// Ends a container: its stop signal, then after `grace`, or what it is set to, SIGKILL. One that does not run is
+    /// fine.
+    pub fn stop(&self, reference: &str, grace: Option<Duration>) -> Result<()> {
         let container = self.find_container(reference)?;
         let Some(process) = handle(&container) else {
             return Ok(());
         };
-        process.signal(Signal::TERM.as_raw())?;
-        if !process.wait(grace) {
+        let settings = container.record.settings();
+        let signal = settings
+            .stop_signal
+            .and_then(|signal| signal.try_into().ok());
+        let timeout = settings
+            .stop_timeout
+            .map(|seconds| Duration::from_secs(seconds.into()));
+        process.signal(signal.unwrap_or(Signal::TERM.as_raw()))?;
+        if !process.wait(grace.or(timeout).unwrap_or(GRACE)) {
             process.kill();
             process.wait(DEATH);
         }

@@ -26,6 +26,7 @@ mod remove;
 mod repair;
 mod reserve;
 mod sandbox;
+pub mod settings;
 pub mod show;
 pub mod spec;
 mod store;

@@ -3,9 +3,11 @@
 //! A record is written whole and renamed into place; a container's record (a bare sandbox's own) is the commit of the
 //! operation that wrote it. Records of another boot are nobody's: their kernel objects are gone.
 
+use crate::engine::settings::Settings;
 use crate::engine::spec::Image;
 use crate::types::json::json_object;
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The version of the records that this netcell writes and reads.
@@ -55,6 +57,10 @@ pub struct ContainerRecord {
     pub terminal: bool,
     /// The most the log may keep, in bytes.
     pub log_max: u64,
+    /// What its user has called it, beside its name.
+    pub labels: BTreeMap<String, String>,
+    /// What else it is set to; none for nothing.
+    pub settings: Option<Settings>,
     /// Its last start; none while it has never run.
     pub start: Option<Start>,
     /// Why the last start failed to execute the command, if it did.
@@ -80,9 +86,18 @@ json_object!(ContainerRecord {
     interactive,
     terminal,
     log_max,
+    labels,
+    settings,
     start,
     failure
 });
+
+impl ContainerRecord {
+    /// What else it is set to.
+    pub fn settings(&self) -> &Settings {
+        self.settings.as_ref().unwrap_or(Settings::NONE)
+    }
+}
 
 /// One start of a container.
 #[derive(Debug, Clone)]

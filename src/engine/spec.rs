@@ -1,8 +1,10 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
+use crate::engine::settings::Settings;
 use crate::types::json::json_object;
 use crate::types::{Cidr, DetachKeys, IfName, Mac, Name, PortSpec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where netcell keeps its things; a face fills it from options and the environment.
@@ -58,6 +60,10 @@ pub struct ContainerSpec {
     pub terminal: bool,
     /// The most that the log may keep, in bytes, in two files together.
     pub log_max: u64,
+    /// What its user calls it, beside its name.
+    pub labels: BTreeMap<String, String>,
+    /// What else it is set to; none for nothing.
+    pub settings: Option<Settings>,
 }
 
 /// How a command stays with a container's process.

@@ -144,6 +144,43 @@ impl fmt::Display for Inside {
     }
 }
 
+/// A sysctl of a container's namespaces that its user asked for, set in the same way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The root that /proc is mounted in.
+    pub root: PathBuf,
+    /// Its path below /proc/sys.
+    pub key: String,
+    /// The value it gets.
+    pub value: String,
+}
+
+impl Step for Asked {
+    fn act(&self) -> Result<()> {
+        let path = format!("proc/sys/{}", self.key);
+        let set = || {
+            let root = path::directory(&self.root)?;
+            let fd = path::beneath(root, &path, OFlags::WRONLY, Links::Refuse)?;
+            rustix::io::write(fd, self.value.as_bytes())
+        };
+        let key = self.key.replace('/', ".");
+        set().map(drop).map_err(|errno| {
+            let error = Error::os(format_args!("set {key} to {}", self.value), errno);
+            match errno {
+                Errno::NOENT => error.because("this kernel has no such sysctl"),
+                _ => error,
+            }
+        })
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.root.join("proc/sys").join(&self.key);
+        write!(f, "echo '{}' >{}", self.value, path.display())
+    }
+}
+
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Set { place, key, value } = self;

@@ -1,6 +1,7 @@
 //! Resource limits of other processes. See getrlimit(2).
 
 use crate::types::json::json_object;
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit};
 
 /// A resource limit: its line in /proc/PID/limits, the soft and the hard value; none is unlimited. See getrlimit(2).
@@ -67,18 +68,51 @@ fn parse(text: &str) -> Vec<Limit> {
     text.lines().filter_map(parse).collect()
 }
 
+/// ulimit(1)'s and Docker's words for the lines.
+const NAMES: [&str; LIMITS.len()] = [
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];
+impl Limit {
+    /// What Docker calls it.
+    pub fn name(&self) -> &'static str {
+        NAMES.get(self.index as usize).copied().unwrap_or_default()
+    }
+}
+
+/// The line of a limit that one of those words names.
+pub fn index(name: &str) -> Option<u32> {
+    let at = NAMES.iter().position(|known| *known == name)?;
+    u32::try_from(at).ok()
+}
+
+/// Sets a resource limit.
+pub fn set(limit: &Limit) -> Result<(), Errno> {
+    let (_, resource) = LIMITS.get(limit.index as usize).ok_or(Errno::INVAL)?;
+    let &Limit {
+        current, maximum, ..
+    } = limit;
+    rustix::process::setrlimit(*resource, Rlimit { current, maximum })
+}
+
 /// Takes over resource limits from [`of`]; one that may not be raised stays as it is.
 pub fn take(limits: &[Limit]) {
-    for &Limit {
-        index,
-        current,
-        maximum,
-    } in limits
-    {
-        if let Some((_, resource)) = LIMITS.get(index as usize) {
-            let limit = Rlimit { current, maximum };
-            let _ = rustix::process::setrlimit(*resource, limit);
-        }
+    for limit in limits {
+        let _ = set(limit);
     }
 }
 

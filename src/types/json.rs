@@ -5,6 +5,7 @@
 //! it holds. Here a type is its list of fields ([`json_object`]), its text ([`json_text`]) or its words ([`json_words`]).
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -295,6 +296,26 @@ impl<T: Json> Json for Vec<T> {
 
     fn absent() -> Option<Self> {
         Some(Vec::new())
+    }
+}
+
+impl Json for BTreeMap<String, String> {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        for (key, value) in self {
+            object.field(key, value);
+        }
+        object.end();
+    }
+
+    fn read(value: &Value) -> Result<Self, Wrong> {
+        let object = value.as_object().ok_or(Wrong(""))?;
+        let entry = |(key, value): (&String, &Value)| Ok((key.clone(), String::read(value)?));
+        object.iter().map(entry).collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(BTreeMap::new())
     }
 }
 

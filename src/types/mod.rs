@@ -4,6 +4,7 @@
 //! They know nothing of the kernel, of files or of each other's users; every rung may import them.
 
 mod addr;
+mod capability;
 mod id;
 pub mod json;
 mod keys;
@@ -11,6 +12,7 @@ mod name;
 mod port;
 
 pub use addr::{Cidr, Mac, any, bits, from_bits};
+pub use capability::{capabilities, capability};
 pub use id::Id;
 pub use keys::DetachKeys;
 pub use name::{IfName, Name};

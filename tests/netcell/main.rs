@@ -10,6 +10,7 @@
 )]
 
 mod addresses;
+mod attach;
 mod bad_input;
 mod crash;
 mod exec;
@@ -21,6 +22,7 @@ mod isolation;
 mod layering;
 mod lifecycle;
 mod network;
+mod options;
 mod plan;
 mod ports;
 mod publish;
@@ -33,12 +35,14 @@ mod show;
 mod template;
 mod traffic;
 mod terminal;
+mod volume;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let code = harness::runner::main(&[
         addresses::TESTS,
+        attach::TESTS,
         bad_input::TESTS,
         crash::TESTS,
         exec::TESTS,
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         layering::TESTS,
         lifecycle::TESTS,
         network::TESTS,
+        options::TESTS,
         plan::TESTS,
         ports::TESTS,
         publish::TESTS,
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         template::TESTS,
         traffic::TESTS,
         terminal::TESTS,
+        volume::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -4,7 +4,7 @@
 //! and the gate that releases it. Whatever fails is reported as a sentence and an exit code, and it ends.
 
 use super::report::{Report, Reporter};
-use super::{ChildSpec, EtcFiles, Program, line, program, rootfs, users};
+use super::{ChildSpec, EtcFiles, Program, init, line, program, rootfs, users};
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
@@ -25,25 +25,25 @@ const FIRST: i32 = 3;
 #[derive(Debug)]
 pub(super) enum Task {
     /// Build a container and become its first process.
-    Run(ChildSpec),
+    Run(Box<ChildSpec>),
     /// Enter a container and become one more process of it.
-    Enter(EnterSpec),
+    Enter(Box<EnterSpec>),
 }
 
 impl Json for Task {
     fn write(&self, out: &mut String) {
         let mut object = Object::new(out);
         match self {
-            Task::Run(spec) => object.field("run", spec),
-            Task::Enter(spec) => object.field("enter", spec),
+            Task::Run(spec) => object.field("run", &**spec),
+            Task::Enter(spec) => object.field("enter", &**spec),
         }
         .end();
     }
 
     fn read(value: &Value) -> Result<Self, Wrong> {
         match value.get("run") {
-            Some(_) => json::field(value, "run").map(Task::Run),
-            None => json::field(value, "enter").map(Task::Enter),
+            Some(_) => json::field(value, "run").map(|spec| Task::Run(Box::new(spec))),
+            None => json::field(value, "enter").map(|spec| Task::Enter(Box::new(spec))),
         }
     }
 }
@@ -164,23 +164,42 @@ fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8
     rootfs::build(&rootfs::plan(spec), &mut said, &mut |note| {
         report.note(note)
     })?;
-    let user = users::lookup(spec.program.user.as_deref())?;
+    let user = users::lookup(&spec.program)?;
+    for limit in &spec.program.limits {
+        limits::set(limit).map_err(|e| Error::os("set a resource limit (--ulimit)", e))?;
+    }
     program::make_directory(spec.program.cwd.as_deref());
     match spec.program.terminal {
         Some(size) => line::make(&user, size, &gate)?,
         None => program::own_stdio(&user)?,
     }
-    program::become_user(&user)?;
+    program::become_user(&user, &spec.program)?;
     program::enter_directory(spec.program.cwd.as_deref())?;
     report.send(&Report::Ready);
     if !released(&gate) {
         return Ok(exit::RUN);
     }
     report.send(&Report::Going);
-    let error = program::execute(&spec.program, &user.home);
-    // The monitor is told, too: a program that never began has no exit status, and nothing is removed for it.
-    let _ = rustix::io::write(&gate, b"F");
-    Err(error)
+    let become_program = || {
+        let error = match spec.program.terminal.map(|_| line::control()) {
+            Some(Err(error)) => error,
+            Some(Ok(())) | None => program::execute(&spec.program, &user.home),
+        };
+        // The monitor is told, too: a program that never began has no exit status, and nothing is removed for it.
+        let _ = rustix::io::write(&gate, b"F");
+        error
+    };
+    if !spec.settings().init {
+        return Err(become_program());
+    }
+    Err(init::run(|| {
+        let error = match new_session() {
+            Ok(()) => become_program(),
+            Err(error) => error,
+        };
+        report.fail(&error);
+        error.exit_code().unwrap_or(exit::RUN)
+    }))
 }
 
 /// Enters a container whose pidfd this is, and becomes one more process in it.
@@ -201,12 +220,15 @@ fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Re
                 file.renew()?;
             }
             limits::take(&program.limits);
-            let user = users::lookup(program.user.as_deref())?;
+            let user = users::lookup(program)?;
             match program.terminal {
-                Some(_) => line::control(&user)?,
+                Some(_) => {
+                    line::own(&user);
+                    line::control()?;
+                }
                 None => program::own_stdio(&user)?,
             }
-            program::become_user(&user)?;
+            program::become_user(&user, program)?;
             program::enter_directory(program.cwd.as_deref())?;
             report.send(&Report::Going);
             Err(program::execute(program, &user.home))

@@ -37,7 +37,7 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
     for entry in &spec.env {
         program::set(&mut env, entry.clone());
     }
-    let task = child::task(&Task::Enter(EnterSpec {
+    let task = child::task(&Task::Enter(Box::new(EnterSpec {
         program: Program {
             argv: spec.command.clone(),
             env,
@@ -45,10 +45,13 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
             user: spec.user.clone().or_else(|| record.user.clone()),
             hostname: record.hostname.clone(),
             terminal: spec.terminal.then(|| terminal::size().unwrap_or_default()),
+            capabilities: record.settings().capabilities(),
+            new_privileges: record.settings().privileged,
+            groups: record.settings().groups.clone(),
             limits: limits::of(pid),
         },
         renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
-    }))?;
+    })))?;
     let pipe =
         || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::os("make a pipe", e));
     let (reports, report) = pipe()?;
@@ -269,7 +272,7 @@ fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
             .act();
         }
         if let Some(user) = &spec.user {
-            program::switch_user(&users::lookup(Some(user))?)?;
+            program::switch_user(&users::named(user)?)?;
         }
         match &spec.workdir {
             Some(cwd) => program::enter_directory(Some(cwd)),

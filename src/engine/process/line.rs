@@ -37,7 +37,8 @@ pub(super) fn make(user: &User, size: Size, gate: &OwnedFd) -> Result<()> {
         stdio::dup2_stderr(&slave)
     };
     take().map_err(cannot)?;
-    control(user)
+    own(user);
+    Ok(())
 }
 
 /// Shows the terminal as /dev/console, on the container's own /dev.
@@ -60,15 +61,16 @@ pub(super) fn inside(pid: Pid, start: u64, size: Size) -> Result<(OwnedFd, Owned
     open().map_err(cannot)
 }
 
-/// Makes the terminal that is stdin the session's own, and the user's. See ioctl_tty(2), TIOCSCTTY.
-pub(super) fn control(user: &User) -> Result<()> {
-    let control = || {
-        rustix::process::ioctl_tiocsctty(stdio::stdin())?;
-        // An id that is not mapped here is refused with a better sentence when it is taken.
-        let _ = rustix::fs::fchown(stdio::stdin(), Some(Uid::from_raw(user.uid)), None);
-        Ok(())
-    };
-    control().map_err(|e| Error::os("take the container's terminal", e))
+/// Gives the terminal that is stdin to the user.
+pub(super) fn own(user: &User) {
+    // An id that is not mapped here is refused with a better sentence when it is taken.
+    let _ = rustix::fs::fchown(stdio::stdin(), Some(Uid::from_raw(user.uid)), None);
+}
+
+/// Makes the terminal that is stdin the session's own. See ioctl_tty(2), TIOCSCTTY.
+pub(super) fn control() -> Result<()> {
+    rustix::process::ioctl_tiocsctty(stdio::stdin())
+        .map_err(|e| Error::os("take the container's terminal", e))
 }
 
 /// Leaves a process behind that reads what is written to a terminal whose user has left, until nobody has it open.

@@ -14,6 +14,7 @@ pub mod child;
 mod enter;
 mod escape;
 mod handle;
+mod init;
 mod line;
 pub mod log;
 mod monitor;
@@ -29,6 +30,7 @@ pub use handle::Handle;
 pub use spawn::{Attach, Attended, Hook, Running, Spawn, Spawned, Stdin, spawn};
 pub use visit::visit;
 
+use crate::engine::settings::Settings;
 use crate::kernel::mount::Held;
 use crate::sys::limits::Limit;
 use crate::sys::pty::Size;
@@ -50,6 +52,12 @@ pub struct Program {
     pub hostname: String,
     /// The size of its terminal (rows, columns), if it gets one.
     pub terminal: Option<Size>,
+    /// Its capabilities, a bit each, while it is root; at most these, once it is not.
+    pub capabilities: u64,
+    /// It may gain others by executing a program.
+    pub new_privileges: bool,
+    /// Groups beyond the user's own, names or numbers.
+    pub groups: Vec<String>,
     /// Resource limits: of `exec`, the container's; none for the caller's own.
     pub limits: Vec<Limit>,
 }
@@ -60,6 +68,9 @@ json_object!(Program {
     user,
     hostname,
     terminal,
+    capabilities,
+    new_privileges,
+    groups,
     limits
 });
 
@@ -79,6 +90,8 @@ pub struct ChildSpec {
     pub netns: Option<PathBuf>,
     /// The sandbox's files.
     pub etc: EtcFiles,
+    /// What else it is set to; none for nothing.
+    pub settings: Option<Settings>,
     /// Whether each mount is to be said as it is done.
     pub verbose: bool,
 }
@@ -89,8 +102,16 @@ json_object!(ChildSpec {
     hidden,
     netns,
     etc,
+    settings,
     verbose
 });
+
+impl ChildSpec {
+    /// What it is set to.
+    fn settings(&self) -> &Settings {
+        self.settings.as_ref().unwrap_or(Settings::NONE)
+    }
+}
 
 /// The three files of a sandbox that its members find in /etc.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,17 +48,21 @@ pub fn own_stdio(user: &User) -> Result<()> {
     Ok(())
 }
 
-/// Becomes the user, with no more of root's power than Docker leaves, for good: no exec can bring it back.
-pub fn become_user(user: &User) -> Result<()> {
-    caps::bound(caps::CONTAINER).map_err(|e| Error::os("limit the capabilities", e))?;
+/// Becomes the user, with no more of root's power than the program is to have, for good: no exec can bring it back.
+pub fn become_user(user: &User, program: &Program) -> Result<()> {
+    let most = CapabilitySet::from_bits_retain(program.capabilities);
+    caps::bound(most).map_err(|e| Error::os("limit the capabilities", e))?;
     switch_user(user)?;
     let keep = if user.uid == 0 {
-        caps::CONTAINER
+        most
     } else {
         CapabilitySet::empty()
     };
     caps::limit(keep).map_err(|e| Error::os("limit the capabilities", e))?;
-    rustix::thread::set_no_new_privs(true).map_err(|e| Error::os("rule out new privileges", e))?;
+    if !program.new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|e| Error::os("rule out new privileges", e))?;
+    }
     // The change of user made it traceable by the user's other processes (commit_creds in kernel/cred.c).
     hide()
 }
@@ -246,6 +250,9 @@ mod tests {
             user: None,
             hostname: "web".into(),
             terminal: None,
+            capabilities: 0,
+            new_privileges: false,
+            groups: Vec::new(),
             limits: Vec::new(),
         };
         assert_eq!(

@@ -6,10 +6,12 @@
 //! runc mounts, masks and makes read-only, so does this.
 
 use super::{ChildSpec, EtcFiles};
+use crate::engine::settings::Settings;
 use crate::error::{Errno, Error, Result};
 use crate::kernel::mount::{
-    At, Blank, Cover, Device, Directory, EtcFile, Filesystem, HostSysfs, INERT, Keep, Mask, Move,
-    NoDevices, Overlay, Pivot, ReadOnly, ReadOnlyImage, Step, Symlink,
+    At, Bind, Blank, Cover, Device, Directory, EtcFile, Filesystem, HostDevices, HostSysfs, INERT,
+    Keep, Mask, Memory, Move, NoDevices, Overlay, Pivot, ReadOnly, ReadOnlyImage, ReadOnlyRoot,
+    Step, Symlink,
 };
 use crate::kernel::sysctl;
 use crate::sys::mount::{Attr, Propagation};
@@ -95,6 +97,7 @@ pub fn plan(spec: &ChildSpec) -> Vec<Planned> {
         root: spec.stage.join("root"),
         blank: spec.stage.join("blank"),
         user: process::in_user_namespace(),
+        open: spec.settings().privileged,
     };
     plan.must(Keep(Propagation::Private));
     if spec.image == Path::new("/") {
@@ -150,6 +153,8 @@ struct Plan {
     blank: PathBuf,
     /// Whether this is root in a user namespace only.
     user: bool,
+    /// Whether it is privileged: nothing of the kernel's is kept from it.
+    open: bool,
 }
 
 impl Plan {
@@ -160,6 +165,7 @@ impl Plan {
             root: self.root.clone(),
             blank: self.blank.clone(),
             user: self.user,
+            open: self.open,
         }
     }
 
@@ -229,6 +235,14 @@ impl Plan {
         }
         self.proc_and_sys(spec);
         self.dev();
+        self.mounts(spec.settings());
+        if spec.settings().read_only {
+            self.must(ReadOnlyRoot {
+                root: self.root.clone(),
+                attr: Attr::MOUNT_ATTR_NODEV,
+                recursive: false,
+            });
+        }
         self.must(Pivot {
             root: self.root.clone(),
         });
@@ -237,6 +251,13 @@ impl Plan {
     fn host_root(&mut self, spec: &ChildSpec) {
         self.must(NoDevices);
         self.root = PathBuf::from("/");
+        if spec.settings().read_only {
+            self.must(ReadOnlyRoot {
+                root: self.root.clone(),
+                attr: Attr::MOUNT_ATTR_NODEV,
+                recursive: true,
+            });
+        }
         self.etc(&spec.etc);
         // The devices are the host's, so the new /dev is built aside before it covers the old one.
         self.stage(spec, &[("size", "64k"), ("mode", "755")]);
@@ -249,6 +270,7 @@ impl Plan {
         });
         self.root = PathBuf::from("/");
         self.proc_and_sys(spec);
+        self.mounts(spec.settings());
         for path in &spec.hidden {
             self.must(Cover(path.clone()));
         }
@@ -276,7 +298,10 @@ impl Plan {
             kind: "sysfs",
             options: &[],
             at: self.at("sys"),
-            attr: INERT,
+            attr: match self.open {
+                true => INERT - Attr::MOUNT_ATTR_RDONLY,
+                false => INERT,
+            },
         };
         let mut host = self.alternative();
         host.may(HostSysfs(self.at("sys")), "the container has no /sys");
@@ -298,6 +323,16 @@ impl Plan {
                 });
             }
         }
+        for sysctl in &spec.settings().sysctls {
+            self.must(sysctl::Asked {
+                root: self.root.clone(),
+                key: sysctl.key.replace('.', "/"),
+                value: sysctl.value.clone(),
+            });
+        }
+        if self.open {
+            return;
+        }
         for path in READ_ONLY {
             self.must(ReadOnly(self.at(path)));
         }
@@ -307,16 +342,66 @@ impl Plan {
         }
     }
 
+    /// What the user wants to see; what lies in another comes after it.
+    fn mounts(&mut self, settings: &Settings) {
+        let attr = match self.open {
+            true => Attr::empty(),
+            false => Attr::MOUNT_ATTR_NODEV,
+        };
+        let mut mounts: Vec<(usize, Box<dyn Step>)> = Vec::new();
+        let depth = |destination: &str| destination.matches('/').count();
+        for volume in &settings.volumes {
+            let read_only = match volume.read_only {
+                true => Attr::MOUNT_ATTR_RDONLY,
+                false => Attr::empty(),
+            };
+            let bind = Bind {
+                source: volume.source.clone(),
+                root: self.root.clone(),
+                destination: volume.destination.clone(),
+                attr: attr | read_only,
+            };
+            mounts.push((depth(&volume.destination), Box::new(bind)));
+        }
+        for tmpfs in &settings.tmpfs {
+            let (attr, options) = tmpfs.split();
+            let memory = Memory {
+                root: self.root.clone(),
+                destination: tmpfs.destination.clone(),
+                options,
+                attr,
+            };
+            mounts.push((depth(&tmpfs.destination), Box::new(memory)));
+        }
+        mounts.sort_by_key(|(depth, _)| *depth);
+        self.steps
+            .extend(mounts.into_iter().map(|(_, step)| Planned {
+                step,
+                otherwise: Otherwise::Fail,
+            }));
+    }
+
     fn dev(&mut self) {
         let attr = Attr::MOUNT_ATTR_NOSUID | Attr::MOUNT_ATTR_NOEXEC;
+        let nodev = match self.open {
+            true => Attr::empty(),
+            false => Attr::MOUNT_ATTR_NODEV,
+        };
         let tmpfs = Filesystem {
-            attr: attr | Attr::MOUNT_ATTR_NODEV,
+            attr: attr | nodev,
             ..self.tmpfs(self.at("dev"), &[("mode", "755"), ("size", "64k")])
         };
         self.must(tmpfs);
         for (source, path) in DEVICES {
             let at = self.at(path);
             self.may(Device { source, at }, "the container lacks a device");
+        }
+        if self.open {
+            let root = self.root.clone();
+            self.may(
+                HostDevices { root },
+                "the container lacks the host's devices",
+            );
         }
         for (path, to) in LINKS {
             let at = self.at(path);

@@ -152,7 +152,7 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
     let monitor = Monitor {
         gate,
         report,
-        task: child::task(&Task::Run(spec.clone()))?,
+        task: child::task(&Task::Run(Box::new(spec.clone())))?,
         lines,
         door: visit::door(how.log_dir)?,
         exit_file: how.exit_file,

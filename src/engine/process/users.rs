@@ -3,6 +3,7 @@
 //! As Docker does it (moby/sys user.GetExecUser): a name must be in the file, a number need not be; a GROUP given
 //! leaves no others; without one, the groups are those that list the user's name. The files are an image's: untrusted.
 
+use super::Program;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,13 +24,26 @@ pub struct User {
     pub home: String,
 }
 
-/// Looks up a user in the files of the calling process's root.
-pub fn lookup(user: Option<&str>) -> Result<User> {
-    resolve(
-        user.unwrap_or(""),
+/// Looks up a program's user and groups in the files of the calling process's root.
+pub fn lookup(program: &Program) -> Result<User> {
+    let group = file("/etc/group");
+    let mut user = resolve(
+        program.user.as_deref().unwrap_or(""),
         &file("/etc/passwd"),
-        &file("/etc/group"),
-    )
+        &group,
+    )?;
+    for name in &program.groups {
+        let gid = group_id(name, &group)?;
+        if !user.groups.contains(&gid) {
+            user.groups.push(gid);
+        }
+    }
+    Ok(user)
+}
+
+/// Looks up `USER[:GROUP]` there.
+pub fn named(user: &str) -> Result<User> {
+    resolve(user, &file("/etc/passwd"), &file("/etc/group"))
 }
 
 /// The text of a file, or nothing where it cannot be had or is none (a FIFO would block, a device would not end).

@@ -213,6 +213,13 @@ pub fn too_few(command: &str, least: usize) -> Usage {
     )))
 }
 
+/// That an image has no command, which is wanted for something.
+pub fn no_command(image: &str, wanted: &str) -> Usage {
+    Usage::Wrong(Error::new(format!(
+        "No command specified: {image} is a root file system, and names none, and {wanted} is of no use without"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

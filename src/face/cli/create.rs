@@ -1,6 +1,6 @@
 //! `netcell create`.
 
-use super::argv::Usage;
+use super::argv::{self, Usage};
 use super::options::{Given, Page};
 use super::{Cli, output};
 use crate::error::Error;
@@ -26,16 +26,19 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let voice = given.voice();
     let id = match given.rest.split_first() {
         None => {
+            if let Some(option) = given.of_a_process() {
+                return Err(Usage::Wrong(Error::new(format!(
+                    "a sandbox alone has no process: {option} needs an image and a command"
+                ))));
+            }
             let spec = given.sandbox()?;
             cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
         }
-        Some((image, [])) => {
-            return Err(Usage::Wrong(Error::new(format!(
-                "No command specified: {image} is a root file system, and names none"
-            ))));
-        }
         Some((image, command)) => {
             let spec = given.container(image, command)?;
+            if spec.command.is_empty() {
+                return Err(argv::no_command(image, "create"));
+            }
             cli.engine(voice, |engine, run| engine.create(&spec, run))?
         }
     };

@@ -1,6 +1,6 @@
 //! Docker's JSON for containers, sandboxes and networks: its keys, in its order, for what netcell has.
 
-use super::age;
+use super::{age, kill, settings};
 use crate::engine::network_is_default;
 use crate::engine::record::{Endpoint, SandboxRecord, Subnet};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
@@ -82,11 +82,9 @@ fn container(found: &Container) -> Value {
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             "AutoRemove": record.auto_remove,
             "IpcMode": "private",
-            "Privileged": false,
             "PublishAllPorts": false,
-            "ReadonlyRootfs": false,
         },
-        "Mounts": [],
+        "Mounts": settings::mounts(record.settings()),
         "Config": {
             "Hostname": record.hostname,
             "Domainname": "",
@@ -95,13 +93,21 @@ fn container(found: &Container) -> Value {
             "Tty": record.terminal,
             "OpenStdin": record.interactive,
             "Env": record.env,
-            "Cmd": record.command,
+            "Cmd": &record.command[usize::from(record.settings().entrypoint)..],
             "Image": record.image.name,
             "WorkingDir": record.workdir.as_deref().unwrap_or_default(),
-            "Entrypoint": null,
-            "Labels": {},
+            "Entrypoint": record.settings().entrypoint.then(|| &record.command[..1]),
+            "Labels": record.labels,
         },
     });
+    settings::host_config(record, &mut object["HostConfig"]);
+    let own = record.settings();
+    if let Some(signal) = own.stop_signal {
+        object["Config"]["StopSignal"] = kill::name(signal).into();
+    }
+    if let Some(seconds) = own.stop_timeout {
+        object["Config"]["StopTimeout"] = seconds.into();
+    }
     object["NetworkSettings"] = network_settings(found.sandbox.as_ref(), &found.files);
     object
 }

@@ -29,7 +29,8 @@ const SIGNALS: [&str; 31] = [
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-fn signal(text: &str) -> Result<i32> {
+/// A signal's number, from its name or number.
+pub(super) fn signal(text: &str) -> Result<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let named = SIGNALS
@@ -47,6 +48,14 @@ fn signal(text: &str) -> Result<i32> {
             "Invalid signal: {text}: a name as in HUP or a number from 1 to 64 is wanted"
         ))
     })
+}
+
+/// What a signal is called: `SIGTERM`, or its number where it has no name.
+pub(super) fn name(signal: u32) -> String {
+    let known = signal
+        .checked_sub(1)
+        .and_then(|at| SIGNALS.get(at as usize));
+    known.map_or_else(|| signal.to_string(), |name| format!("SIG{name}"))
 }
 
 /// Carries out `netcell kill`.

@@ -21,6 +21,7 @@ mod ps;
 mod publish;
 mod rm;
 mod run;
+mod settings;
 mod show;
 mod start;
 mod stop;

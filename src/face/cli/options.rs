@@ -45,6 +45,7 @@ const COMMON: &[FlagInfo<'static>] = &[
         "KEY[=VALUE]",
         "set an environment variable; may be repeated",
     ),
+    option("--env-file", None, "FILE", "as --env, a line each"),
     option(
         "--workdir",
         Some('w'),
@@ -53,17 +54,122 @@ const COMMON: &[FlagInfo<'static>] = &[
     ),
     option("--user", Some('u'), "USER[:GROUP]", "run as this user"),
     option(
+        "--group-add",
+        None,
+        "GROUP",
+        "and in this group; may be repeated",
+    ),
+    option(
+        "--volume",
+        Some('v'),
+        "SRC:DST[:ro]",
+        "show a file or directory of the host's; may be repeated",
+    ),
+    option(
+        "--tmpfs",
+        None,
+        "DST[:OPTIONS]",
+        "a file system in memory, as in /tmp:size=64m",
+    ),
+    switch("--read-only", None, "the root cannot be written"),
+    option(
+        "--label",
+        Some('l'),
+        "KEY[=VALUE]",
+        "call it something; may be repeated",
+    ),
+    option("--label-file", None, "FILE", "as --label, a line each"),
+    option(
+        "--entrypoint",
+        None,
+        "PROGRAM",
+        "what COMMAND is the arguments of",
+    ),
+    switch(
+        "--init",
+        None,
+        "a first process that hands signals on and reaps",
+    ),
+    option(
+        "--stop-signal",
+        None,
+        "SIGNAL",
+        "what stop sends; default TERM",
+    ),
+    option(
+        "--stop-timeout",
+        None,
+        "SECONDS",
+        "how long stop waits then; default 10",
+    ),
+    option(
+        "--cap-add",
+        None,
+        "NAME",
+        "a capability more, or ALL; may be repeated",
+    ),
+    option(
+        "--cap-drop",
+        None,
+        "NAME",
+        "a capability less, or ALL; may be repeated",
+    ),
+    switch(
+        "--privileged",
+        None,
+        "all capabilities and devices: no boundary any more",
+    ),
+    option(
+        "--ulimit",
+        None,
+        "NAME=SOFT[:HARD]",
+        "a resource limit; may be repeated",
+    ),
+    option(
+        "--sysctl",
+        None,
+        "KEY=VALUE",
+        "of its namespaces, as in net.ipv4.conf.IFNAME.forwarding=1",
+    ),
+    option(
         "--log-max-size",
         None,
         "SIZE",
         "the most the log keeps, as in 64k; default 1m",
     ),
-    switch("--verbose", Some('v'), "say each operation as it is done"),
+    switch("--verbose", None, "say each operation as it is done"),
     switch(
         "--dry-run",
         None,
         "print the operations as a shell script and change nothing",
     ),
+];
+
+/// What is of no use to a sandbox alone, which has no process.
+const OF_A_PROCESS: [&str; 23] = [
+    "--interactive",
+    "--tty",
+    "--env",
+    "--env-file",
+    "--workdir",
+    "--user",
+    "--group-add",
+    "--volume",
+    "--tmpfs",
+    "--read-only",
+    "--label",
+    "--label-file",
+    "--init",
+    "--stop-signal",
+    "--stop-timeout",
+    "--cap-add",
+    "--cap-drop",
+    "--privileged",
+    "--ulimit",
+    "--sysctl",
+    "--restart",
+    "--log-max-size",
+    "--entrypoint",
 ];
 
 /// An option without a value.
@@ -161,6 +267,14 @@ impl Given {
     /// All values of an option that may be repeated.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.values(name).flatten()
+    }
+
+    /// An option that was given and is of no use without a process.
+    pub fn of_a_process(&self) -> Option<&str> {
+        let options = self.options.iter().map(|(option, _)| option.as_str());
+        options
+            .into_iter()
+            .find(|option| OF_A_PROCESS.contains(option))
     }
 
     /// How much is to be said.

@@ -52,11 +52,15 @@ impl Given {
                 "the working directory '{workdir}' is invalid, it needs to be an absolute path"
             )));
         }
+        let entrypoint = self.last("--entrypoint").filter(|entry| !entry.is_empty());
+        let entrypoint = entrypoint.map(str::to_owned).into_iter();
         Ok(ContainerSpec {
             name: self.name()?,
             image: image.to_owned(),
-            command: command.to_vec(),
-            env: environment(self.all("--env"))?,
+            command: entrypoint.chain(command.iter().cloned()).collect(),
+            env: self.environment()?,
+            labels: self.labels()?,
+            settings: self.settings(&network)?,
             workdir,
             user: owned("--user"),
             hostname,
@@ -209,7 +213,10 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     };
     let voice = given.voice();
     let spec = given.container(image, command)?;
-    if command.is_empty() {
+    if spec.command.is_empty() {
+        if let Some(option) = given.of_a_process() {
+            return Err(argv::no_command(image, option));
+        }
         let (alone, remove) = (given.sandbox()?, given.has("--rm"));
         return Ok(cli.engine(voice, |engine, run| {
             show_new(engine, image, &alone, remove, run)

@@ -6,13 +6,13 @@ use super::output::Voice;
 use argh::{ArgsInfo, FromArgs};
 use std::time::Duration;
 
-/// Stop containers: SIGTERM, and SIGKILL when that did not help in time. Their sandboxes stay.
+/// Stop containers: their stop signal, and SIGKILL when that did not help in time. Their sandboxes stay.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(example = "netcell stop -t 2 web", error_code(1, "an error"))]
 struct Words {
-    #[argh(option, short = 't', arg_name = "SECONDS", default = "10")]
-    /// how long SIGTERM may take before SIGKILL; default 10
-    time: u32,
+    #[argh(option, short = 't', arg_name = "SECONDS")]
+    /// how long the stop signal may take before SIGKILL; default the container's, or 10
+    time: Option<u32>,
     #[argh(positional, greedy, arg_name = "NAME…")]
     names: Vec<String>,
 }
@@ -21,7 +21,9 @@ struct Words {
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let words: Words = argv::parse("stop", words, Options::Anywhere)?;
     argv::at_least_one("stop", &words.names)?;
-    let grace = Duration::from_secs(words.time.into());
+    let grace = words
+        .time
+        .map(|seconds| Duration::from_secs(seconds.into()));
     let code = cli.each(Voice::Quiet, &words.names, |engine, name, _| {
         engine.stop(name, grace)?;
         Ok(Some(name.to_owned()))

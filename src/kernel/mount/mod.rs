@@ -9,10 +9,12 @@ mod etc;
 mod root;
 mod shield;
 mod table;
+mod volume;
 
 pub use etc::{EtcFile, Held};
 pub use root::{Overlay, Pivot, ReadOnlyImage};
 pub use shield::{Blank, Cover, Device, HostSysfs, Mask, NoDevices, ReadOnly};
+pub use volume::{Bind, HostDevices, Memory, ReadOnlyRoot};
 
 use crate::error::{Error, Result};
 use crate::sys::mount::{self, Attr, Propagation, Value};
