@@ -3,6 +3,7 @@
 //! Chooses the face; the only place that exits.
 
 use netcell::engine::process::child;
+use netcell::engine::restart;
 use netcell::face::cli;
 use netcell::sys::alloc::Bump;
 use std::process::ExitCode;
@@ -13,8 +14,11 @@ static HEAP: Bump = Bump::new();
 fn main() -> ExitCode {
     // A container's first process is netcell again, from a sealed copy in memory: nothing may come before it.
     let name = std::env::args_os().next();
-    if name.is_some_and(|name| name == child::NAME) {
+    if name.as_ref().is_some_and(|name| name == child::NAME) {
         return child::main().into();
+    }
+    if name.is_some_and(|name| name == restart::NAME) {
+        return restart::main(std::env::args_os().skip(1)).into();
     }
     cli::main(std::env::args_os().skip(1)).into()
 }

@@ -72,6 +72,7 @@ impl Engine {
             log_max: spec.log_max,
             labels: spec.labels.clone(),
             settings: spec.settings.clone(),
+            again: None,
             start: None,
             failure: None,
         };

@@ -4,11 +4,13 @@ use crate::engine::Engine;
 use crate::engine::Run;
 use crate::engine::process::{Handle, log};
 use crate::engine::record::{ContainerRecord, Exit, SandboxRecord};
+use crate::engine::restart::LATE;
 use crate::engine::store::Store;
 use crate::engine::view::{Container, Files, Status, Subject};
 use crate::error::{Error, Result};
 use crate::kernel::netns::pin_path;
 use crate::sys::lock::{self, Hold};
+use crate::sys::time;
 use crate::types::{Name, json};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
@@ -155,7 +157,7 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
     }
     let path = format!("containers/{}/exit", record.name);
     if let Some(exit) = read_exit(store, &path)? {
-        return Ok((Status::Exited, Some(exit)));
+        return Ok((ended(record), Some(exit)));
     }
     if let Some(fd) = store.root.open_file(&path, OFlags::RDONLY)? {
         let free = lock::try_lock(&fd, Hold::Shared)
@@ -165,7 +167,7 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
         }
         // It may have been written between the first look and the lock.
         if let Some(exit) = read_exit(store, &path)? {
-            return Ok((Status::Exited, Some(exit)));
+            return Ok((ended(record), Some(exit)));
         }
     }
     if Handle::open(start.pid, start.pid_start).is_some() {
@@ -178,6 +180,15 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
             at: start.at,
         }),
     ))
+}
+
+/// What a container whose process has ended is doing.
+fn ended(record: &ContainerRecord) -> Status {
+    let due = record.again.as_ref().and_then(|again| again.due);
+    match due {
+        Some(due) if time::now() < due.saturating_add(LATE) => Status::Restarting,
+        _ => Status::Exited,
+    }
 }
 
 /// The end of a container as its `exit` file has it, once its lock is free.

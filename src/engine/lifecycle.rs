@@ -11,7 +11,7 @@ use crate::engine::repair::DEATH;
 use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
-use crate::engine::{Engine, Run, Silence, derived};
+use crate::engine::{Engine, Run, Silence, derived, restart};
 use crate::error::{Error, Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
@@ -83,6 +83,17 @@ impl Engine {
     /// Starts a container that is not running, and stays with it if that is asked: then its exit code. One that is
     /// running stays as it is, as with Docker.
     pub fn start(&self, reference: &str, stay: Option<&Stay>, run: &mut Run) -> Result<Option<u8>> {
+        self.start_if(reference, &|_| true, stay, run)
+    }
+
+    /// The same, if its record is as it is to be.
+    pub(super) fn start_if(
+        &self,
+        reference: &str,
+        wanted: &dyn Fn(&ContainerRecord) -> bool,
+        stay: Option<&Stay>,
+        run: &mut Run,
+    ) -> Result<Option<u8>> {
         let name = self.find_container(reference)?.record.name;
         let (mut file, mut record) = loop {
             let locked = self.store.lock()?;
@@ -96,6 +107,9 @@ impl Engine {
                 .read::<ContainerRecord>(&name)?
                 .ok_or_else(|| find::no_such(reference))?;
             let running = find::status(&self.store, &record)?.0 == Status::Running;
+            if !wanted(&record) {
+                return Ok(None);
+            }
             if run.dry_run {
                 if !running {
                     self.say_start(&record, run);
@@ -132,6 +146,11 @@ impl Engine {
             && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
         {
             derived::write(&self.store, &sandbox)?;
+        }
+        // Whatever becomes of it, this is the start that was waited for; one by hand begins to count anew.
+        record.again = record.again.take().filter(|again| again.due.is_some());
+        if let Some(again) = &mut record.again {
+            again.due = None;
         }
         let spawned = self.spawn(record, attachment(record, stay), file, run)?;
         record.start = Some(started(&spawned));
@@ -176,7 +195,7 @@ impl Engine {
             log_dir: &directory,
             log_max: record.log_max,
             attach,
-            hook: record.auto_remove.then(|| self.auto_removal(record)),
+            hook: self.last_act(record),
         };
         let mut spawned = spawn(
             &self.child_spec(record, &directory, run.say.wants_operations()),
@@ -253,10 +272,14 @@ impl Engine {
         }
     }
 
-    /// What the monitor of a `--rm` container does at its end.
-    fn auto_removal(&self, record: &ContainerRecord) -> Hook {
+    /// What the monitor does at the container's end: `--rm`, `--restart`.
+    fn last_act(&self, record: &ContainerRecord) -> Option<Hook> {
         let (places, name, id) = (self.places.clone(), record.name.clone(), record.id);
-        Box::new(move |_| remove_quietly(&places, &name, &id))
+        if record.auto_remove {
+            return Some(Box::new(move |_| remove_quietly(&places, &name, &id)));
+        }
+        record.settings().restart?;
+        Some(Box::new(move |exit| restart::after(&places, &id, exit)))
     }
 
     /// Lets the child execute its command; where that fails, the container is shown created, with the reason.
@@ -282,6 +305,7 @@ impl Engine {
     /// fine.
     pub fn stop(&self, reference: &str, grace: Option<Duration>) -> Result<()> {
         let container = self.find_container(reference)?;
+        let container = self.note_stopped(container)?;
         let Some(process) = handle(&container) else {
             return Ok(());
         };
@@ -315,6 +339,11 @@ impl Engine {
                 container.record.id
             )))
         })?;
+        let stop_signal = container.record.settings().stop_signal;
+        let ends = Signal::KILL.as_raw() == signal || stop_signal == u32::try_from(signal).ok();
+        if ends || signal == Signal::TERM.as_raw() {
+            self.note_stopped(container.clone()).map_err(cannot_kill)?;
+        }
         process.signal(signal).map_err(cannot_kill)?;
         if signal == Signal::KILL.as_raw() {
             process.wait(DEATH);
@@ -328,7 +357,7 @@ impl Engine {
         let container = self.find_container(reference)?;
         let waiter = self.store.open_exit(&container.record.name)?;
         match (container.status, container.exit, waiter) {
-            (Status::Exited, Some(exit), _) => Ok(exit.code),
+            (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
             (Status::Running, _, Some(waiter)) => self.wait_for_end(&container, &waiter),
             _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
         }

@@ -25,6 +25,7 @@ pub mod record;
 mod remove;
 mod repair;
 mod reserve;
+pub mod restart;
 mod sandbox;
 pub mod settings;
 pub mod show;

@@ -61,6 +61,8 @@ pub struct ContainerRecord {
     pub labels: BTreeMap<String, String>,
     /// What else it is set to; none for nothing.
     pub settings: Option<Settings>,
+    /// What its restart policy has come to; none before its first end, or a start by hand.
+    pub again: Option<Again>,
     /// Its last start; none while it has never run.
     pub start: Option<Start>,
     /// Why the last start failed to execute the command, if it did.
@@ -88,6 +90,7 @@ json_object!(ContainerRecord {
     log_max,
     labels,
     settings,
+    again,
     start,
     failure
 });
@@ -116,6 +119,25 @@ json_object!(Start {
     pid,
     pid_start,
     monitor
+});
+
+/// Starts by a policy.
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    /// How many there were since the last one by hand.
+    pub count: u32,
+    /// The pause before the last one, in nanoseconds.
+    pub pause: u64,
+    /// When the next one is due, while it is waited for.
+    pub due: Option<UnixNanos>,
+    /// The user wants no more of them.
+    pub stopped: bool,
+}
+json_object!(Again {
+    count,
+    pause,
+    due,
+    stopped
 });
 
 /// A start whose command could not be executed.

@@ -106,7 +106,8 @@ impl Engine {
         }
         let mut processes = Vec::new();
         if let Some(record) = &container {
-            let running = find::status(&self.store, record)?.0 == Status::Running;
+            let status = find::status(&self.store, record)?.0;
+            let running = matches!(status, Status::Running | Status::Restarting);
             if running && !force {
                 return Err(Error::new(format!(
                     "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"

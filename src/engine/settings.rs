@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sys::limits::{self, Limit};
 use crate::sys::mount::Attr;
-use crate::types::json::json_object;
+use crate::types::json::{json_object, json_words};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub stop_signal: Option<u32>,
     /// How long `stop` waits before SIGKILL, in seconds; 10 when absent.
     pub stop_timeout: Option<u32>,
+    /// When it is started again by itself; never when absent.
+    pub restart: Option<Restart>,
 }
 json_object!(Settings {
     volumes,
@@ -53,7 +55,8 @@ json_object!(Settings {
     init,
     entrypoint,
     stop_signal,
-    stop_timeout
+    stop_timeout,
+    restart
 });
 
 impl Settings {
@@ -72,6 +75,7 @@ impl Settings {
         entrypoint: false,
         stop_signal: None,
         stop_timeout: None,
+        restart: None,
     };
 
     /// The capabilities, a bit each.
@@ -80,6 +84,76 @@ impl Settings {
             true => !0,
             false => crate::types::capabilities(&self.cap_add, &self.cap_drop),
         }
+    }
+}
+
+/// When a container is started again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// When.
+    pub when: When,
+    /// How often at most, on failure; 0 is as often as it fails.
+    pub most: u32,
+}
+json_object!(Restart { when, most });
+
+/// What makes a container start again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Its end, until it is stopped.
+    Always,
+    /// The same: there is no daemon whose start could tell the two apart.
+    UnlessStopped,
+    /// Its end with another exit code than 0.
+    OnFailure,
+}
+json_words!(When {
+    Always = "always",
+    UnlessStopped = "unless-stopped",
+    OnFailure = "on-failure"
+});
+
+impl When {
+    /// Docker's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            When::Always => "always",
+            When::UnlessStopped => "unless-stopped",
+            When::OnFailure => "on-failure",
+        }
+    }
+}
+
+impl Restart {
+    /// `no`, `always`, `unless-stopped`, `on-failure[:N]`; none for the first.
+    pub fn parse(text: &str) -> Result<Option<Self>> {
+        let (word, most) = match text.split_once(':') {
+            Some((word, most)) => (word, Some(most)),
+            None => (text, None),
+        };
+        let when = match word {
+            "no" | "" => None,
+            "always" => Some(When::Always),
+            "unless-stopped" => Some(When::UnlessStopped),
+            "on-failure" => Some(When::OnFailure),
+            _ => {
+                return Err(Error::new(format!(
+                    "invalid restart policy: unknown policy '{word}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+                )));
+            }
+        };
+        let most = most.map(str::parse::<u32>).transpose().map_err(|_| {
+            Error::new("invalid restart policy format: maximum retry count must be an integer")
+        })?;
+        if most.is_some() && when != Some(When::OnFailure) {
+            return Err(Error::new(
+                "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+            ));
+        }
+        Ok(when.map(|when| Restart {
+            when,
+            most: most.unwrap_or(0),
+        }))
     }
 }
 

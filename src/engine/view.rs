@@ -12,6 +12,8 @@ pub enum Status {
     Created,
     /// PID 1 of the container is alive.
     Running,
+    /// It has ended, and is about to be started again by its restart policy.
+    Restarting,
     /// It has ended.
     Exited,
 }

@@ -33,6 +33,11 @@ pub fn file(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
     )
 }
 
+/// Opens /dev/null for reading and writing.
+pub fn null() -> Result<OwnedFd, Errno> {
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// How [`beneath`] treats symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {

@@ -27,6 +27,7 @@ mod plan;
 mod ports;
 mod publish;
 mod race;
+mod restart;
 mod run;
 mod sandbox;
 mod self_test;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ports::TESTS,
         publish::TESTS,
         race::TESTS,
+        restart::TESTS,
         run::TESTS,
         sandbox::TESTS,
         self_test::TESTS,

@@ -37,13 +37,6 @@ fn sh(options: &str, script: &str) -> Output {
     netcell(&words)
 }
 
-/// Where a test keeps what it shows to containers.
-fn directory(name: &str) -> String {
-    let path = format!("/var/lib/box/{name}");
-    fs::create_dir_all(&path).unwrap();
-    path
-}
-
 fn labels_are_kept_and_shown() {
     cell("create --name web -l a=1 --label b --label c=x=y -l a=2 alpine true").ok();
     assert_eq!(

@@ -23,9 +23,6 @@ pub const TESTS: &[runner::Test] = tests![
     a_hostile_ptmx_is_refused,
 ];
 
-/// Shows each four bytes that are typed, as they come.
-const RAW: &str = "stty raw -echo; echo raw:; while :; do head -c 4 | od -An -tx1; done";
-
 /// Two keys: ctrl-p, ctrl-q.
 const LEAVE: &str = "\x10\x11";
 

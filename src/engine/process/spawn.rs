@@ -10,9 +10,9 @@ use crate::engine::Say;
 use crate::engine::record::Exit;
 use crate::engine::spec::Stay;
 use crate::error::{Error, Result, exit};
-use crate::sys::{handover, process};
+use crate::sys::{handover, path, process};
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
@@ -122,13 +122,7 @@ pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 pub(super) fn null() -> Result<OwnedFd> {
-    rustix::fs::openat(
-        CWD,
-        "/dev/null",
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(os("open /dev/null"))
+    path::null().map_err(os("open /dev/null"))
 }
 
 /// Begins a container: its monitor and its first process exist or soon will, and set themselves up.

@@ -73,13 +73,13 @@ fn container(found: &Container) -> Value {
         "HostsPath": found.files.hosts,
         "LogPath": found.files.log,
         "Name": format!("/{}", record.name),
-        "RestartCount": 0,
+        "RestartCount": record.again.as_ref().map_or(0, |again| again.count),
         "Platform": "linux",
         "HostConfig": {
             "LogConfig": {"Type": "netcell", "Config": {"max-size": record.log_max.to_string()}},
             "NetworkMode": record.network_mode,
             "PortBindings": bindings(&record.publish, true),
-            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            "RestartPolicy": settings::restart(record.settings()),
             "AutoRemove": record.auto_remove,
             "IpcMode": "private",
             "PublishAllPorts": false,
@@ -117,6 +117,7 @@ fn state(found: &Container) -> Value {
     let (status, running) = match found.status {
         Status::Created => ("created", false),
         Status::Running => ("running", true),
+        Status::Restarting => ("restarting", true),
         Status::Exited => ("exited", false),
     };
     let failed = record.failure.as_ref();
@@ -134,7 +135,7 @@ fn state(found: &Container) -> Value {
         "Status": status,
         "Running": running,
         "Paused": false,
-        "Restarting": false,
+        "Restarting": found.status == Status::Restarting,
         "OOMKilled": false,
         "Dead": false,
         "Pid": found.pid(),

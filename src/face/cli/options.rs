@@ -85,6 +85,12 @@ const COMMON: &[FlagInfo<'static>] = &[
         "PROGRAM",
         "what COMMAND is the arguments of",
     ),
+    option(
+        "--restart",
+        None,
+        "no|on-failure[:N]|always|unless-stopped",
+        "start it again when it ends",
+    ),
     switch(
         "--init",
         None,

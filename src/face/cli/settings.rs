@@ -4,7 +4,7 @@ use super::kill;
 use super::options::Given;
 use super::run::environment;
 use crate::engine::record::ContainerRecord;
-use crate::engine::settings::{Settings, Volume, destination_of};
+use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
 use crate::error::{Error, Result};
 use crate::types::capability;
@@ -51,7 +51,13 @@ impl Given {
                 .is_some_and(|entry| !entry.is_empty()),
             stop_signal: stop_signal.map(i32::unsigned_abs),
             stop_timeout,
+            restart: Restart::parse(self.last("--restart").unwrap_or("no"))?,
         };
+        if settings.restart.is_some() && self.has("--rm") {
+            return Err(Error::new(
+                "conflicting options: cannot specify both --restart and --rm",
+            ));
+        }
         check(&settings, network)?;
         Ok((settings != *Settings::NONE).then_some(settings))
     }
@@ -181,6 +187,15 @@ pub(super) fn mounts(settings: &Settings) -> Value {
         })
     };
     settings.volumes.iter().map(mount).collect()
+}
+
+/// Docker's `RestartPolicy`.
+pub(super) fn restart(settings: &Settings) -> Value {
+    let (name, most) = match settings.restart {
+        Some(restart) => (restart.when.word(), restart.most),
+        None => ("no", 0),
+    };
+    json!({"Name": name, "MaximumRetryCount": most})
 }
 
 /// What of it stands in `HostConfig`.
