@@ -135,7 +135,7 @@ fn the_pause_doubles_and_is_shown() {
         "{{.State.Running}} {{.State.Restarting}} {{.State.ExitCode}} {{.State.Pid}}",
     );
     assert_eq!(seen, "true true 7 0");
-    assert!(cell("ps").ok().contains("web"));
+    assert!(cell("ps").ok().contains("Restarting (7) "));
     cell("exec web true").refused(1, &["not running"]);
     let log = cell("logs web").ok();
     let starts: Vec<f64> = log

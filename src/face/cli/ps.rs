@@ -226,7 +226,8 @@ impl<'a> Line<'a> {
     }
 
     fn is_running(&self) -> bool {
-        self.text("/State/Status") == "running"
+        // One that is about to be started again counts, as with Docker.
+        matches!(self.text("/State/Status"), "running" | "restarting")
     }
 
     fn name(&self) -> &str {
@@ -388,6 +389,9 @@ fn ports(ports: &[PortMapping]) -> String {
 fn status(container: &Container, since: &dyn Fn(UnixNanos) -> String) -> String {
     match (container.status, &container.record.start, container.exit) {
         (Status::Running, Some(start), _) => format!("Up {}", since(start.at)),
+        (Status::Restarting, _, Some(exit)) => {
+            format!("Restarting ({}) {} ago", exit.code, since(exit.at))
+        }
         (Status::Exited, _, Some(exit)) => format!("Exited ({}) {} ago", exit.code, since(exit.at)),
         _ => "Created".into(),
     }
