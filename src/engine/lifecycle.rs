@@ -332,18 +332,23 @@ impl Engine {
     pub fn kill(&self, reference: &str, signal: i32) -> Result<()> {
         let cannot_kill =
             |error: Error| Error::new(format!("Cannot kill container: {reference}: {error}"));
-        let container = self.find_container(reference).map_err(cannot_kill)?;
+        let mut container = self.find_container(reference).map_err(cannot_kill)?;
+        let stop_signal = container.record.settings().stop_signal;
+        let ends = [Signal::KILL.as_raw(), Signal::TERM.as_raw()].contains(&signal)
+            || stop_signal == u32::try_from(signal).ok();
+        if ends {
+            let waited = container.status == Status::Restarting;
+            container = self.note_stopped(container).map_err(cannot_kill)?;
+            if waited && container.status != Status::Running {
+                return Ok(());
+            }
+        }
         let process = handle(&container).ok_or_else(|| {
             cannot_kill(Error::new(format!(
                 "Container {} is not running",
                 container.record.id
             )))
         })?;
-        let stop_signal = container.record.settings().stop_signal;
-        let ends = Signal::KILL.as_raw() == signal || stop_signal == u32::try_from(signal).ok();
-        if ends || signal == Signal::TERM.as_raw() {
-            self.note_stopped(container.clone()).map_err(cannot_kill)?;
-        }
         process.signal(signal).map_err(cannot_kill)?;
         if signal == Signal::KILL.as_raw() {
             process.wait(DEATH);

@@ -196,6 +196,10 @@ fn a_container_that_waits_for_its_start_can_be_stopped_started_and_removed() {
     );
     cell("rm web").ok();
     waiting();
+    cell("kill web").ok();
+    assert_eq!(inspect("web", "{{.State.Status}}"), "exited");
+    cell("rm web").ok();
+    waiting();
     let before = restarts("web");
     cell("start web").ok();
     wait_until("it goes on", || restarts("web") > before);

@@ -238,6 +238,16 @@ fn volumes_work_on_the_hosts_root() {
     .ok();
     assert_eq!(said, "shown");
     assert!(oracle::entries(&place).is_empty());
+    // No place is made in it.
+    for option in ["-v", "--tmpfs"] {
+        let at = match option {
+            "-v" => format!("{data}:/var/lib/box/new"),
+            _ => "/var/lib/box/new".into(),
+        };
+        netcell(&["run", "--rm", option, &at, "/", "true"])
+            .refused(125, &["/var/lib/box/new", "no such place"]);
+    }
+    assert!(!Path::new("/var/lib/box/new").exists());
 }
 
 fn volumes_that_make_no_sense_are_refused() {

@@ -131,6 +131,14 @@ enum Fed {
     Detached,
 }
 
+/// What a session can go on with.
+struct Ready {
+    signals: bool,
+    stdin: bool,
+    ended: bool,
+    outputs: Vec<bool>,
+}
+
 impl Session<'_> {
     /// Until the child has ended and its output has been written, or the user has left.
     pub fn run(mut self) -> Result<Ended> {
@@ -155,39 +163,25 @@ impl Session<'_> {
             if pidfd.is_none() && self.outputs.is_empty() {
                 return Ok(Ended::Silent);
             }
-            let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
-            let outputs = self.outputs.iter();
-            fds.extend(outputs.map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
-            let fed = feed.as_ref().map(|feed| {
-                fds.push(feed.poll());
-                fds.len() - 1
-            });
-            fds.extend(pidfd.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
-            match rustix::event::poll(&mut fds, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(os(errno)),
-            }
-            let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-            drop(fds);
-            if ready[0]
+            let ready = self.wait(feed.as_ref(), pidfd.as_ref()).map_err(os)?;
+            if ready.signals
                 && let Some(signal) = self.hear(raw.as_ref())
             {
                 return Ok(Ended::Left(signal));
             }
-            if fed.is_some_and(|at| ready[at]) {
+            if ready.stdin {
                 feed = match feed.map(Feed::step) {
                     Some(Fed::On(feed)) => Some(feed),
                     Some(Fed::Detached) => return Ok(Ended::Detached),
                     Some(Fed::End) | None => None,
                 };
             }
-            let mut ready_output = ready[1..].iter();
+            let mut outputs = ready.outputs.into_iter();
             self.outputs.retain(|(pipe, to)| {
-                ready_output.next() != Some(&true) || pump(pipe, *to) != Pumped::End
+                outputs.next() != Some(true) || pump(pipe, *to) != Pumped::End
             });
             if let Until::Child(child) = self.until
-                && ready.last() == Some(&true)
-                && pidfd.as_ref().is_some_and(has_ended)
+                && ready.ended
             {
                 for (pipe, to) in &self.outputs {
                     while pump(pipe, *to) == Pumped::Some {}
@@ -195,6 +189,35 @@ impl Session<'_> {
                 return ended(child).map_err(os);
             }
         }
+    }
+
+    /// Waits until something is to be done.
+    fn wait(&self, feed: Option<&Feed>, pidfd: Option<&OwnedFd>) -> Result<Ready, Errno> {
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let stdin = feed.map(|feed| {
+            fds.push(feed.poll());
+            fds.len() - 1
+        });
+        let end = pidfd.map(|pidfd| {
+            fds.push(PollFd::new(pidfd, PollFlags::IN));
+            fds.len() - 1
+        });
+        let first = fds.len();
+        let outputs = self.outputs.iter();
+        fds.extend(outputs.map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let mut ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let outputs = ready.split_off(first);
+        let is = |at: Option<usize>| at.is_some_and(|at| ready[at]);
+        Ok(Ready {
+            signals: ready[0],
+            stdin: is(stdin),
+            ended: is(end),
+            outputs,
+        })
     }
 
     /// Hands signals on; one that ends the session, if there was one.
@@ -236,12 +259,6 @@ impl Line<'_> {
             let _ = pty::resize(&self.master, size);
         }
     }
-}
-
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    let now = rustix::event::Timespec::default();
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 fn ended(child: Pid) -> Result<Ended, Errno> {

@@ -16,6 +16,7 @@ mod escape;
 mod handle;
 mod init;
 mod line;
+mod lines;
 pub mod log;
 mod monitor;
 mod program;

@@ -7,7 +7,8 @@
 //! reader; what is written then fills the pipe (64 KiB), and is lost.
 
 use super::child::{self, Handed};
-use super::log::{Stream, Writer};
+use super::lines::{Lines, Output};
+use super::log::Writer;
 use super::report::{Report, Reporter};
 use super::{spawn, visit};
 use crate::engine::record::{Exit, UnixNanos};
@@ -19,7 +20,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use rustix::stdio::{stderr, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes read from a pipe at once.
@@ -49,43 +49,6 @@ pub(super) struct Monitor {
     pub log: Option<Writer>,
     /// What is done last: `--rm`.
     pub hook: Option<super::Hook>,
-}
-
-/// What leads to and from a container's first process.
-pub(super) struct Lines {
-    /// Its stdio, as it begins.
-    pub stdio: [OwnedFd; 3],
-    /// The writing end of its stdin, where nobody else holds it: it must not end.
-    pub stdin: Option<OwnedFd>,
-    /// Reading ends of its outputs.
-    pub outputs: [Option<OwnedFd>; 2],
-    /// Whether the output goes to the command's own stdout and stderr, too.
-    pub foreground: bool,
-    /// Whether it makes a terminal, whose master it sends through its gate.
-    pub terminal: bool,
-    /// What the terminal's output is written to, besides the log.
-    pub visitor: Option<OwnedFd>,
-    /// Where the master is sent on to.
-    pub line: Option<OwnedFd>,
-}
-
-impl Lines {
-    fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
-        let outputs = self.outputs.iter().flatten();
-        let others = [&self.stdin, &self.visitor, &self.line];
-        self.stdio
-            .iter()
-            .chain(outputs)
-            .chain(others.into_iter().flatten())
-    }
-}
-
-/// One output of the container.
-struct Output {
-    pipe: Option<OwnedFd>,
-    stream: Stream,
-    /// Who gets it besides the log.
-    to: Vec<OwnedFd>,
 }
 
 /// What a monitor watches once the child exists.
@@ -140,21 +103,8 @@ impl Monitor {
         // A session of its own: the terminal's signals are the command's business.
         let _ = rustix::process::setsid();
         let report = Reporter(self.report);
-        let lines = self.lines;
-        let started = handover::pair().and_then(|(mine, theirs)| {
-            let [stdin, stdout, stderr] = &lines.stdio;
-            let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-            let handed = Handed {
-                task: self.task.as_fd(),
-                report: report.0.as_fd(),
-                last: theirs.as_fd(),
-            };
-            let child = process::clone(process::CONTAINER_NAMESPACES, || {
-                child::become_child(stdio, &handed)
-            })?;
-            let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
-            Ok((child, pidfd, process::start_time(child)?, mine))
-        });
+        let mut lines = self.lines;
+        let started = begin(&self.task, &lines, &report);
         let (child, pidfd, start, child_gate) = match started {
             Ok(started) => started,
             Err(errno) => {
@@ -166,19 +116,8 @@ impl Monitor {
         };
         let pid = child.as_raw_nonzero().get() as u32;
         report.send(&Report::Started { pid, start });
+        let outputs = lines.take_outputs();
         drop((report, self.task, lines.stdio));
-        let own = |fd: BorrowedFd<'_>| {
-            let fd = lines
-                .foreground
-                .then(|| rustix::io::fcntl_dupfd_cloexec(fd, 3));
-            fd.and_then(Result::ok)
-        };
-        let [out, err] = lines.outputs;
-        let output = |pipe, stream, to: Option<OwnedFd>| Output {
-            pipe,
-            stream,
-            to: to.into_iter().collect(),
-        };
         let watch = Watch {
             child,
             pidfd,
@@ -190,10 +129,7 @@ impl Monitor {
             line: lines.line,
             stdin: lines.stdin,
             door: self.door,
-            outputs: [
-                output(out, Stream::Stdout, lines.visitor.or_else(|| own(stdout()))),
-                output(err, Stream::Stderr, own(stderr())),
-            ],
+            outputs,
             log: self.log,
             slack: None,
         };
@@ -215,6 +151,27 @@ impl Monitor {
         }
         code
     }
+}
+
+/// Makes the child: its pid, its pidfd, when it began, and this end of its gate.
+fn begin(
+    task: &OwnedFd,
+    lines: &Lines,
+    report: &Reporter<OwnedFd>,
+) -> Result<(Pid, OwnedFd, u64, OwnedFd), Errno> {
+    let (mine, theirs) = handover::pair()?;
+    let [stdin, stdout, stderr] = &lines.stdio;
+    let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let handed = Handed {
+        task: task.as_fd(),
+        report: report.0.as_fd(),
+        last: theirs.as_fd(),
+    };
+    let child = process::clone(process::CONTAINER_NAMESPACES, || {
+        child::become_child(stdio, &handed)
+    })?;
+    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
+    Ok((child, pidfd, process::start_time(child)?, mine))
 }
 
 /// Nanoseconds since 1970.

@@ -2,8 +2,9 @@
 
 use super::attach::{self, Ended, Line, Session, Until};
 use super::child::{self, Task};
+use super::lines::Lines;
 use super::log::Writer;
-use super::monitor::{Lines, Monitor};
+use super::monitor::Monitor;
 use super::report::{Report, Reports};
 use super::{ChildSpec, visit};
 use crate::engine::Say;

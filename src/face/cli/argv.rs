@@ -59,7 +59,13 @@ pub fn parse<T: FromArgs + ArgsInfo>(
     let flags = T::get_args_info().flags;
     let normal = normalise(words, &|| flags.iter(), options).map_err(Usage::Wrong)?;
     let mut plain = Vec::new();
-    for (option, value) in &normal.options {
+    let is_switch = |option: &str| {
+        let flag = flags.iter().find(|flag| flag.long == option);
+        flag.is_some_and(|flag| flag.kind == FlagInfoKind::Switch)
+    };
+    // A switch that is off is one that was not given.
+    let given = normal.options.iter();
+    for (option, value) in given.filter(|(option, value)| value.is_none() || !is_switch(option)) {
         plain.push(option.as_str());
         plain.extend(value.as_deref());
     }
@@ -88,7 +94,7 @@ fn one_line(text: &str) -> String {
 pub(super) struct Normal {
     /// Whether it asks for the page that explains it; then nothing else counts.
     pub help: bool,
-    /// Options by their long names, in order; a switch has no value.
+    /// Options by their long names, in order; a switch has no value, or `false`.
     pub options: Vec<(String, Option<String>)>,
     /// What is no option.
     pub rest: Vec<String>,
@@ -145,7 +151,10 @@ fn long_option<'f>(
         (FlagInfoKind::Switch, None | Some("true")) => {
             normal.options.push((flag.long.to_owned(), None));
         }
-        (FlagInfoKind::Switch, Some("false")) => {}
+        (FlagInfoKind::Switch, Some("false")) => {
+            let off = Some("false".to_owned());
+            normal.options.push((flag.long.to_owned(), off));
+        }
         (FlagInfoKind::Switch, Some(value)) => {
             return Err(Error::new(format!(
                 "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"

@@ -1,63 +1,71 @@
 //! `netcell attach`, and what the others that stay with a container share.
 
 use super::Cli;
-use super::argv::{self, Options, Usage};
+use super::argv::{self, Usage};
+use super::options::{Given, Page, option, switch};
 use super::output::Voice;
 use crate::engine::spec::Stay;
 use crate::error::{Error, Result, exit};
-use argh::{ArgsInfo, FromArgs};
 use std::io::IsTerminal;
+
+/// What `--sig-proxy` is for.
+pub(super) const SIG_PROXY: &str = "hand signals on; --sig-proxy=false does not";
 
 /// What `--detach-keys` is for.
 pub(super) const DETACH_KEYS: &str = "what leaves a terminal; default ctrl-p,ctrl-q";
 
-/// Stay with a running container: its output comes here, this terminal's keys or stdin go to it.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell attach --detach-keys ctrl-x web",
-    note = "With a terminal, ctrl-p ctrl-q leaves the container running.",
-    error_code(1, "an error, or the container's own")
-)]
-struct Words {
-    #[argh(option, arg_name = "KEYS")]
-    /// what leaves a terminal; default ctrl-p,ctrl-q
-    detach_keys: Option<String>,
-    /// hand no stdin on
-    #[argh(switch)]
-    no_stdin: bool,
-    #[argh(option, arg_name = "BOOL")]
-    /// hand signals on; default true
-    sig_proxy: Option<String>,
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-}
+const PAGE: Page = Page {
+    command: "attach",
+    words: "NAME",
+    about: "Stay with a running container: its output comes here, this terminal's keys or stdin go to it.",
+    own: &[
+        option("--detach-keys", None, "KEYS", DETACH_KEYS),
+        switch("--no-stdin", None, "hand no stdin on"),
+        switch("--sig-proxy", None, SIG_PROXY),
+    ],
+    end: "Example:
+  netcell attach --detach-keys ctrl-x web
+
+With a terminal, ctrl-p ctrl-q leaves the container running.
+
+Exit codes: 1 an error, else the container's own.
+",
+};
 
 /// Carries out `netcell attach`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("attach", words, Options::Anywhere)?;
-    let stay = Stay {
-        stdin: !words.no_stdin,
-        ..stay(words.detach_keys.as_deref(), words.sig_proxy.as_deref())?
-    };
-    Ok(cli.engine(Voice::Quiet, |engine, run| {
-        engine.attach(&words.name, &stay, run)
-    })?)
-}
-
-/// How to stay, without stdin.
-pub(super) fn stay(keys: Option<&str>, proxy: Option<&str>) -> Result<Stay> {
-    let proxy = match proxy {
-        None | Some("true" | "1") => true,
-        Some("false" | "0") => false,
-        Some(other) => {
-            return Err(Error::new(format!(
-                "invalid argument \"{other}\" for \"--sig-proxy\" flag: true or false is wanted"
+    let given = Given::parse(&PAGE, words)?;
+    let name = match given.rest.as_slice() {
+        [] => return Err(argv::too_few("attach", 1)),
+        [name] => name,
+        [..] => {
+            return Err(Usage::Wrong(Error::new(
+                "'netcell attach' requires exactly 1 argument",
             )));
         }
     };
+    let stay = Stay {
+        stdin: !given.has("--no-stdin"),
+        ..given.stay()?
+    };
+    Ok(cli.engine(Voice::Quiet, |engine, run| engine.attach(name, &stay, run))?)
+}
+
+impl Given {
+    /// How to stay, without stdin: `--detach-keys`, `--sig-proxy`.
+    pub fn stay(&self) -> Result<Stay> {
+        Ok(Stay {
+            proxy: self.last("--sig-proxy") != Some("false"),
+            ..stay(self.last("--detach-keys"))?
+        })
+    }
+}
+
+/// How to stay, without stdin.
+pub(super) fn stay(keys: Option<&str>) -> Result<Stay> {
     Ok(Stay {
         stdin: false,
-        proxy,
+        proxy: true,
         keys: keys.unwrap_or_default().parse()?,
     })
 }

@@ -207,7 +207,7 @@ pub(super) const fn option(
     }
 }
 
-/// What one of the two has of its own.
+/// A subcommand's page of help, which is also how it is parsed.
 pub(super) struct Page {
     /// Its name.
     pub command: &'static str,
@@ -215,7 +215,7 @@ pub(super) struct Page {
     pub words: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// The options that the other has not.
+    /// Its options, without those that `run` and `create` share.
     pub own: &'static [FlagInfo<'static>],
     /// Examples, notes and exit codes.
     pub end: &'static str,
@@ -232,8 +232,8 @@ pub(super) struct Given {
 impl Given {
     /// Reads a command line.
     pub fn parse(page: &'static Page, words: &[String]) -> Result<Self, Usage> {
-        let flags = || page.own.iter().chain(&COMMON);
-        let normal = argv::normalise(words, &flags, Options::First).map_err(Usage::Wrong)?;
+        let flags = || page.flags();
+        let normal = argv::normalise(words, &flags, page.place()).map_err(Usage::Wrong)?;
         if normal.help {
             return Err(Usage::Help(page.text()));
         }
@@ -246,11 +246,7 @@ impl Given {
 
     fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = Option<&str>> {
         debug_assert!(
-            self.page
-                .own
-                .iter()
-                .chain(&COMMON)
-                .any(|flag| flag.long == name),
+            self.page.flags().any(|flag| flag.long == name),
             "{name} is in no table"
         );
         let named = self
@@ -262,7 +258,7 @@ impl Given {
 
     /// Whether a switch was given.
     pub fn has(&self, name: &'static str) -> bool {
-        self.values(name).next().is_some()
+        self.values(name).next_back() == Some(None)
     }
 
     /// The value of an option; of several the last one holds.
@@ -290,13 +286,29 @@ impl Given {
 }
 
 impl Page {
+    /// Whether a container's command may stand behind the options.
+    fn place(&self) -> Options {
+        match self.command {
+            "run" | "create" => Options::First,
+            _ => Options::Anywhere,
+        }
+    }
+
+    fn flags(&self) -> impl Iterator<Item = &FlagInfo<'static>> {
+        let common: &[FlagInfo<'static>] = match self.place() {
+            Options::First => &COMMON,
+            Options::Anywhere => &[],
+        };
+        self.own.iter().chain(common)
+    }
+
     /// What `--help` prints.
     fn text(&self) -> String {
         let mut page = format!(
             "Usage: netcell {} [OPTIONS] {}\n\n{}\n\nOptions:\n",
             self.command, self.words, self.about
         );
-        for flag in self.own.iter().chain(&COMMON) {
+        for flag in self.flags() {
             page.push_str(&line(flag));
         }
         page.push_str("  --help\n\n");

@@ -1,7 +1,7 @@
 //! `netcell run`.
 
 use super::argv::{self, Usage};
-use super::attach::DETACH_KEYS;
+use super::attach::{DETACH_KEYS, SIG_PROXY};
 use super::options::{Given, Page, option, switch};
 use super::{Cli, attach, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
@@ -23,7 +23,7 @@ const PAGE: Page = Page {
             "run in the background and print the id",
         ),
         option("--detach-keys", None, "KEYS", DETACH_KEYS),
-        option("--sig-proxy", None, "BOOL", "hand signals on; default true"),
+        switch("--sig-proxy", None, SIG_PROXY),
     ],
     end: "Example:
   netcell run -d --name web -p 8080:80 alpine httpd -f
@@ -229,7 +229,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             attach::check_terminal(stdin && given.has("--tty"))?;
             Some(Stay {
                 stdin,
-                ..attach::stay(given.last("--detach-keys"), given.last("--sig-proxy"))?
+                ..given.stay()?
             })
         }
     };

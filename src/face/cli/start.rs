@@ -43,7 +43,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         };
         let stay = Stay {
             stdin: words.interactive,
-            ..attach::stay(words.detach_keys.as_deref(), None)?
+            ..attach::stay(words.detach_keys.as_deref())?
         };
         let code = cli.engine(voice, |engine, run| engine.start(name, Some(&stay), run));
         return Ok(code?.unwrap_or(0));

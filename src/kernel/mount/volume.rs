@@ -10,16 +10,21 @@ use rustix::io::Errno;
 use std::fmt::{self, Display};
 use std::path::{Component, Path, PathBuf};
 
+/// Why there is no place for a mount on the host's root.
+const NO_PLACE: &str = "there is no such place, and none is made in the host's own root";
+
 /// Opens the place for a mount as a process would whose root this is, and makes what is missing of it.
 ///
 /// Symbolic links are followed within the root, wherever an image or a volume has them: none leads out of it. What is
 /// made lies in the container's upper layer, or in a volume that was mounted before.
 fn place(root: &Path, destination: &str, directory: bool) -> Result<OwnedFd, Errno> {
+    let host = root == Path::new("/");
     let root = path::directory(root)?;
     let whole = Path::new(destination.trim_start_matches('/'));
     let open = |path: &Path| path::beneath(&root, path, OFlags::PATH, Links::Follow);
     match open(whole) {
-        Err(Errno::NOENT) => {}
+        // The host's own root has no upper layer: it is not changed for a container.
+        Err(Errno::NOENT) if !host => {}
         other => return other,
     }
     let mut parent = path::beneath(&root, ".", OFlags::PATH, Links::Follow)?;
@@ -96,6 +101,7 @@ impl Step for Bind {
             let error = refused(&format_args!("mount {source} on {at}"), errno);
             match errno {
                 Errno::NOTDIR => error.because("one is a directory and the other is not"),
+                Errno::NOENT if self.root == Path::new("/") => error.because(NO_PLACE),
                 _ => error,
             }
         })
@@ -143,7 +149,14 @@ impl Step for Memory {
             });
         place(&self.root, &self.destination, true)
             .and_then(|place| mount::attach(mount::filesystem("tmpfs", options, self.attr)?, place))
-            .map_err(|e| refused(&format_args!("mount a tmpfs on {}", self.destination), e))
+            .map_err(|errno| {
+                let at = &self.destination;
+                let error = refused(&format_args!("mount a tmpfs on {at}"), errno);
+                match errno {
+                    Errno::NOENT if self.root == Path::new("/") => error.because(NO_PLACE),
+                    _ => error,
+                }
+            })
     }
 }
 
