@@ -3,8 +3,8 @@
 use crate::engine::settings::Settings;
 use crate::types::json::json_object;
 use crate::types::{Cidr, DetachKeys, IfName, Mac, Name, PortSpec};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Where netcell keeps its things; a face fills it from options and the environment.

@@ -291,7 +291,10 @@ fn attach_exits_as_the_container_does() {
     sys::kill(attached.id().cast_signed(), libc::SIGTERM).unwrap();
     command::collect(attached, "attach".to_owned()).exits(7);
     cell("inspect web").exits(1);
-    assert_eq!(cell("run --rm --sig-proxy --tty=false alpine echo on").ok(), "on");
+    assert_eq!(
+        cell("run --rm --sig-proxy --tty=false alpine echo on").ok(),
+        "on"
+    );
     // Unless that is not wanted.
     cell("run -d --name web alpine sleep 1000").ok();
     let attached = netcell_command(&["attach", "--sig-proxy=false", "web"])

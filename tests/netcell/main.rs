@@ -34,8 +34,8 @@ mod self_test;
 mod share;
 mod show;
 mod template;
-mod traffic;
 mod terminal;
+mod traffic;
 mod volume;
 
 use std::process::ExitCode;
