@@ -132,7 +132,15 @@ impl Engine {
             self.store.end(file)?;
         }
         let running = released?;
-        stay.map(|stay| self.attend(running, stay, run)).transpose()
+        let Some(stay) = stay else {
+            return Ok(None);
+        };
+        // Without -i at its creation nobody types on its terminal, either.
+        let stay = Stay {
+            stdin: stay.stdin && record.interactive,
+            ..stay.clone()
+        };
+        self.attend(running, &stay, run).map(Some)
     }
 
     fn start_again(

@@ -172,6 +172,16 @@ fn start_attaches_to_a_terminal() {
     other.sees("\r\nby the other\r\n");
     user.types("exit 8\r");
     assert_eq!((user.ends().0, other.ends().0), (8, 8));
+    cell("rm web").ok();
+    cell("create -t --name web alpine sh").ok();
+    let mut user = Typist::cell("start -i web");
+    user.prompt();
+    assert!(user.is_cooked());
+    user.types("exit\r");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(state("web"), "running");
+    cell("kill web").ok();
+    assert_eq!(user.ends().0, 137);
     cell("start -a web nosuch").refused(1, &["multiple containers"]);
     cell("rm web").ok();
     // Without a terminal: the output from its beginning, and the exit code.

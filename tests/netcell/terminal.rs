@@ -311,13 +311,20 @@ fn it_works_in_a_shell_of_busybox() {
     host.sees("host% ");
     host.prompt();
     assert!(host.says("echo code $?").contains("\r\ncode 5\r\n"));
-    // Stopped from outside, in the foreground again it is raw again.
-    host.types("netcell exec -it web sh\r");
-    host.sees("not running");
-    host.prompt();
+    // Stopped from outside the terminal is the shell's; in the foreground again it is raw again.
     cell("start web").ok();
     host.types("netcell exec -it web sh\r");
     host.prompt();
+    let exec = processes_with(&format!("{} exec -it", boxes::BINARY));
+    exec.iter()
+        .for_each(|pid| sys::kill(*pid, libc::SIGSTOP).unwrap());
+    host.sees("Stopped");
+    host.prompt();
+    assert!(host.says("echo host $((30+1))").contains("\r\nhost 31\r\n"));
+    host.types("fg\r");
+    wait_until("it goes on", || !host.is_cooked());
+    host.types("stty -a | grep -c 'echo ' >/dev/null; echo in $((30+2))\r");
+    host.sees("\r\nin 32\r\n");
     host.types("exit\r");
     host.sees("host% ");
     cell("rm -f web").ok();
