@@ -320,7 +320,8 @@ fn it_works_in_a_shell_of_busybox() {
         .for_each(|pid| sys::kill(*pid, libc::SIGSTOP).unwrap());
     host.sees("Stopped");
     host.prompt();
-    assert!(host.says("echo host $((30+1))").contains("\r\nhost 31\r\n"));
+    // SIGSTOP leaves no moment to make it cooked, and this shell does not do it, either: lines end without a return.
+    assert!(host.says("echo host $((30+1))").contains("\nhost 31"));
     host.types("fg\r");
     wait_until("it goes on", || !host.is_cooked());
     host.types("stty -a | grep -c 'echo ' >/dev/null; echo in $((30+2))\r");
@@ -331,7 +332,20 @@ fn it_works_in_a_shell_of_busybox() {
 }
 
 fn a_line_that_knows_no_size_is_a_terminal_all_the_same() {
-    // A serial console has 0 rows and 0 columns.
+    // A serial console has 0 rows and 0 columns, and to what an init starts it is nobody's controlling terminal.
+    let mut user = Typist::on_a_serial_line(&["run", "-it", "--rm", "alpine", "sh"]);
+    user.prompt();
+    assert!(!user.is_cooked());
+    assert!(
+        user.says("stty size; echo done $((1+1))")
+            .contains("0 0\r\ndone 2")
+    );
+    user.types("sleep 1000\r");
+    wait_until("the sleep runs", || processes_with("sleep 1000").len() == 1);
+    user.types("\x03");
+    user.prompt();
+    user.types("exit 6\r");
+    assert_eq!(user.ends().0, 6);
     let mut host = Typist::shell();
     host.resizes(0, 0);
     host.types("netcell run -it --rm alpine sh\r");

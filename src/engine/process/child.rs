@@ -117,15 +117,18 @@ pub fn main() -> u8 {
     let Ok((task, report, last)) = inherited() else {
         return exit::RUN;
     };
-    let error = match start(task, &report, last) {
+    let mut report = Some(report);
+    let error = match start(task, &mut report, last) {
         Ok(code) => return code,
         Err(error) => error,
     };
-    report.fail(&error);
+    if let Some(report) = report {
+        report.fail(&error);
+    }
     error.exit_code().unwrap_or(exit::RUN)
 }
 
-fn start(task: OwnedFd, report: &Reporter<OwnedFd>, last: OwnedFd) -> Result<u8> {
+fn start(task: OwnedFd, report: &mut Option<Reporter<OwnedFd>>, last: OwnedFd) -> Result<u8> {
     program::hide()?;
     signal::reset();
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -135,7 +138,10 @@ fn start(task: OwnedFd, report: &Reporter<OwnedFd>, last: OwnedFd) -> Result<u8>
         .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
     match json::from_slice(&text) {
         Ok(Task::Run(spec)) => run(&spec, report, last),
-        Ok(Task::Enter(spec)) => enter(&spec, report, last),
+        Ok(Task::Enter(spec)) => match report {
+            Some(report) => enter(&spec, report, last),
+            None => Ok(exit::RUN),
+        },
         Err(e) => Err(Error::new(format!(
             "cannot read the container's configuration: {e}"
         ))),
@@ -143,7 +149,10 @@ fn start(task: OwnedFd, report: &Reporter<OwnedFd>, last: OwnedFd) -> Result<u8>
 }
 
 /// Builds the container around this process, waits for the release, and becomes the program.
-fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8> {
+fn run(spec: &ChildSpec, reports: &mut Option<Reporter<OwnedFd>>, gate: OwnedFd) -> Result<u8> {
+    let Some(report) = reports else {
+        return Ok(exit::RUN);
+    };
     new_session()?;
     rustix::system::sethostname(spec.program.hostname.as_bytes()).map_err(|e| {
         Error::os(
@@ -192,14 +201,18 @@ fn run(spec: &ChildSpec, report: &Reporter<OwnedFd>, gate: OwnedFd) -> Result<u8
     if !spec.settings().init {
         return Err(become_program());
     }
-    Err(init::run(|| {
+    let init = init::begin(|| {
         let error = match new_session() {
             Ok(()) => become_program(),
             Err(error) => error,
         };
         report.fail(&error);
         error.exit_code().unwrap_or(exit::RUN)
-    }))
+    })?;
+    // Both end for those who wait when the program closes them, too, by being executed.
+    drop(gate);
+    *reports = None;
+    Ok(init.run())
 }
 
 /// Enters a container whose pidfd this is, and becomes one more process in it.

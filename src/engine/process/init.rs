@@ -1,43 +1,53 @@
 //! `--init`: a first process that is not the program. It hands signals on to that, reaps what nobody waits for, and
 //! ends as the program does, with which everything else in its PID namespace ends, too (pid_namespaces(7)).
 
-use crate::error::{Errno, Error, Result};
-use crate::sys::{fd, process, signal};
+use crate::error::{Error, Result};
+use crate::sys::{process, signal};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
-/// Runs `program`, which only returns when it could not become what it is to be, in a child of this process.
-///
-/// Returns only with an error; else the process ends here. Nothing but stdio stays open in it.
-pub(super) fn run(program: impl FnOnce() -> u8) -> Error {
-    match start(program) {
-        Ok(code) => process::exit_now(code),
-        Err(errno) => Error::os("start the program under an init", errno),
-    }
+/// The program, of which the calling process is the init from now on.
+pub(super) struct Init {
+    program: Pid,
+    pidfd: OwnedFd,
+    signals: OwnedFd,
 }
 
-fn start(program: impl FnOnce() -> u8) -> Result<u8, Errno> {
-    let all = signal::Set::all();
-    all.block();
-    let child = process::fork(|| {
-        signal::reset();
-        program()
-    })?;
-    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
-    let signals = all.descriptor()?;
-    // The command waits for the end of the pipe that the program closes by being executed.
-    fd::close_from(3, &[pidfd.as_fd(), signals.as_fd()]);
-    let _ = rustix::thread::set_name(c"init");
-    loop {
-        let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
-        while let Some(number) = signal::next(&signals) {
-            if number != Signal::CHILD.as_raw() {
-                hand_on(&pidfd, number);
+/// Begins a child that runs `program`, which only returns when it could not become what it is to be.
+pub(super) fn begin(program: impl FnOnce() -> u8) -> Result<Init> {
+    let begin = || {
+        let all = signal::Set::all();
+        all.block();
+        let signals = all.descriptor()?;
+        let program = process::fork(|| {
+            signal::reset();
+            program()
+        })?;
+        let pidfd = rustix::process::pidfd_open(program, PidfdFlags::empty())?;
+        let _ = rustix::thread::set_name(c"init");
+        Ok(Init {
+            program,
+            pidfd,
+            signals,
+        })
+    };
+    begin().map_err(|e| Error::os("start the program under an init", e))
+}
+
+impl Init {
+    /// Until the program has ended: its exit code, or 128 plus its signal.
+    pub fn run(self) -> u8 {
+        loop {
+            let _ = poll(&mut [PollFd::new(&self.signals, PollFlags::IN)], None);
+            while let Some(number) = signal::next(&self.signals) {
+                if number != Signal::CHILD.as_raw() {
+                    hand_on(&self.pidfd, number);
+                }
             }
-        }
-        if let Some(code) = reap(child) {
-            return Ok(code);
+            if let Some(code) = reap(self.program) {
+                return code;
+            }
         }
     }
 }

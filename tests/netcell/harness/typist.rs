@@ -36,6 +36,12 @@ impl Typist {
         Self::netcell(&line.split(' ').collect::<Vec<_>>())
     }
 
+    /// netcell on a line that knows no size and is no session's terminal, as a serial console is to what an init starts.
+    #[track_caller]
+    pub fn on_a_serial_line(arguments: &[&str]) -> Self {
+        Self::begin(netcell_command(arguments), |_| {}, (0, 0))
+    }
+
     /// Busybox's shell on a terminal, where the lines are typed.
     #[track_caller]
     pub fn shell() -> Self {
@@ -50,14 +56,19 @@ impl Typist {
     }
 
     #[track_caller]
-    fn at(mut command: Command) -> Self {
+    fn at(command: Command) -> Self {
+        Self::begin(command, sys::lead_session, (24, 80))
+    }
+
+    #[track_caller]
+    fn begin(mut command: Command, session: fn(&mut Command), (rows, columns): (u16, u16)) -> Self {
         let line = line_of(&command);
         let (master, slave) = step("open a terminal", sys::terminal());
-        step("set its size", sys::resize(&master, 24, 80));
+        step("set its size", sys::resize(&master, rows, columns));
         for put in [Command::stdin, Command::stdout, Command::stderr] {
             put(&mut command, step("dup", slave.try_clone()));
         }
-        sys::lead_session(&mut command);
+        session(&mut command);
         let child = step("start a command on a terminal", command.spawn());
         Typist {
             master,
