@@ -338,7 +338,7 @@ fn a_line_that_knows_no_size_is_a_terminal_all_the_same() {
     assert!(!user.is_cooked());
     assert!(
         user.says("stty size; echo done $((1+1))")
-            .contains("0 0\r\ndone 2")
+            .contains("\r\ndone 2\r\n")
     );
     user.types("sleep 1000\r");
     wait_until("the sleep runs", || processes_with("sleep 1000").len() == 1);
