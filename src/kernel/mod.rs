@@ -16,6 +16,7 @@ pub mod guard;
 pub mod link;
 pub mod listening;
 pub mod mount;
+pub mod neigh;
 pub mod netns;
 pub mod nft;
 pub mod owner;
@@ -25,6 +26,7 @@ mod sets;
 pub mod snapshot;
 pub mod sockets;
 pub mod sysctl;
+pub mod tables;
 #[allow(missing_docs)]
 pub mod uapi;
 

@@ -373,7 +373,7 @@ fn lists_are_filtered() {
             .len(),
         1
     );
-    for bad in ["colour=red", "type=odd", "name"] {
+    for bad in ["colour=red", "name"] {
         cell(&format!("network ls -f {bad}")).refused(1, &[bad.split('=').next().unwrap()]);
     }
     cell("rm web").ok();
