@@ -6,6 +6,7 @@
 //! executor alone.
 
 pub mod addr;
+pub mod announce;
 pub mod conntrack;
 mod element;
 mod expression;
@@ -77,6 +78,8 @@ pub struct Found {
     pub group: u32,
     /// Its MAC, if it has one of 48 bits.
     pub mac: Option<Mac>,
+    /// It is up and has a carrier, and as a bridge's port it forwards.
+    pub running: bool,
 }
 
 /// What an operation needs to know while it encodes itself: indexes of links, and the sandbox's namespace.
@@ -181,6 +184,8 @@ operations! {
     DelElement(nft::DelElement),
     /// Let an element of a set or map run out.
     ExpireElement(nft::ExpireElement),
+    /// Tell the neighbours of a link.
+    Announce(announce::Announce),
     /// Forget the connections of a published port.
     Forget(conntrack::Forget),
 }

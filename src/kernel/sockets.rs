@@ -63,6 +63,8 @@ fn read_link(message: &Message) -> Option<Found> {
         index,
         group: 0,
         mac: None,
+        // IFF_RUNNING (linux/if.h).
+        running: u32::from_ne_bytes(message.body.get(8..12)?.try_into().ok()?) & 0x40 != 0,
     };
     for attribute in attributes(message.body.get(16..)?) {
         match attribute.kind {
