@@ -9,7 +9,7 @@ use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
 use crate::engine::store::{IntentFile, Locked};
-use crate::engine::{Engine, Run, execute, find, image};
+use crate::engine::{Engine, Run, execute, find, hosts, image};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::random;
@@ -48,7 +48,7 @@ impl Engine {
         let (Some(made), record) = self.make_container(spec, run)? else {
             return random::id();
         };
-        if let Err(error) = self.commit(&made, &record) {
+        if let Err(error) = self.commit(&made, &record, run) {
             self.unmake(made, run)?;
             return Err(error);
         }
@@ -86,6 +86,7 @@ impl Engine {
             name,
             container: None,
             hostname,
+            names: &spec.names,
             publish: &spec.publish,
             endpoint: &spec.endpoint,
         };
@@ -101,6 +102,8 @@ impl Engine {
             self.unmake(made, run)?;
             return Err(error);
         }
+        let named = hosts::enter(&self.store, &locked, &sandbox, sandbox.id);
+        note(named, run);
         self.store.end(made.intent)?;
         Ok(sandbox.id)
     }
@@ -275,9 +278,22 @@ impl Engine {
     }
 
     /// The commit.
-    pub(super) fn commit(&self, made: &Made, record: &ContainerRecord) -> Result<()> {
+    pub(super) fn commit(
+        &self,
+        made: &Made,
+        record: &ContainerRecord,
+        run: &mut Run,
+    ) -> Result<()> {
         let locked = self.store.lock()?;
-        self.write_commit(&locked, made, record)
+        self.write_commit(&locked, made, record)?;
+        let store = &self.store;
+        let named = match &made.change {
+            Change::Make { sandbox, .. } => hosts::enter(store, &locked, sandbox, record.id),
+            Change::TakeOver { sandbox, .. } => hosts::renew(store, &locked, sandbox),
+            Change::Join { .. } | Change::Nothing => Ok(()),
+        };
+        note(named, run);
+        Ok(())
     }
 
     /// The end of the operation: its intent goes, and its network's lock.
@@ -310,6 +326,13 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// What is committed stays so, though the others may not find it by name before the next change on their network.
+fn note(named: Result<()>, run: &mut Run) {
+    if let Err(error) = named {
+        run.say.note(&error);
     }
 }
 

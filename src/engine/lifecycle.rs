@@ -10,7 +10,7 @@ use crate::engine::repair::DEATH;
 use crate::engine::spec::Places;
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
-use crate::engine::{Engine, Run, Silence, derived};
+use crate::engine::{Engine, Run, Silence, derived, hosts};
 use crate::error::{Error, Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
@@ -55,7 +55,7 @@ impl Engine {
             }
         };
         record.start = Some(started(&spawned));
-        if let Err(error) = self.commit(&made, &record) {
+        if let Err(error) = self.commit(&made, &record, run) {
             drop(spawned);
             self.unmake(made, run)?;
             return Err(error);
@@ -160,6 +160,10 @@ impl Engine {
         if let Some(sandbox) = &record.sandbox {
             netns::check_pin(sandbox)?;
         }
+        let held = match &record.sandbox {
+            Some(sandbox) => hosts::hold(&self.store, sandbox)?,
+            None => None,
+        };
         let directory = self.store.path(&format!("containers/{}", record.name));
         let how = Spawn {
             exit_file: self.store.new_exit(&record.name)?,
@@ -167,6 +171,7 @@ impl Engine {
             log_max: record.log_max,
             attach,
             hook: record.auto_remove.then(|| self.auto_removal(record)),
+            held,
         };
         let mut spawned = spawn(
             &self.child_spec(record, &directory, run.say.wants_operations()),

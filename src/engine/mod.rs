@@ -9,6 +9,7 @@ mod derived;
 pub mod execute;
 mod find;
 mod firewall;
+mod hosts;
 mod image;
 mod inside;
 mod ipam;

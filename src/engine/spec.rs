@@ -1,5 +1,6 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
+pub use crate::engine::record::{HOST_GATEWAY, Names};
 use crate::types::json::json_object;
 use crate::types::{Cidr, IfName, Mac, Name, PortSpec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,6 +47,8 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// The network.
     pub network: NetworkMode,
+    /// Aliases, extra hosts, resolvers; none with another's sandbox or the host's network.
+    pub names: Names,
     /// Ports to publish.
     pub publish: Vec<PortSpec>,
     /// What its attachment to the network is to be.
@@ -67,6 +70,8 @@ pub struct SandboxSpec {
     pub hostname: Option<String>,
     /// The network; host and container modes are refused.
     pub network: NetworkMode,
+    /// Aliases, extra hosts, resolvers; none with another's sandbox or the host's network.
+    pub names: Names,
     /// Ports to publish.
     pub publish: Vec<PortSpec>,
     /// What its attachment to the network is to be.

@@ -20,6 +20,7 @@ mod inspect;
 mod isolation;
 mod layering;
 mod lifecycle;
+mod names;
 mod network;
 mod plan;
 mod ports;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         isolation::TESTS,
         layering::TESTS,
         lifecycle::TESTS,
+        names::TESTS,
         network::TESTS,
         plan::TESTS,
         ports::TESTS,

@@ -366,9 +366,11 @@ impl Engine {
         self.store
             .root
             .unlink(&format!("networks/{name}/record.json"))?;
-        self.store
-            .root
-            .remove_with_files(&format!("networks/{name}/leases"))?;
+        for below in ["leases", "hosts"] {
+            self.store
+                .root
+                .remove_with_files(&format!("networks/{name}/{below}"))?;
+        }
         self.store
             .root
             .remove_with_files(&format!("networks/{name}"))

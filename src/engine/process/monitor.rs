@@ -52,6 +52,8 @@ pub(super) struct Monitor {
     pub foreground: bool,
     /// What is done last: `--rm`.
     pub hook: Option<super::Hook>,
+    /// What is kept open until it ends.
+    pub held: Option<OwnedFd>,
 }
 
 /// One output of the container.
@@ -90,6 +92,7 @@ impl Monitor {
             .chain(&self.stdio)
             .chain(&self.outputs)
             .chain(&self.stdin)
+            .chain(&self.held)
             .chain(self.log.iter().flat_map(Writer::descriptors))
             .map(AsFd::as_fd)
             .collect()
@@ -158,7 +161,7 @@ impl Monitor {
             log: self.log,
             slack: None,
         };
-        watch.settle(&self.exit_file, self.stdin.as_ref(), self.foreground);
+        watch.settle(&self.exit_file, [&self.stdin, &self.held], self.foreground);
         let end = watch.follow();
         let End::Exited(code) = end else {
             return exit::RUN;
@@ -171,7 +174,7 @@ impl Monitor {
                 .without(&[Signal::ALARM.as_raw()])
                 .block();
             // It may close every descriptor at its end: none is closed again after it.
-            drop(self.stdin);
+            drop((self.stdin, self.held));
             let _locked = self.exit_file.into_raw_fd();
             hook(status);
         }
@@ -187,7 +190,7 @@ fn now() -> UnixNanos {
 
 impl Watch {
     /// Lets go of everything inherited that is not the monitor's: descriptors, the working directory, memory.
-    fn settle(&self, exit_file: &OwnedFd, stdin: Option<&OwnedFd>, foreground: bool) {
+    fn settle(&self, exit_file: &OwnedFd, others: [&Option<OwnedFd>; 2], foreground: bool) {
         let mut keep = vec![exit_file.as_fd(), self.pidfd.as_fd()];
         keep.extend(self.gate.iter().chain(&self.child_gate).map(AsFd::as_fd));
         keep.extend(
@@ -196,7 +199,7 @@ impl Watch {
                 .filter_map(|o| o.pipe.as_ref())
                 .map(AsFd::as_fd),
         );
-        keep.extend(stdin.map(AsFd::as_fd));
+        keep.extend(others.into_iter().flatten().map(AsFd::as_fd));
         keep.extend(
             self.log
                 .iter()

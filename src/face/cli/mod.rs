@@ -12,6 +12,7 @@ mod inspect;
 mod json;
 mod kill;
 mod logs;
+mod names;
 mod network;
 mod options;
 mod output;

@@ -8,7 +8,7 @@ use super::output::Voice;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
-const COMMON: [FlagInfo<'static>; 16] = [
+const COMMON: [FlagInfo<'static>; 21] = [
     option(
         "--name",
         None,
@@ -36,6 +36,31 @@ const COMMON: [FlagInfo<'static>; 16] = [
         "let it send from other MACs and addresses than its own",
     ),
     option("--hostname", Some('h'), "NAME", "the host name"),
+    option(
+        "--network-alias",
+        None,
+        "NAME",
+        "one more name on its network; may be repeated",
+    ),
+    option(
+        "--add-host",
+        None,
+        "NAME:IP",
+        "a line of /etc/hosts; IP may be host-gateway; may be repeated",
+    ),
+    option("--dns", None, "IP", "a name server; may be repeated"),
+    option(
+        "--dns-search",
+        None,
+        "DOMAIN",
+        "a domain to search, . for none; may be repeated",
+    ),
+    option(
+        "--dns-option",
+        None,
+        "OPTION",
+        "an option of resolv.conf(5); may be repeated",
+    ),
     switch("--rm", None, "remove the container when its process ends"),
     switch("--interactive", Some('i'), "keep stdin open"),
     option(

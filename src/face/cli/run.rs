@@ -2,7 +2,7 @@
 
 use super::argv::{self, Usage};
 use super::options::{Given, Page, switch};
-use super::{Cli, output, show};
+use super::{Cli, names, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
@@ -55,6 +55,7 @@ impl Given {
             workdir,
             user: owned("--user"),
             hostname,
+            names: names::checked(self, &network)?,
             publish: self.published(&network)?,
             endpoint: self.endpoint()?,
             network,
@@ -71,6 +72,7 @@ impl Given {
         Ok(SandboxSpec {
             name: self.name()?,
             hostname: self.last("--hostname").map(str::to_owned),
+            names: names::checked(self, &network)?,
             network,
             publish,
             endpoint: self.endpoint()?,

@@ -318,3 +318,12 @@ pub fn try_flock(file: &impl AsRawFd, exclusive: bool) -> io::Result<bool> {
         other => other.map(|_| true),
     }
 }
+
+/// Takes a read lease on a file (fcntl(2), F_SETLEASE), or gives it back; its break, a SIGIO, is nothing to this process.
+pub fn lease(file: &impl AsRawFd, take: bool) -> io::Result<()> {
+    let kind = if take { libc::F_RDLCK } else { libc::F_UNLCK };
+    // SAFETY: ignoring a signal needs no handler.
+    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+    // SAFETY: plain values only.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }).map(drop)
+}
