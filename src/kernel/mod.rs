@@ -10,6 +10,7 @@ pub mod announce;
 pub mod conntrack;
 mod element;
 mod expression;
+pub mod foreign;
 #[cfg(test)]
 #[cfg(target_endian = "little")]
 mod golden;

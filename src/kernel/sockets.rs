@@ -3,7 +3,7 @@
 
 use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, RTEXT_FILTER_SKIP_STATS};
 use super::uapi::nf_tables::{
-    NFPROTO_INET, NFT_MSG_GETCHAIN, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFTA_SET_ELEM_LIST_SET,
+    NFPROTO_INET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE, NFTA_TABLE_NAME,
 };
 use super::{Found, Lookup, Place, link, netns, nft};
@@ -242,18 +242,6 @@ impl Sockets {
         ask.message(nft::kind(message), NlmF::REQUEST, &header, write);
         let found = self.netfilter()?.get(&mut ask, |_| Some(()));
         Ok(found.map_err(|error| plain(error, action))?.is_some())
-    }
-}
-
-impl Sockets {
-    /// The chains of others that drop forwarded packets by policy.
-    pub fn chains_that_drop(&mut self) -> Result<Vec<nft::DroppingChain>> {
-        let ask = |batch: &mut Batch, flags| {
-            batch.message(nft::kind(NFT_MSG_GETCHAIN), flags, &nft::header(0), |_| {})
-        };
-        self.netfilter()?
-            .dump(ask, nft::dropping_chain)
-            .map_err(|error| plain(error, "list the host's chains"))
     }
 }
 

@@ -93,6 +93,10 @@ pub mod nf_tables {
     pub const NFTA_RULE_EXPRESSIONS: u16 = 4;
     pub const NFTA_EXPR_NAME: u16 = 1;
     pub const NFTA_EXPR_DATA: u16 = 2;
+    pub const NFTA_CMP_OP: u16 = 2;
+    pub const NFTA_CMP_DATA: u16 = 3;
+    pub const NFTA_IMMEDIATE_DATA: u16 = 2;
+    pub const NFTA_TARGET_NAME: u16 = 1;
 }
 
 /// linux/netfilter/nfnetlink_conntrack.h, and what of a tuple a filter compares (net/netfilter/nf_internals.h).

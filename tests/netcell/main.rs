@@ -26,6 +26,7 @@ mod plan;
 mod ports;
 mod publish;
 mod race;
+mod router;
 mod run;
 mod sandbox;
 mod self_test;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ports::TESTS,
         publish::TESTS,
         race::TESTS,
+        router::TESTS,
         run::TESTS,
         sandbox::TESTS,
         self_test::TESTS,
