@@ -281,7 +281,7 @@ fn legacy(
         let all = matched.iter().all(|byte| *byte == 0) && target < layout.offsets + 32;
         let verdict = target_bytes.get(32..36)?.try_into().ok()?;
         match name {
-            "ERROR" => beside.push(text(target_bytes.get(32..62)?).to_owned()),
+            "ERROR" => beside.push(text(target_bytes.get(32..)?).to_owned()),
             _ if !(filter.forward..=filter.policy).contains(&at) || !all => {}
             "REJECT" => drops = true,
             // A verdict is kept as its negative less one; chains are jumped to by positive ones.
@@ -306,4 +306,66 @@ fn legacy(
 fn text(bytes: &[u8]) -> &str {
     let end = bytes.iter().position(|byte| *byte == 0);
     std::str::from_utf8(&bytes[..end.unwrap_or(bytes.len())]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry of ip_tables without extensions: the names of its links, its target, and what the target holds.
+    fn entry(from: &str, target: &str, holds: &[u8]) -> Vec<u8> {
+        let length: u16 = 112 + 32 + holds.len().next_multiple_of(8) as u16;
+        let mut entry = vec![0; usize::from(length)];
+        entry[16..16 + from.len()].copy_from_slice(from.as_bytes());
+        entry[48..48 + from.len()].fill(0xff);
+        entry[88..90].copy_from_slice(&112u16.to_ne_bytes());
+        entry[90..92].copy_from_slice(&length.to_ne_bytes());
+        entry[114..114 + target.len()].copy_from_slice(target.as_bytes());
+        entry[144..144 + holds.len()].copy_from_slice(holds);
+        entry
+    }
+
+    /// FORWARD with one rule, its policy, and a chain of the owner's behind it.
+    fn filter(rule: &[u8], policy: i32) -> Filter {
+        let mut entries = rule.to_vec();
+        entries.extend(entry("", "", &policy.to_ne_bytes()));
+        entries.extend(entry("", "ERROR", b"DOCKER-USER"));
+        Filter {
+            entries,
+            forward: 0,
+            policy: rule.len(),
+        }
+    }
+
+    fn found(filter: &Filter) -> Option<DroppingChain> {
+        legacy(filter, false, "ip", &"netcell0".parse().expect("a link"))
+    }
+
+    #[test]
+    fn legacy_iptables_drop_by_policy_or_by_their_last_rule() {
+        const DROP: i32 = -1;
+        const ACCEPT: i32 = -2;
+        let other = entry("eth7", "", &ACCEPT.to_ne_bytes());
+        let dropping = found(&filter(&other, DROP)).expect("the policy drops");
+        assert_eq!(dropping.beside, ["FORWARD", "DOCKER-USER"]);
+        assert!(dropping.legacy);
+        assert_eq!(found(&filter(&other, ACCEPT)), None);
+        let reject = entry("", "REJECT", &[0; 8]);
+        assert!(found(&filter(&reject, ACCEPT)).is_some());
+        let one_links = entry("eth7", "REJECT", &[0; 8]);
+        assert_eq!(found(&filter(&one_links, ACCEPT)), None);
+        for opened in ["netcell", "netcell0"] {
+            let rule = entry(opened, "", &ACCEPT.to_ne_bytes());
+            assert_eq!(found(&filter(&rule, DROP)), None, "{opened}");
+        }
+    }
+
+    #[test]
+    fn a_table_cut_off_anywhere_is_read_to_its_end() {
+        let whole = filter(&entry("eth7", "REJECT", &[0; 8]), -1);
+        for length in 0..whole.entries.len() {
+            let entries = whole.entries[..length].to_vec();
+            found(&Filter { entries, ..whole });
+        }
+    }
 }
