@@ -160,10 +160,8 @@ impl Engine {
         if let Some(sandbox) = &record.sandbox {
             netns::check_pin(sandbox)?;
         }
-        let held = match &record.sandbox {
-            Some(sandbox) => hosts::hold(&self.store, sandbox)?,
-            None => None,
-        };
+        let held = record.sandbox.as_ref();
+        let held = held.and_then(|sandbox| hosts::hold(&self.store, sandbox));
         let directory = self.store.path(&format!("containers/{}", record.name));
         let how = Spawn {
             exit_file: self.store.new_exit(&record.name)?,

@@ -28,11 +28,11 @@ const STALE: &str = "stale";
 
 /// Holds a sandbox's file open for writing, for as long as a container of it lives: on a file that is open so nobody can
 /// take a lease (fcntl(2), F_SETLEASE), by which a container could make its siblings wait when they open theirs.
-pub fn hold(store: &Store, sandbox: &Name) -> Result<Option<OwnedFd>> {
+pub fn hold(store: &Store, sandbox: &Name) -> Option<OwnedFd> {
+    let path = format!("sandboxes/{sandbox}/hosts");
     let access = OFlags::WRONLY | OFlags::NONBLOCK;
-    store
-        .root
-        .open_file(&format!("sandboxes/{sandbox}/hosts"), access)
+    // Without it the container runs as well.
+    store.root.open_file(&path, access).ok().flatten()
 }
 
 /// Gives a sandbox that gets a reader its file, making it where there is none with the same head.
@@ -253,7 +253,7 @@ impl Shared {
             }
         }
         bytes.truncate(read);
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        String::from_utf8(bytes).map_err(|_| self.error("read", Errno::ILSEQ))
     }
 
     fn apply(&self, edit: &Edit) -> Result<()> {
