@@ -12,6 +12,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_sandbox_finds_the_others_by_name_alias_and_short_id,
     the_default_network_has_names_too,
     who_comes_later_is_found_within_a_second_and_who_is_gone_is_not,
+    on_a_network_of_both_ip_versions_both_addresses_are_found,
     sandboxes_of_another_network_are_not_found,
     a_sidecar_finds_whom_its_sandbox_finds,
     a_command_in_a_sandbox_alone_finds_the_others_and_is_found,
@@ -152,6 +153,39 @@ fn who_comes_later_is_found_within_a_second_and_who_is_gone_is_not() {
         "{text}"
     );
     cell("rm -f first").ok();
+}
+
+fn on_a_network_of_both_ip_versions_both_addresses_are_found() {
+    cell("network create --subnet 10.50.0.0/24 --subnet fd00:50::/64 lan").exits(0);
+    run("web", "--add-host me:host-gateway");
+    run("db", NO_DNS);
+    let six = |name: &str| {
+        let answer = cell(&format!("exec db ping -6 -c 1 -W 1 {name}"));
+        (answer.code == 0).then(|| answer.stdout.split(['(', ')']).nth(1).map(str::to_owned))
+    };
+    let value = ip_json_in(
+        "web",
+        &["-6", "address", "show", "dev", "eth0", "scope", "global"],
+    );
+    let address = value[0]["addr_info"][0]["local"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(address.starts_with("fd00:50:"), "{value}");
+    assert_eq!(six("web"), Some(Some(address)));
+    finds("db", "web", "web");
+    let text = hosts_in("web");
+    for line in ["10.50.0.1\tme", "fd00:50::1\tme"] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
+    }
+    cell("rm -f web").ok();
+    assert_eq!(lines_for(&hosts_in("db"), "web"), 0);
+    cell("rm -f db").ok();
+    cell("network create --internal --subnet 10.51.0.0/24 quiet").ok();
+    cell("create --network quiet --add-host me:host-gateway")
+        .refused(1, &["host-gateway", "internal"]);
+    cell("create --network quiet --network-alias me --name inner").ok();
+    cell("rm inner").ok();
 }
 
 fn sandboxes_of_another_network_are_not_found() {
