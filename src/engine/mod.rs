@@ -36,6 +36,7 @@ pub use network::is_default as network_is_default;
 pub use reaper::Leaving;
 
 use crate::error::Result;
+use crate::sys::release;
 use execute::Sockets;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
@@ -71,6 +72,12 @@ impl Say for Silence {
     fn wants_operations(&self) -> bool {
         false
     }
+}
+
+/// What the age of the kernel may have to do with its refusals: none where it is as new as netcell needs it.
+pub fn too_old() -> Option<&'static str> {
+    (!release::at_least(5, 10))
+        .then_some("this kernel is older than Linux 5.10, which netcell needs")
 }
 
 /// netcell on one host, for one command.

@@ -241,7 +241,15 @@ impl Sockets {
         let header = nft::header(family);
         ask.message(nft::kind(message), NlmF::REQUEST, &header, write);
         let found = self.netfilter()?.get(&mut ask, |_| Some(()));
-        Ok(found.map_err(|error| plain(error, action))?.is_some())
+        Ok(found
+            .map_err(|error| match plain(error, action) {
+                // A subsystem that the kernel does not have (nfnetlink_rcv_msg, net/netfilter/nfnetlink.c).
+                error if error.is(Errno::INVAL) => {
+                    error.because("this kernel lacks CONFIG_NF_TABLES")
+                }
+                error => error,
+            })?
+            .is_some())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::harness::{self, *};
 use crate::tests;
 use serde_json::Value;
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 pub const TESTS: &[runner::Test] = tests![
@@ -13,6 +13,7 @@ pub const TESTS: &[runner::Test] = tests![
     the_scripts_of_both_ip_versions_make_what_the_commands_make,
     a_flushed_table_is_made_again_for_each_network,
     kernels_without_updates_of_timeouts_delete_a_withdrawn_port,
+    what_an_old_kernel_refuses_is_said_together_with_its_age,
     a_removal_forgets_exactly_the_connections_through_its_ports,
     pins_reach_a_mount_namespace_though_somebody_made_their_directory,
     a_plan_of_six_hundred_ports_is_one_transaction,
@@ -179,6 +180,15 @@ fn kernels_without_updates_of_timeouts_delete_a_withdrawn_port() {
     serve_in(&pin("web"), 80, "web");
     answered(ask(Ipv4Addr::LOCALHOST, 8080), "web");
     on_an_old_kernel("rm web").ok();
+}
+
+fn what_an_old_kernel_refuses_is_said_together_with_its_age() {
+    let taken = TcpListener::bind("0.0.0.0:8080").unwrap();
+    let age = "older than Linux 5.10";
+    on_an_old_kernel("create --name web -p 8080:80").refused(1, &["Address in use", age]);
+    let said = cell("create --name web -p 8080:80").refused(1, &["Address in use"]);
+    assert!(!said.contains(age), "{said}");
+    drop(taken);
 }
 
 /// How many UDP connections go to this port of the host.

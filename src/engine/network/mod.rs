@@ -295,7 +295,7 @@ impl Engine {
                     .iter()
                     .any(|e| error.is(*e)) =>
             {
-                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
+                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE or CONFIG_NFT_BRIDGE_META: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
                 Ok(true)
             }
             made => made.map(|()| false),
