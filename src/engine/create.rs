@@ -232,9 +232,13 @@ impl Engine {
         Ok(match change {
             Change::Nothing => Plan::new(),
             Change::Make { sandbox, .. } => {
+                let called = |tables: &str| {
+                    let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
+                    value.is_some_and(|value| value == "1")
+                };
+                let ipv6 = sandbox.leased().any(|(_, address)| address.is_ipv6());
                 let host = HostFacts {
-                    bridge_netfilter: sysctl::read("net/bridge/bridge-nf-call-iptables")
-                        .is_some_and(|v| v == "1"),
+                    bridge_netfilter: called("iptables") || ipv6 && called("ip6tables"),
                 };
                 sandbox::make(sandbox, network.map(|network| &network.record), host)
             }

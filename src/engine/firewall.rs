@@ -9,9 +9,10 @@ use crate::types::IfName;
 fn elements(network: &NetworkRecord) -> Vec<Element> {
     let bridge = || network.link.clone();
     let mut elements = vec![Element::Bridge(bridge())];
-    if !network.isolate {
-        elements.push(Element::Siblings(bridge()));
-    }
+    elements.push(match network.isolate {
+        false => Element::Siblings(bridge()),
+        true => Element::Isolated(bridge()),
+    });
     if network.internal {
         elements.push(Element::Internal(bridge()));
     }

@@ -12,7 +12,7 @@ use crate::types::{IfName, Mac, Name, PortMapping, Proto};
 /// What of the host decides how a sandbox is made.
 #[derive(Debug, Clone, Copy)]
 pub struct HostFacts {
-    /// net.bridge.bridge-nf-call-iptables is 1: a port must let a frame out where it came in, for a sandbox that
+    /// net.bridge.bridge-nf-call-iptables, or for IPv6 its like, is 1: a port must let a frame out where it came in, for a sandbox that
     /// reaches itself by its published port.
     pub bridge_netfilter: bool,
 }
