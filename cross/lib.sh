@@ -14,6 +14,9 @@ PATH=$PATH:/usr/sbin:/sbin
 cross=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 root=$(dirname "$cross")
 cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/netcell
+# The targets of a release; s390x, which is big-endian, is for the tests.
+released=(x86_64 aarch64 armv7 arm riscv64gc)
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # fail SENTENCE: says it and ends with status 1.
@@ -55,7 +58,10 @@ describe() {
         target=riscv64gc-unknown-linux-musl debian=riscv64 musl=riscv64-linux-musl libgcc=libgcc-12-dev-riscv64-cross
         ports=sid
         ;;
-    *) fail "$1: not one of x86_64, aarch64, armv7, arm, riscv64gc (or the full name of its musl target)" ;;
+    s390x | s390x-unknown-linux-musl)
+        target=s390x-unknown-linux-musl debian=s390x musl=s390x-linux-musl libgcc=libgcc-12-dev-s390x-cross
+        ;;
+    *) fail "$1: not one of ${released[*]}, s390x (or the full name of its musl target)" ;;
     esac
 }
 
@@ -144,4 +150,33 @@ has_std() {
     rustc --target "$1" -Clinker=rust-lld -Ctarget-feature=+crt-static -o "$scratch/main" "$scratch/main.rs" 2>/dev/null || status=1
     rm -r "$scratch"
     return $status
+}
+
+# want_std: fails with a sentence where rustc cannot link for $target.
+want_std() {
+    has_std "$target" ||
+        fail "rustc has no std for $target: run 'rustup target add $target', or 'cross/std $target' where rustup cannot fetch it"
+}
+
+# make_binary FOLDER SOURCE [OPTION…]: builds $target of the project in FOLDER with the std in SOURCE, with the ready-made one
+# where that is empty; rustc gets the OPTIONs for the last step. The binary is left in FOLDER/target/$target/release. The path
+# of std enters the names of its symbols, and so their order in the file: therefore it is the same on every machine, that
+# of a descriptor which cargo and rustc inherit.
+make_binary() {
+    local folder=$1 source=/proc/self/fd/9/library
+    local flags=(--remap-path-prefix="$folder=netcell" --remap-path-prefix="$cargo_home=cargo"
+        --remap-path-prefix="$(rustc --print sysroot)=rust")
+    local options=()
+    if [ -n "$2" ]; then
+        exec 9<"${2%/library}"
+        flags+=(--remap-path-prefix="$source=rust" -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none
+            -Zfmt-debug=none -Cforce-unwind-tables=no)
+        # Thumb-2 is a quarter smaller than the 32-bit instructions that are the target's default.
+        [ "$debian" != armhf ] || flags+=(-Ctarget-feature=+thumb-mode)
+        options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
+        export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT=$source
+    fi
+    # As configuration, so that they join the rustflags of .cargo/config.toml and do not replace them, as RUSTFLAGS does.
+    (cd "$folder" && env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo rustc --locked --release --bin netcell --target "$target" \
+        --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "${@:3}")
 }

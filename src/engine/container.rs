@@ -39,6 +39,7 @@ impl Engine {
             name: name.clone(),
             container: Some(id),
             hostname: hostname.clone(),
+            names: &spec.names,
             publish: &spec.publish,
             endpoint: &spec.endpoint,
         };

@@ -9,7 +9,7 @@ use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::store::{IntentFile, Locked};
-use crate::engine::{Engine, Run, execute, find, image};
+use crate::engine::{Engine, Run, execute, find, hosts, image};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::random;
@@ -48,7 +48,7 @@ impl Engine {
         let (Some(made), record) = self.make_container(spec, run)? else {
             return random::id();
         };
-        if let Err(error) = self.commit(&made, &record) {
+        if let Err(error) = self.commit(&made, &record, run) {
             self.unmake(made, run)?;
             return Err(error);
         }
@@ -86,6 +86,7 @@ impl Engine {
             name,
             container: None,
             hostname,
+            names: &spec.names,
             publish: &spec.publish,
             endpoint: &spec.endpoint,
         };
@@ -101,6 +102,8 @@ impl Engine {
             self.unmake(made, run)?;
             return Err(error);
         }
+        let named = hosts::enter(&self.store, &locked, &sandbox, sandbox.id);
+        note(named, run);
         self.store.end(made.intent)?;
         Ok(sandbox.id)
     }
@@ -229,9 +232,13 @@ impl Engine {
         Ok(match change {
             Change::Nothing => Plan::new(),
             Change::Make { sandbox, .. } => {
+                let called = |tables: &str| {
+                    let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
+                    value.is_some_and(|value| value == "1")
+                };
+                let ipv6 = sandbox.leased().any(|(_, address)| address.is_ipv6());
                 let host = HostFacts {
-                    bridge_netfilter: sysctl::read("net/bridge/bridge-nf-call-iptables")
-                        .is_some_and(|v| v == "1"),
+                    bridge_netfilter: called("iptables") || ipv6 && called("ip6tables"),
                 };
                 sandbox::make(sandbox, network.map(|network| &network.record), host)
             }
@@ -275,9 +282,22 @@ impl Engine {
     }
 
     /// The commit.
-    pub(super) fn commit(&self, made: &Made, record: &ContainerRecord) -> Result<()> {
+    pub(super) fn commit(
+        &self,
+        made: &Made,
+        record: &ContainerRecord,
+        run: &mut Run,
+    ) -> Result<()> {
         let locked = self.store.lock()?;
-        self.write_commit(&locked, made, record)
+        self.write_commit(&locked, made, record)?;
+        let store = &self.store;
+        let named = match &made.change {
+            Change::Make { sandbox, .. } => hosts::enter(store, &locked, sandbox, record.id),
+            Change::TakeOver { sandbox, .. } => hosts::renew(store, &locked, sandbox),
+            Change::Join { .. } | Change::Nothing => Ok(()),
+        };
+        note(named, run);
+        Ok(())
     }
 
     /// The end of the operation: its intent goes, and its network's lock.
@@ -310,6 +330,13 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// What is committed stays so, though the others may not find it by name before the next change on their network.
+fn note(named: Result<()>, run: &mut Run) {
+    if let Err(error) = named {
+        run.say.note(&error);
     }
 }
 

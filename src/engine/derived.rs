@@ -1,9 +1,9 @@
 //! A sandbox's /etc/hosts, /etc/hostname and /etc/resolv.conf: derived from its record and the host, never state.
 
-use crate::engine::record::SandboxRecord;
+use crate::engine::record::{Names, SandboxRecord};
 use crate::engine::store::Store;
+use crate::engine::{find, hosts};
 use crate::error::Result;
-use std::fmt::Write;
 use std::net::IpAddr;
 
 /// Where the host's resolvers stand, in the order they are asked for: the usual place, then where systemd-resolved and
@@ -18,30 +18,61 @@ const RESOLVERS: [&str; 4] = [
 /// What Docker falls back on where the host has only loopback resolvers.
 const FALLBACK: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 
-/// Writes the three files of a sandbox.
+/// Writes the three files of a sandbox that gets a reader; its directory is there.
 pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
-    store.write_derived(&sandbox.name, "hosts", &hosts(sandbox))?;
-    store.write_derived(
-        &sandbox.name,
-        "hostname",
-        &format!("{}\n", sandbox.hostname),
-    )?;
-    store.write_derived(&sandbox.name, "resolv.conf", &resolvers())
+    let locked = store.lock()?;
+    let name = &sandbox.name;
+    if !store.root.exists(&format!("sandboxes/{name}")) {
+        // Removed since it was found: nothing of it is to be made again.
+        return Err(find::no_such(name.as_str()));
+    }
+    hosts::provide(store, &locked, sandbox)?;
+    store.write_derived(name, "hostname", &format!("{}\n", sandbox.hostname))?;
+    store.write_derived(name, "resolv.conf", &resolv_conf(&sandbox.names))
 }
 
-/// Docker's /etc/hosts: loopback names, then the sandbox's own.
-fn hosts(sandbox: &SandboxRecord) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
-    let hostname = &sandbox.hostname;
-    for (_, own) in sandbox.leased() {
-        let _ = writeln!(text, "{own}\t{hostname}");
+/// The host's /etc/resolv.conf, or what was asked for instead of its servers, domains and options.
+fn resolv_conf(names: &Names) -> String {
+    let host = if names.has("dns") {
+        std::fs::read_to_string(RESOLVERS[0]).unwrap_or_default()
+    } else {
+        resolvers()
+    };
+    instead(&host, names)
+}
+
+/// A text of resolv.conf(5) with what was asked for in the place of what it says.
+fn instead(host: &str, names: &Names) -> String {
+    let mut text = String::with_capacity(host.len());
+    for line in host.lines() {
+        let option = match line.split_whitespace().next() {
+            Some("nameserver") => "dns",
+            Some("search" | "domain") => "dns-search",
+            Some("options") => "dns-option",
+            _ => "",
+        };
+        if !names.has(option) {
+            text += line;
+            text.push('\n');
+        }
     }
-    if sandbox.endpoint.is_none() {
-        // Without a network its own name still has to lead somewhere.
-        let _ = writeln!(text, "127.0.0.1\t{hostname}");
+    for server in names.of("dns") {
+        text += "nameserver ";
+        text += server;
+        text.push('\n');
+    }
+    for (keyword, option) in [("search", "dns-search"), ("options", "dns-option")] {
+        let mut begun = false;
+        // A search of `.` alone is none.
+        for word in names.of(option).filter(|word| *word != ".") {
+            text += if begun { "" } else { keyword };
+            text.push(' ');
+            text += word;
+            begun = true;
+        }
+        if begun {
+            text.push('\n');
+        }
     }
     text
 }
@@ -99,6 +130,24 @@ mod tests {
         assert_eq!(
             made(&[text]),
             "search lan\noptions edns0\nnameserver 198.51.100.53\n"
+        );
+    }
+
+    #[test]
+    fn what_is_asked_for_takes_the_place_of_what_the_host_says() {
+        let host = "domain lan\nsearch lan example.com\noptions edns0\nsortlist 10.0.0.0\nnameserver 10.0.0.1\n";
+        assert_eq!(instead(host, &Names::default()), host);
+        let asked = [
+            "dns 198.51.100.1",
+            "dns fd00::1",
+            "dns-search .",
+            "dns-option ndots:2",
+            "dns-option rotate",
+        ];
+        let names = Names(asked.map(str::to_owned).to_vec());
+        assert_eq!(
+            instead(host, &names),
+            "sortlist 10.0.0.0\nnameserver 198.51.100.1\nnameserver fd00::1\noptions ndots:2 rotate\n"
         );
     }
 

@@ -233,6 +233,12 @@ fn explained(op: Option<&Op>, rejected: &Rejected) -> Error {
     let action = op.map_or_else(|| "talk to the kernel".to_owned(), said);
     let error = refused(rejected, &format!("do `{action}`"));
     let because = match (op, rejected.errno) {
+        // addrconf.c's answer where IPv6 is off on a link, and what comes of a kernel without.
+        (Some(Op::AddAddr(add)), Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)
+            if add.address.addr.is_ipv6() =>
+        {
+            "IPv6 is off: net.ipv6.conf.*.disable_ipv6 is 1 there, or this kernel lacks CONFIG_IPV6"
+        }
         (_, Errno::PERM | Errno::ACCESS) => {
             "netcell needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN in this namespace"
         }
@@ -240,7 +246,7 @@ fn explained(op: Option<&Op>, rejected: &Rejected) -> Error {
         (Some(Op::AddBridge(_)), Errno::OPNOTSUPP) => "this kernel lacks CONFIG_BRIDGE",
         (Some(Op::AddVeth(_)), Errno::XFULL) => "the bridge has 1,023 ports, and no more fit",
         (Some(Op::AddTable(_)), Errno::OPNOTSUPP | Errno::NOENT) => {
-            "this kernel lacks a part of nf_tables (CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT, CONFIG_NFT_FIB_INET)"
+            "this kernel lacks a part of nf_tables (CONFIG_NF_TABLES_INET and with it CONFIG_IPV6, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT, CONFIG_NFT_FIB_INET)"
         }
         _ => return error,
     };

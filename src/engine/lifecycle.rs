@@ -11,7 +11,7 @@ use crate::engine::repair::DEATH;
 use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
-use crate::engine::{Engine, Run, Silence, derived, restart};
+use crate::engine::{Engine, Run, Silence, derived, hosts, restart};
 use crate::error::{Error, Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
@@ -55,7 +55,7 @@ impl Engine {
             }
         };
         record.start = Some(started(&spawned));
-        if let Err(error) = self.commit(&made, &record) {
+        if let Err(error) = self.commit(&made, &record, run) {
             drop(spawned);
             self.unmake(made, run)?;
             return Err(error);
@@ -197,6 +197,8 @@ impl Engine {
         if let Some(sandbox) = &record.sandbox {
             netns::check_pin(sandbox)?;
         }
+        let held = record.sandbox.as_ref();
+        let held = held.and_then(|sandbox| hosts::hold(&self.store, sandbox));
         let directory = self.store.path(&format!("containers/{}", record.name));
         let how = Spawn {
             exit_file: self.store.new_exit(&record.name)?,
@@ -204,6 +206,7 @@ impl Engine {
             log_max: record.log_max,
             attach,
             hook: self.last_act(record),
+            held,
         };
         let mut spawned = spawn(
             &self.child_spec(record, &directory, run.say.wants_operations()),

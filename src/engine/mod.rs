@@ -10,6 +10,7 @@ mod derived;
 pub mod execute;
 mod find;
 mod firewall;
+mod hosts;
 mod image;
 mod inside;
 mod ipam;
@@ -38,6 +39,7 @@ pub use network::is_default as network_is_default;
 pub use reaper::Leaving;
 
 use crate::error::Result;
+use crate::sys::release;
 use execute::Sockets;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
@@ -73,6 +75,12 @@ impl Say for Silence {
     fn wants_operations(&self) -> bool {
         false
     }
+}
+
+/// What the age of the kernel may have to do with its refusals: none where it is as new as netcell needs it.
+pub fn too_old() -> Option<&'static str> {
+    (!release::at_least(5, 10))
+        .then_some("this kernel is older than Linux 5.10, which netcell needs")
 }
 
 /// netcell on one host, for one command.

@@ -5,7 +5,7 @@
 
 use crate::engine::settings::Settings;
 use crate::engine::spec::Image;
-use crate::types::json::json_object;
+use crate::types::json::{Json, Wrong, json_object};
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -179,6 +179,8 @@ pub struct SandboxRecord {
     pub created: UnixNanos,
     /// Its attachment; none for the network `none`.
     pub endpoint: Option<Endpoint>,
+    /// What it is called and what it finds by name.
+    pub names: Names,
     /// The ports that lead to it.
     pub ports: Vec<SandboxPort>,
     /// Who may be its members: those whose container record names it really are.
@@ -193,6 +195,7 @@ json_object!(SandboxRecord {
     hostname,
     created,
     endpoint,
+    names,
     ports,
     members
 });
@@ -214,6 +217,20 @@ impl SandboxRecord {
             .map(|address| address.addr)
     }
 
+    /// What the others on its network call it, as Docker's DNSNames; `short` is its first container's short id, or its
+    /// own.
+    pub fn called<'a>(&'a self, short: &'a str) -> Vec<&'a str> {
+        let aliases = self.names.of("network-alias");
+        let mut names = Vec::with_capacity(4);
+        let all = std::iter::once(self.name.as_str()).chain(aliases);
+        for name in all.chain([short, &self.hostname]) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The ports that a member brought.
     pub fn ports_of(&self, member: &Name) -> Vec<PortMapping> {
         self.ports
@@ -230,6 +247,46 @@ impl SandboxRecord {
             mapping: mapping.clone(),
             member: member.clone(),
         }));
+    }
+}
+
+/// What `--add-host` calls the address that the host has on the sandbox's network.
+pub const HOST_GATEWAY: &str = "host-gateway";
+
+/// What a sandbox is called on its network besides its own name, and what it finds by name besides the others there:
+/// each as `OPTION VALUE`, those of one option together.
+///
+/// `network-alias NAME`; `add-host NAME:ADDRESS` or `NAME:host-gateway`; `dns ADDRESS` and `dns-search DOMAIN`, with `.`
+/// for none, and `dns-option WORD`, which take the place of what the host's /etc/resolv.conf says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Json for Names {
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+
+    fn read(value: &serde_json::Value) -> Result<Self, Wrong> {
+        Vec::read(value).map(Names)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Names::default())
+    }
+}
+
+impl Names {
+    /// What was asked for with an option.
+    pub fn of(&self, option: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(move |entry| {
+            let (name, value) = entry.split_once(' ')?;
+            (name == option).then_some(value)
+        })
+    }
+
+    /// Whether anything was asked for with an option.
+    pub fn has(&self, option: &str) -> bool {
+        self.of(option).next().is_some()
     }
 }
 

@@ -6,9 +6,9 @@ use crate::engine::process::Handle;
 use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
 use crate::engine::repair::DEATH;
 use crate::engine::sandbox;
-use crate::engine::store::{Intent, IntentFile, Verb};
+use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
 use crate::engine::view::{Status, Subject};
-use crate::engine::{Engine, Run, execute};
+use crate::engine::{Engine, Run, execute, hosts};
 use crate::error::{Error, Result};
 use crate::types::{Id, Name, PortMapping};
 
@@ -80,7 +80,7 @@ impl Engine {
             }
             break self.store.begin(intent)?;
         };
-        self.complete_removal(file, run)
+        self.complete_removal(file, hosts::leave, run)
     }
 
     /// What is to be removed with a name. The caller holds `lock`.
@@ -152,7 +152,14 @@ impl Engine {
     }
 
     /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.
-    pub(super) fn complete_removal(&self, file: IntentFile, run: &mut Run) -> Result<()> {
+    ///
+    /// `forget` makes the others on its network find its sandbox no longer.
+    pub(super) fn complete_removal(
+        &self,
+        file: IntentFile,
+        forget: fn(&Store, &Locked, &SandboxRecord) -> Result<()>,
+        run: &mut Run,
+    ) -> Result<()> {
         let intent = &file.intent;
         self.end_processes(intent)?;
         let plan = self.removal_plan(intent)?;
@@ -172,6 +179,9 @@ impl Engine {
                     self.free_leases(&locked, sandbox)?;
                     self.store
                         .remove_sandbox(&locked, &sandbox.name, &sandbox.id)?;
+                    if let Err(error) = forget(&self.store, &locked, sandbox) {
+                        run.say.note(&error);
+                    }
                 }
                 (None, Some(sandbox)) => self.leave(&locked, sandbox, intent)?,
                 (None, None) => {}
@@ -219,12 +229,7 @@ impl Engine {
     }
 
     /// A member leaves a sandbox that others keep.
-    fn leave(
-        &self,
-        locked: &crate::engine::store::Locked,
-        sandbox: &Name,
-        intent: &Intent,
-    ) -> Result<()> {
+    fn leave(&self, locked: &Locked, sandbox: &Name, intent: &Intent) -> Result<()> {
         let Some(mut record) = self.store.read::<SandboxRecord>(sandbox)? else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use crate::engine::process::Handle;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Verb};
-use crate::engine::{Engine, Run, execute};
+use crate::engine::{Engine, Run, execute, hosts};
 use crate::error::Result;
 use crate::types::Name;
 use std::time::Duration;
@@ -41,9 +41,15 @@ impl Engine {
             return Ok(());
         }
         match file.intent.verb {
-            Verb::Remove => self.complete_removal(file, run),
+            Verb::Remove => self.complete_removal(file, hosts::renew, run),
             Verb::Create | Verb::Start if self.is_committed(&file.intent)? => {
-                let _locked = self.store.lock()?;
+                let locked = self.store.lock()?;
+                // It may have died before the others could find it by name.
+                if let Some(name) = &file.intent.sandbox
+                    && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
+                {
+                    hosts::renew(&self.store, &locked, &sandbox)?;
+                }
                 self.store.end(file)
             }
             Verb::Publish => {

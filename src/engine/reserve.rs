@@ -5,10 +5,12 @@
 
 use crate::engine::network::InUse;
 use crate::engine::ports::{Claim, Families, refuse_unpublishable};
-use crate::engine::record::{ContainerRecord, Endpoint, NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::record::{
+    ContainerRecord, Endpoint, Names, NetworkRecord, SandboxRecord, VERSION,
+};
 use crate::engine::spec::EndpointSpec;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
-use crate::engine::{Engine, find, ipam, names};
+use crate::engine::{Engine, find, hosts, ipam, names};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns};
 use crate::sys::{random, time};
@@ -23,6 +25,8 @@ pub struct Wanted<'a> {
     pub container: Option<Id>,
     /// The sandbox's host name.
     pub hostname: String,
+    /// What it is called and what it finds by name.
+    pub names: &'a Names,
     /// The ports to publish.
     pub publish: &'a [PortSpec],
     /// What the sandbox's attachment is to be.
@@ -109,6 +113,7 @@ impl Engine {
             }
             None => (None, Vec::new()),
         };
+        hosts::refuse_without_network(wanted.names, endpoint.as_ref())?;
         let ports = self.decide_ports(&Claim {
             name: &wanted.name,
             specs: wanted.publish,
@@ -124,6 +129,7 @@ impl Engine {
             hostname: wanted.hostname.clone(),
             created: time::now(),
             endpoint,
+            names: wanted.names.clone(),
             ports: Vec::new(),
             members: wanted
                 .container
@@ -219,6 +225,7 @@ impl Engine {
                 sandbox.hostname, wanted.hostname
             )));
         }
+        hosts::refuse_other_names(wanted.names, &sandbox)?;
         refuse_other_endpoint(&sandbox, wanted.endpoint)?;
         let old = sandbox.ports_of(&wanted.name);
         let ports = self.ports_for(wanted, &sandbox, &old)?;
@@ -351,6 +358,7 @@ impl Engine {
         if let Some(whole) = &intent.whole {
             self.free_leases(locked, whole)?;
             store.remove_sandbox(locked, &whole.name, &whole.id)?;
+            hosts::leave(store, locked, whole)?;
         } else if let Some(name) = &intent.sandbox
             && let Some(mut sandbox) = store.read::<SandboxRecord>(name)?
         {

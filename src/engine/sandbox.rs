@@ -3,15 +3,16 @@
 use crate::engine::firewall;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
+use crate::kernel::announce::Announce;
 use crate::kernel::conntrack::Flow;
 use crate::kernel::nft::{AddElement, DelElement, Element, ExpireElement, RestoreElement};
 use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
-use crate::types::{IfName, Name, PortMapping, Proto};
+use crate::types::{IfName, Mac, Name, PortMapping, Proto};
 
 /// What of the host decides how a sandbox is made.
 #[derive(Debug, Clone, Copy)]
 pub struct HostFacts {
-    /// net.bridge.bridge-nf-call-iptables is 1: a port must let a frame out where it came in, for a sandbox that
+    /// net.bridge.bridge-nf-call-iptables, or for IPv6 its like, is 1: a port must let a frame out where it came in, for a sandbox that
     /// reaches itself by its published port.
     pub bridge_netfilter: bool,
 }
@@ -63,6 +64,32 @@ pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: Host
         sandbox,
         sandbox.ports.iter().map(|port| &port.mapping),
     ));
+    plan.extend(announce(sandbox));
+    plan
+}
+
+/// The plan that tells the neighbours of a MAC which does not follow from the address: they may know another one of the
+/// same address. Where it follows from it none ever had another.
+fn announce(sandbox: &SandboxRecord) -> Plan {
+    let mut plan = Plan::new();
+    let Some(endpoint) = &sandbox.endpoint else {
+        return plan;
+    };
+    let first = endpoint.addresses.first();
+    if first.is_none_or(|address| Mac::of(address.addr) == endpoint.mac) {
+        return plan;
+    }
+    let (place, link) = (Place::Sandbox(sandbox.name.clone()), &endpoint.ifname);
+    for key in ["ipv4/conf/LINK/arp_notify", "ipv6/conf/LINK/ndisc_notify"] {
+        let key = format!("net/{key}").replace("LINK", link.as_str());
+        plan.push(sysctl::Set::one(place.clone(), key, "1"));
+    }
+    plan.push(Announce {
+        sandbox: sandbox.name.clone(),
+        link: link.clone(),
+        mac: endpoint.mac,
+        port: endpoint.link.clone(),
+    });
     plan
 }
 

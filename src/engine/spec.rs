@@ -1,5 +1,6 @@
 //! What is asked of the engine: parsed by a face, complete, and not validated again below.
 
+pub use crate::engine::record::{HOST_GATEWAY, Names};
 use crate::engine::settings::Settings;
 use crate::types::json::json_object;
 use crate::types::{Cidr, DetachKeys, IfName, Mac, Name, PortSpec};
@@ -48,6 +49,8 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// The network.
     pub network: NetworkMode,
+    /// Aliases, extra hosts, resolvers; none with another's sandbox or the host's network.
+    pub names: Names,
     /// Ports to publish.
     pub publish: Vec<PortSpec>,
     /// What its attachment to the network is to be.
@@ -86,6 +89,8 @@ pub struct SandboxSpec {
     pub hostname: Option<String>,
     /// The network; host and container modes are refused.
     pub network: NetworkMode,
+    /// Aliases, extra hosts, resolvers; none with another's sandbox or the host's network.
+    pub names: Names,
     /// Ports to publish.
     pub publish: Vec<PortSpec>,
     /// What its attachment to the network is to be.

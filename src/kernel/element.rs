@@ -23,6 +23,8 @@ pub enum Element {
     Bridge(IfName),
     /// A bridge with itself, in `siblings`: between ports of one bridge everything passes.
     Siblings(IfName),
+    /// The same, in `isolated`: between ports of one bridge nothing passes, published or not.
+    Isolated(IfName),
     /// The bridge of an internal network, in `internal`.
     Internal(IfName),
     /// A bridge and a subnet of it, in `local4` or `local6`.
@@ -60,6 +62,7 @@ impl Element {
             }
             Element::Bridge(_) => "bridges",
             Element::Siblings(_) => "siblings",
+            Element::Isolated(_) => "isolated",
             Element::Internal(_) => "internal",
             Element::Local(_, subnet) => of(subnet.addr.is_ipv4(), "local4", "local6"),
             Element::Masquerade(_, subnet) => {
@@ -106,6 +109,7 @@ impl Element {
         match self {
             Element::Bridge(bridge)
             | Element::Siblings(bridge)
+            | Element::Isolated(bridge)
             | Element::Internal(bridge)
             | Element::Local(bridge, _)
             | Element::Masquerade(bridge, _) => Some(bridge),
@@ -139,7 +143,7 @@ impl Element {
             Element::Bridge(link) | Element::Internal(link) | Element::Free(link) => {
                 key.put(&link.padded());
             }
-            Element::Siblings(bridge) => {
+            Element::Siblings(bridge) | Element::Isolated(bridge) => {
                 key.put(&bridge.padded());
                 key.put(&bridge.padded());
             }
@@ -281,7 +285,9 @@ impl fmt::Display for Element {
             Element::Bridge(link) | Element::Internal(link) | Element::Free(link) => {
                 write!(f, "\"{link}\"")
             }
-            Element::Siblings(bridge) => write!(f, "\"{bridge}\" . \"{bridge}\""),
+            Element::Siblings(bridge) | Element::Isolated(bridge) => {
+                write!(f, "\"{bridge}\" . \"{bridge}\"")
+            }
             Element::Local(bridge, subnet) | Element::Masquerade(bridge, subnet) => {
                 write!(f, "\"{bridge}\" . {subnet}")
             }

@@ -34,6 +34,7 @@ impl Lookup for Traced {
             index: self.index(place, link)?,
             group: link::GROUP,
             mac: None,
+            running: true,
         })
     }
 

@@ -5,6 +5,7 @@ use super::uapi::if_link::*;
 use super::{Channel, Holds, Lookup, Op, Operation, Place};
 use crate::error::{Errno, Error, Result};
 use crate::netlink::{Attributes, Batch, flags};
+use crate::sys::socket::has_ipv6;
 use crate::types::{IfName, Mac, Name};
 use neli::consts::rtnl::{Ifla, Rtm};
 use std::fmt;
@@ -35,6 +36,10 @@ pub fn exists(link: &IfName) -> bool {
 
 /// No IPv6 link-local address: on a bridge with many ports its chatter floods every start.
 fn no_link_local(a: &mut Attributes) {
+    // A kernel without it refuses the family (rtnl_af_lookup in net/core/rtnetlink.c).
+    if !has_ipv6() {
+        return;
+    }
     a.nest(u16::from(Ifla::AfSpec), |a| {
         a.nest(AF_INET6, |a| {
             a.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE)
@@ -58,8 +63,12 @@ impl fmt::Display for AddBridge {
         let AddBridge { name, mac, mtu } = self;
         write!(
             f,
-            "ip link add {name} group {GROUP} address {mac} mtu {mtu} type bridge mcast_snooping 0\nip link set {name} addrgenmode none"
-        )
+            "ip link add {name} group {GROUP} address {mac} mtu {mtu} type bridge mcast_snooping 0"
+        )?;
+        match has_ipv6() {
+            true => write!(f, "\nip link set {name} addrgenmode none"),
+            false => Ok(()),
+        }
     }
 }
 
@@ -153,7 +162,9 @@ impl fmt::Display for AddVeth {
         if *hairpin {
             writeln!(f, "ip link set {host} type bridge_slave hairpin on")?;
         }
-        writeln!(f, "ip link set {host} addrgenmode none")?;
+        if has_ipv6() {
+            writeln!(f, "ip link set {host} addrgenmode none")?;
+        }
         write!(f, "ip link set {host} up")
     }
 }
@@ -239,7 +250,7 @@ pub struct SetUp {
 impl fmt::Display for SetUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SetUp { place, link } = self;
-        if self.in_sandbox() {
+        if self.in_sandbox() && has_ipv6() {
             writeln!(f, "{place} link set {link} addrgenmode none")?;
         }
         write!(f, "{place} link set {link} up")

@@ -6,9 +6,11 @@
 //! executor alone.
 
 pub mod addr;
+pub mod announce;
 pub mod conntrack;
 mod element;
 mod expression;
+pub mod foreign;
 #[cfg(test)]
 #[cfg(target_endian = "little")]
 mod golden;
@@ -16,6 +18,7 @@ pub mod guard;
 pub mod link;
 pub mod listening;
 pub mod mount;
+pub mod neigh;
 pub mod netns;
 pub mod nft;
 pub mod owner;
@@ -25,6 +28,7 @@ mod sets;
 pub mod snapshot;
 pub mod sockets;
 pub mod sysctl;
+pub mod tables;
 #[allow(missing_docs)]
 pub mod uapi;
 
@@ -75,6 +79,8 @@ pub struct Found {
     pub group: u32,
     /// Its MAC, if it has one of 48 bits.
     pub mac: Option<Mac>,
+    /// It is up and has a carrier, and as a bridge's port it forwards.
+    pub running: bool,
 }
 
 /// What an operation needs to know while it encodes itself: indexes of links, and the sandbox's namespace.
@@ -179,6 +185,8 @@ operations! {
     DelElement(nft::DelElement),
     /// Let an element of a set or map run out.
     ExpireElement(nft::ExpireElement),
+    /// Tell the neighbours of a link.
+    Announce(announce::Announce),
     /// Forget the connections of a published port.
     Forget(conntrack::Forget),
 }

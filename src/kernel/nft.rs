@@ -151,48 +151,6 @@ impl Operation for RestoreElement {
     }
 }
 
-/// A base chain of somebody else's at the hook forward whose policy is to drop: a drop there is final for everybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DroppingChain {
-    /// Its table's family, as nft names it.
-    pub family: &'static str,
-    /// Its table.
-    pub table: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// Reads one of the answers to a dump of chains; none for a chain that does not drop forwarded IPv4 packets by policy.
-pub fn dropping_chain(message: &Message) -> Option<DroppingChain> {
-    let family = match *message.body.first()? {
-        NFPROTO_INET => "inet",
-        NFPROTO_IPV4 => "ip",
-        _ => return None,
-    };
-    let (mut table, mut name, mut hook, mut policy) = (None, None, None, None);
-    for a in attributes(message.body.get(4..)?) {
-        match a.kind {
-            NFTA_CHAIN_TABLE => table = a.str(),
-            NFTA_CHAIN_NAME => name = a.str(),
-            NFTA_CHAIN_HOOK => {
-                hook = a
-                    .nested()
-                    .find(|a| a.kind == NFTA_HOOK_HOOKNUM)
-                    .and_then(|a| a.be32())
-            }
-            NFTA_CHAIN_POLICY => policy = a.be32(),
-            _ => {}
-        }
-    }
-    let drops = hook == Some(NF_INET_FORWARD) && policy == Some(NF_DROP);
-    let (table, name) = (table?.to_owned(), name?.to_owned());
-    (drops && table != TABLE).then_some(DroppingChain {
-        family,
-        table,
-        name,
-    })
-}
-
 /// Takes an element out. Closing the socket afterwards waits 13 to 15 ms for an RCU grace period.
 #[derive(Debug, Clone)]
 pub struct DelElement(pub Element);

@@ -28,7 +28,7 @@ const fn map6(name: &'static str, key: &'static [super::sets::Field], flags: u32
 }
 
 /// Published ports are elements of the maps: at each address of the host or at one, for all or for some.
-const SETS: [SetDef; 16] = [
+const SETS: [SetDef; 17] = [
     map4("publish4", &[Proto, Port], TIMEOUT),
     map4("publish4_addr", &[V4, Proto, Port], TIMEOUT),
     map4("publish4_from", &[Proto, Port, V4, V4], INTERVAL),
@@ -39,6 +39,7 @@ const SETS: [SetDef; 16] = [
     map6("publish6_on", &[Proto, Port, Link, V6, V6], INTERVAL),
     SetDef::set("bridges", &[Link], 0),
     SetDef::set("siblings", &[Link, Link], 0),
+    SetDef::set("isolated", &[Link, Link], 0),
     SetDef::set("internal", &[Link], 0),
     SetDef::set("local4", &[Link, V4], INTERVAL),
     SetDef::set("local6", &[Link, V6], INTERVAL),
@@ -90,6 +91,7 @@ const CHAINS: &str = r#"	chain user_forward {
 		ct state established,related accept
 		ct state invalid drop
 		iifname . oifname @siblings accept
+		iifname . oifname @isolated drop
 		iifname @internal drop
 		oifname @internal drop
 		oifname @bridges ct status dnat accept
@@ -237,12 +239,14 @@ fn forward(table: &mut Writer) {
     rule(&|r| {
         r.ct_state(INVALID).verdict(DROP, None);
     });
-    rule(&|r| {
-        r.meta(IIFNAME, FIRST)
-            .meta(OIFNAME, FIRST + 4)
-            .within("siblings", FIRST)
-            .verdict(ACCEPT, None);
-    });
+    for (set, verdict) in [("siblings", ACCEPT), ("isolated", DROP)] {
+        rule(&|r| {
+            r.meta(IIFNAME, FIRST)
+                .meta(OIFNAME, FIRST + 4)
+                .within(set, FIRST)
+                .verdict(verdict, None);
+        });
+    }
     for name in [IIFNAME, OIFNAME] {
         rule(&|r| {
             r.meta(name, 1).within("internal", 1).verdict(DROP, None);

@@ -3,7 +3,7 @@
 
 use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, RTEXT_FILTER_SKIP_STATS};
 use super::uapi::nf_tables::{
-    NFPROTO_INET, NFT_MSG_GETCHAIN, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFTA_SET_ELEM_LIST_SET,
+    NFPROTO_INET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE, NFTA_TABLE_NAME,
 };
 use super::{Found, Lookup, Place, link, netns, nft};
@@ -63,6 +63,8 @@ fn read_link(message: &Message) -> Option<Found> {
         index,
         group: 0,
         mac: None,
+        // IFF_RUNNING (linux/if.h).
+        running: u32::from_ne_bytes(message.body.get(8..12)?.try_into().ok()?) & 0x40 != 0,
     };
     for attribute in attributes(message.body.get(16..)?) {
         match attribute.kind {
@@ -239,19 +241,15 @@ impl Sockets {
         let header = nft::header(family);
         ask.message(nft::kind(message), NlmF::REQUEST, &header, write);
         let found = self.netfilter()?.get(&mut ask, |_| Some(()));
-        Ok(found.map_err(|error| plain(error, action))?.is_some())
-    }
-}
-
-impl Sockets {
-    /// The chains of others that drop forwarded packets by policy.
-    pub fn chains_that_drop(&mut self) -> Result<Vec<nft::DroppingChain>> {
-        let ask = |batch: &mut Batch, flags| {
-            batch.message(nft::kind(NFT_MSG_GETCHAIN), flags, &nft::header(0), |_| {})
-        };
-        self.netfilter()?
-            .dump(ask, nft::dropping_chain)
-            .map_err(|error| plain(error, "list the host's chains"))
+        Ok(found
+            .map_err(|error| match plain(error, action) {
+                // A subsystem that the kernel does not have (nfnetlink_rcv_msg, net/netfilter/nfnetlink.c).
+                error if error.is(Errno::INVAL) => {
+                    error.because("this kernel lacks CONFIG_NF_TABLES")
+                }
+                error => error,
+            })?
+            .is_some())
     }
 }
 

@@ -37,6 +37,7 @@ pub mod nf_tables {
     pub const NFT_MSG_NEWCHAIN: u16 = 3;
     pub const NFT_MSG_GETCHAIN: u16 = 4;
     pub const NFT_MSG_NEWRULE: u16 = 6;
+    pub const NFT_MSG_GETRULE: u16 = 7;
     pub const NFT_MSG_NEWSET: u16 = 9;
     pub const NFT_MSG_NEWSETELEM: u16 = 12;
     pub const NFT_MSG_GETSETELEM: u16 = 13;
@@ -92,6 +93,10 @@ pub mod nf_tables {
     pub const NFTA_RULE_EXPRESSIONS: u16 = 4;
     pub const NFTA_EXPR_NAME: u16 = 1;
     pub const NFTA_EXPR_DATA: u16 = 2;
+    pub const NFTA_CMP_OP: u16 = 2;
+    pub const NFTA_CMP_DATA: u16 = 3;
+    pub const NFTA_IMMEDIATE_DATA: u16 = 2;
+    pub const NFTA_TARGET_NAME: u16 = 1;
 }
 
 /// linux/netfilter/nfnetlink_conntrack.h, and what of a tuple a filter compares (net/netfilter/nf_internals.h).

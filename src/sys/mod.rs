@@ -23,6 +23,7 @@ pub mod signal;
 pub mod socket;
 pub mod terminal;
 pub mod time;
+pub mod xtables;
 
 /// The errno that the C library kept of the last call that failed.
 fn last_errno() -> rustix::io::Errno {

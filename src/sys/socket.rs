@@ -11,6 +11,7 @@ use rustix::net::{
     socket_with, sockopt,
 };
 use std::io::IoSliceMut;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A kernel that does not answer for so long never will.
@@ -23,6 +24,16 @@ pub enum Family {
     Route,
     /// NETLINK_NETFILTER: nf_tables, connection tracking.
     Netfilter,
+}
+
+/// Whether the kernel has IPv6, and was not started without it (ipv6.disable=1): netlink too knows no such family then.
+pub fn has_ipv6() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    // Cheaper than a look below /proc, which makes entries for the process that looks.
+    *HAS.get_or_init(|| {
+        let (kind, flags) = (SocketType::DGRAM, SocketFlags::CLOEXEC);
+        socket_with(AddressFamily::INET6, kind, flags, None).err() != Some(Errno::AFNOSUPPORT)
+    })
 }
 
 /// A netlink socket, bound to the network namespace it was opened in.

@@ -88,14 +88,9 @@ json_text!(PortMapping);
 impl PortMapping {
     /// Whether both take the same port of the same address of the host, from the same senders.
     pub fn same_host_end(&self, other: &Self) -> bool {
-        self.container_port_set(0) == other.container_port_set(0)
-    }
-
-    fn container_port_set(&self, container_port: u16) -> Self {
-        PortMapping {
-            container_port,
-            ..self.clone()
-        }
+        (self.host_port, self.proto, self.host_ip) == (other.host_port, other.proto, other.host_ip)
+            && self.on == other.on
+            && self.from == other.from
     }
 
     /// Those of `ports` whose host end none of `others` has: a lease is for the host's end, wherever it leads.

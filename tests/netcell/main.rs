@@ -21,6 +21,7 @@ mod inspect;
 mod isolation;
 mod layering;
 mod lifecycle;
+mod names;
 mod network;
 mod options;
 mod plan;
@@ -28,6 +29,7 @@ mod ports;
 mod publish;
 mod race;
 mod restart;
+mod router;
 mod run;
 mod sandbox;
 mod self_test;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         isolation::TESTS,
         layering::TESTS,
         lifecycle::TESTS,
+        names::TESTS,
         network::TESTS,
         options::TESTS,
         plan::TESTS,
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         publish::TESTS,
         race::TESTS,
         restart::TESTS,
+        router::TESTS,
         run::TESTS,
         sandbox::TESTS,
         self_test::TESTS,

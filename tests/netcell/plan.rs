@@ -5,13 +5,15 @@ use crate::harness::{self, *};
 use crate::tests;
 use serde_json::Value;
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 pub const TESTS: &[runner::Test] = tests![
     the_script_of_a_dry_run_makes_what_the_command_makes,
+    the_scripts_of_both_ip_versions_make_what_the_commands_make,
     a_flushed_table_is_made_again_for_each_network,
     kernels_without_updates_of_timeouts_delete_a_withdrawn_port,
+    what_an_old_kernel_refuses_is_said_together_with_its_age,
     a_removal_forgets_exactly_the_connections_through_its_ports,
     pins_reach_a_mount_namespace_though_somebody_made_their_directory,
     a_plan_of_six_hundred_ports_is_one_transaction,
@@ -60,7 +62,12 @@ fn made() -> Vec<(&'static str, Value)> {
         ("link", links("veth")),
         ("link inside", inside(&["link"])),
         ("address inside", inside(&["-4", "address"])),
+        (
+            "address inside",
+            inside(&["-6", "address", "show", "dev", "eth0"]),
+        ),
         ("routes inside", inside(&["route"])),
+        ("IPv6 routes inside", inside(&["-6", "route"])),
     ]
     .into_iter()
     .map(|(what, value)| (what, lasting(value)))
@@ -69,37 +76,72 @@ fn made() -> Vec<(&'static str, Value)> {
 
 fn the_script_of_a_dry_run_makes_what_the_command_makes() {
     let _outside = Outside::new();
-    let line = "--name web -p 8080:80 -p 198.51.100.1:53:53/udp";
-    let script = cell(&format!("create --dry-run {line}")).quiet();
-    fs::write("/tmp/script", script).unwrap();
-    cell(&format!("create {line}")).ok();
-    wait_until("the link is up", || {
-        ip_json(&["link"]).to_string().contains("forwarding")
-    });
+    same_by_script(
+        &["create --name web -p 8080:80 -p 198.51.100.1:53:53/udp"],
+        "bridge",
+    );
+}
+
+fn the_scripts_of_both_ip_versions_make_what_the_commands_make() {
+    let _outside = Outside::with_ipv6();
+    let subnets = "--subnet 10.50.0.0/24 --subnet fd00:50::/64 --ip-range 10.50.0.128/25";
+    let ports = "-p 8080-8081:80-81,on=up0 -p [fd00:99::1]:53:53/udp -p 8082:80,from=fd00:99::/64 -p 8083:83/sctp -p 8084:84/udp";
+    let options = "--ip 10.50.0.200 --mac-address 02:00:00:00:00:09";
+    same_by_script(
+        &[
+            &format!("network create {subnets} --isolate --interface netcell0 lan"),
+            &format!("create --name web --network lan {options} {ports}"),
+        ],
+        "lan",
+    );
+    same_by_script(
+        &[
+            &format!("network create {subnets} --internal --interface netcell0 lan"),
+            "create --name web --network lan --allow-spoof",
+        ],
+        "lan",
+    );
+}
+
+/// Runs lines that make a sandbox `web` on a network, and then what they said they would do, as scripts.
+fn same_by_script(lines: &[&str], network: &str) {
+    let up = || {
+        wait_until("the link is up", || {
+            ip_json(&["link"]).to_string().contains("forwarding")
+        });
+    };
+    let gone = || {
+        wait_until("the links are gone", || {
+            !links().iter().any(|link| link.starts_with("nc"))
+        });
+    };
+    let no_tables = || {
+        for family in ["inet", "bridge"] {
+            must("nft", &["delete", "table", family, "netcell"]);
+        }
+    };
+    for (n, line) in lines.iter().enumerate() {
+        let dry = line.replacen("create", "create --dry-run", 1);
+        fs::write(format!("/tmp/script{n}"), cell(&dry).quiet()).unwrap();
+        cell(line).ok();
+    }
+    up();
     let ours = made();
     cell("rm -f web").ok();
-    cell("network rm bridge").ok();
-    for family in ["inet", "bridge"] {
-        must("nft", &["delete", "table", family, "netcell"]);
+    cell(&format!("network rm {network}")).ok();
+    no_tables();
+    gone();
+    for n in 0..lines.len() {
+        must("sh", &["-e", &format!("/tmp/script{n}")]);
     }
-    wait_until("the links are gone", || {
-        !links().iter().any(|link| link.starts_with("nc"))
-    });
-    must("sh", &["-e", "/tmp/script"]);
-    wait_until("the link is up", || {
-        ip_json(&["link"]).to_string().contains("forwarding")
-    });
+    up();
     for ((what, ours), (_, theirs)) in ours.into_iter().zip(made()) {
         assert_eq!(ours, theirs, "{what}");
     }
     must("ip", &["netns", "delete", "web"]);
     must("ip", &["link", "delete", "netcell0"]);
-    for family in ["inet", "bridge"] {
-        must("nft", &["delete", "table", family, "netcell"]);
-    }
-    wait_until("the links are gone", || {
-        !links().iter().any(|link| link.starts_with("nc"))
-    });
+    no_tables();
+    gone();
 }
 
 fn a_flushed_table_is_made_again_for_each_network() {
@@ -138,6 +180,15 @@ fn kernels_without_updates_of_timeouts_delete_a_withdrawn_port() {
     serve_in(&pin("web"), 80, "web");
     answered(ask(Ipv4Addr::LOCALHOST, 8080), "web");
     on_an_old_kernel("rm web").ok();
+}
+
+fn what_an_old_kernel_refuses_is_said_together_with_its_age() {
+    let taken = TcpListener::bind("0.0.0.0:8080").unwrap();
+    let age = "older than Linux 5.10";
+    on_an_old_kernel("create --name web -p 8080:80").refused(1, &["Address in use", age]);
+    let said = cell("create --name web -p 8080:80").refused(1, &["Address in use"]);
+    assert!(!said.contains(age), "{said}");
+    drop(taken);
 }
 
 /// How many UDP connections go to this port of the host.

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 
 pub const TESTS: &[runner::Test] = tests![
     it_shows_links_addresses_routes_and_listening_sockets,
+    it_shows_neighbours_and_chains_with_their_rules,
     it_fits_80_columns,
     it_is_said_as_json_too,
     without_a_name_it_shows_the_host,
@@ -43,6 +44,66 @@ fn it_shows_links_addresses_routes_and_listening_sockets() {
     let shown = cell("show web").quiet();
     assert!(shown.contains("eth0") && !shown.contains("8123"), "{shown}");
     cell("rm web").ok();
+}
+
+fn it_shows_neighbours_and_chains_with_their_rules() {
+    cell("create --name web -p 8080:80").ok();
+    cell("create --name other").ok();
+    serve_in(&pin("web"), 80, "web");
+    let (web, _) = address_in("web", "eth0");
+    answered(in_netns(pin("other"), || ask(web, 80)), "web");
+    in_netns(pin("other"), || {
+        must("nft", &["add", "table", "ip", "empty"]);
+        must("nft", &["add", "table", "inet", "mine"]);
+        must(
+            "nft",
+            &[
+                "add",
+                "chain",
+                "inet",
+                "mine",
+                "c",
+                "{ type filter hook input priority 5; policy drop; }",
+            ],
+        );
+        for _ in 0..3 {
+            must("nft", &["add", "rule", "inet", "mine", "c", "accept"]);
+        }
+    });
+    let page = cell("show other").ok();
+    let mac = ip_json_in("web", &["link", "show", "eth0"])[0]["address"].clone();
+    for line in [
+        format!("  {web} dev eth0 {} reachable", mac.as_str().unwrap()),
+        "  table ip empty".to_owned(),
+        "  table inet mine".to_owned(),
+        "    chain c 3 rules, filter at input 5, policy drop".to_owned(),
+    ] {
+        assert!(
+            page.lines().any(|other| other == line),
+            "{line} is not in:\n{page}"
+        );
+    }
+    let value = cell("show --json other").json();
+    assert_eq!(value["neighbours"][0]["address"], web.to_string());
+    assert_eq!(value["chains"][0]["rules"], 3);
+    // The host's, as nft counts them.
+    let page = cell("show").ok();
+    for (family, chain) in [("inet", "forward"), ("inet", "publish"), ("bridge", "port")] {
+        let objects = nft_json(&["list", "chain", family, "netcell", chain]);
+        let rules = objects
+            .iter()
+            .filter(|object| object.get("rule").is_some())
+            .count();
+        assert!(
+            page.contains(&format!("    chain {chain} {rules} rules")),
+            "{page}"
+        );
+    }
+    assert!(
+        !cell("show web").ok().contains("table"),
+        "what is the host's is not the sandbox's"
+    );
+    cell("rm web other").ok();
 }
 
 fn it_fits_80_columns() {

@@ -247,7 +247,10 @@ fn isolated_sandboxes_do_not_reach_each_other() {
         does_not_reach(&pin("near"), address, 80);
         reaches("", address, 80);
         reaches(&pin("near"), there[n], 80);
+        // What is published is for others, and for the host.
         reaches("", hosts[n], 8080);
+        reaches(&outside.namespace(), hosts[n], 8080);
+        does_not_reach(&pin("near"), hosts[n], 8080);
         // By way of the host it is no nearer.
         let gateway = if n == 0 { "10.50.0.1" } else { "fd00:50::1" };
         let target = address.to_string();

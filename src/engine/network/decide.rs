@@ -53,6 +53,11 @@ impl Engine {
         let subnets = subnets(spec, &others, host)?;
         let mtu = spec.mtu.or(host.uplink_mtu()).unwrap_or(MTU);
         let ipv6 = subnets.iter().any(|part| part.gateway.is_ipv6());
+        if ipv6 && host.forwarding6.is_none() {
+            return Err(Error::new(format!(
+                "network {name} cannot have IPv6: this kernel lacks CONFIG_IPV6, or was booted with ipv6.disable=1"
+            )));
+        }
         let least = if ipv6 { LEAST6 } else { LEAST4 };
         if !(least..=MOST).contains(&mtu) {
             return Err(Error::new(format!(

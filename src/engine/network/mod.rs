@@ -14,7 +14,7 @@ use crate::engine::{Engine, Run, execute, firewall};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::guard::AddGuard;
 use crate::kernel::uapi::nf_tables::NFPROTO_BRIDGE;
-use crate::kernel::{Op, link};
+use crate::kernel::{Op, foreign, link};
 use crate::sys::lock::Hold;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
@@ -219,14 +219,23 @@ impl Engine {
             self.store.note_forwarding(key)?;
         }
         execute::execute(&plan, &mut self.sockets(), run.say)?;
-        for chain in self.sockets().chains_that_drop()? {
-            run.say.note(&firewall::way_through(&chain));
+        if !record.internal {
+            self.say_who_drops(record, run)?;
         }
         for key in turned_on {
             run.say.note(&format_args!(
                 "turned on {}, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded",
                 key.replace('/', ".")
             ));
+        }
+        Ok(())
+    }
+
+    /// Says which chains of others drop what a network's sandboxes send and get, and what lets it pass.
+    fn say_who_drops(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
+        let ipv6 = record.subnets.iter().any(|part| part.subnet.addr.is_ipv6());
+        for chain in foreign::chains_that_drop(&mut self.sockets(), &record.link, ipv6)? {
+            run.say.note(&firewall::way_through(&chain, &record.link));
         }
         Ok(())
     }
@@ -286,7 +295,7 @@ impl Engine {
                     .iter()
                     .any(|e| error.is(*e)) =>
             {
-                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
+                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE or CONFIG_NFT_BRIDGE_META: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
                 Ok(true)
             }
             made => made.map(|()| false),
@@ -366,9 +375,11 @@ impl Engine {
         self.store
             .root
             .unlink(&format!("networks/{name}/record.json"))?;
-        self.store
-            .root
-            .remove_with_files(&format!("networks/{name}/leases"))?;
+        for below in ["leases", "hosts"] {
+            self.store
+                .root
+                .remove_with_files(&format!("networks/{name}/{below}"))?;
+        }
         self.store
             .root
             .remove_with_files(&format!("networks/{name}"))

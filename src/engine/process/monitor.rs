@@ -49,6 +49,8 @@ pub(super) struct Monitor {
     pub log: Option<Writer>,
     /// What is done last: `--rm`.
     pub hook: Option<super::Hook>,
+    /// What is kept open until it ends.
+    pub held: Option<OwnedFd>,
 }
 
 /// What a monitor watches once the child exists.
@@ -90,6 +92,7 @@ impl Monitor {
         ]
         .into_iter()
         .chain(self.lines.descriptors())
+        .chain(&self.held)
         .chain(self.log.iter().flat_map(Writer::descriptors))
         .map(AsFd::as_fd)
         .collect()
@@ -133,7 +136,7 @@ impl Monitor {
             log: self.log,
             slack: None,
         };
-        watch.settle(&self.exit_file);
+        watch.settle(&self.exit_file, self.held.as_ref());
         let end = watch.follow();
         let End::Exited(code) = end else {
             return exit::RUN;
@@ -146,6 +149,7 @@ impl Monitor {
                 .without(&[Signal::ALARM.as_raw()])
                 .block();
             // It may close every descriptor at its end: none is closed again after it.
+            drop(self.held);
             let _locked = self.exit_file.into_raw_fd();
             hook(status);
         }
@@ -182,10 +186,11 @@ fn now() -> UnixNanos {
 
 impl Watch {
     /// Lets go of everything inherited that is not the monitor's: descriptors, the working directory, memory.
-    fn settle(&self, exit_file: &OwnedFd) {
+    fn settle(&self, exit_file: &OwnedFd, held: Option<&OwnedFd>) {
         let mut keep = vec![exit_file.as_fd(), self.pidfd.as_fd(), self.door.as_fd()];
         let some = [&self.gate, &self.child_gate, &self.line, &self.stdin];
         keep.extend(some.into_iter().flatten().map(AsFd::as_fd));
+        keep.extend(held.map(AsFd::as_fd));
         for output in &self.outputs {
             keep.extend(output.pipe.iter().chain(&output.to).map(AsFd::as_fd));
         }

@@ -58,6 +58,8 @@ pub struct Spawn<'a> {
     pub attach: Attach,
     /// What is done after its end.
     pub hook: Option<Hook>,
+    /// What the monitor keeps open until it ends.
+    pub held: Option<OwnedFd>,
 }
 
 /// A container that is being set up. Dropped before its [release](Spawned::release), it is killed.
@@ -153,6 +155,7 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
         exit_file: how.exit_file,
         log,
         hook: how.hook,
+        held: how.held,
     };
     // The command's frames, with all their buffers, are not the monitor's.
     let pid = process::fork_apart(Box::new(move || monitor.run()))

@@ -6,7 +6,7 @@
 //! intents/NAME                           an operation under way on the object NAME, flocked by its owner
 //! containers/NAME/record.json exit log attach   ids/ID -> NAME
 //! sandboxes/NAME/record.json hosts hostname resolv.conf
-//! networks/NAME/record.json lock leases/ADDRESS
+//! networks/NAME/record.json lock leases/ADDRESS hosts/LENGTH-HASH
 //! ports/PROTO-PORT/ADDRESS               a published port's lease
 //! ```
 //!

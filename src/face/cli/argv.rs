@@ -143,8 +143,13 @@ fn long_option<'f>(
     let (name, value) = long
         .split_once('=')
         .map_or((long, None), |(name, value)| (name, Some(value)));
-    // Docker's hidden second spelling.
-    let name = if name == "net" { "network" } else { name };
+    // Docker's hidden second spellings.
+    let name = match name {
+        "net" => "network",
+        "net-alias" => "network-alias",
+        "dns-opt" => "dns-option",
+        name => name,
+    };
     let flag = flags.find(|flag| flag.long.strip_prefix("--") == Some(name));
     let flag = flag.ok_or_else(|| unknown(name))?;
     match (&flag.kind, value) {

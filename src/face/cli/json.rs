@@ -2,7 +2,7 @@
 
 use super::{age, kill, settings};
 use crate::engine::network_is_default;
-use crate::engine::record::{Endpoint, SandboxRecord, Subnet};
+use crate::engine::record::{Endpoint, Names, SandboxRecord, Subnet};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
 use crate::types::json::{Json, to_text};
 use crate::types::{Id, PortMapping};
@@ -61,6 +61,9 @@ pub fn subject(subject: &Subject) -> Value {
 fn container(found: &Container) -> Value {
     let record = &found.record;
     let program = record.command.first().cloned().unwrap_or_default();
+    // What was asked for with the sandbox is its first container's.
+    let own = found.sandbox.as_ref().filter(|s| s.name == record.name);
+    let names = own.map(|sandbox| sandbox.names.clone()).unwrap_or_default();
     let mut object = json!({
         "Id": record.id,
         "Created": age::moment(Some(record.created)),
@@ -81,6 +84,10 @@ fn container(found: &Container) -> Value {
             "PortBindings": bindings(&record.publish, true),
             "RestartPolicy": settings::restart(record.settings()),
             "AutoRemove": record.auto_remove,
+            "Dns": list(&names, "dns"),
+            "DnsOptions": list(&names, "dns-option"),
+            "DnsSearch": list(&names, "dns-search"),
+            "ExtraHosts": some(&names, "add-host"),
             "IpcMode": "private",
             "PublishAllPorts": false,
         },
@@ -101,14 +108,15 @@ fn container(found: &Container) -> Value {
         },
     });
     settings::host_config(record, &mut object["HostConfig"]);
-    let own = record.settings();
-    if let Some(signal) = own.stop_signal {
+    let set = record.settings();
+    if let Some(signal) = set.stop_signal {
         object["Config"]["StopSignal"] = kill::name(signal).into();
     }
-    if let Some(seconds) = own.stop_timeout {
+    if let Some(seconds) = set.stop_timeout {
         object["Config"]["StopTimeout"] = seconds.into();
     }
-    object["NetworkSettings"] = network_settings(found.sandbox.as_ref(), &found.files);
+    object["NetworkSettings"] =
+        network_settings(found.sandbox.as_ref(), own.map(|_| record.id), &found.files);
     object
 }
 
@@ -147,6 +155,7 @@ fn state(found: &Container) -> Value {
 }
 
 fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
+    let names = &sandbox.names;
     let mappings: Vec<_> = sandbox
         .ports
         .iter()
@@ -172,9 +181,16 @@ fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
             "StartedAt": age::moment(None),
             "FinishedAt": age::moment(None),
         },
-        "HostConfig": {"NetworkMode": mode, "PortBindings": bindings(&mappings, true)},
+        "HostConfig": {
+            "NetworkMode": mode,
+            "PortBindings": bindings(&mappings, true),
+            "Dns": list(names, "dns"),
+            "DnsOptions": list(names, "dns-option"),
+            "DnsSearch": list(names, "dns-search"),
+            "ExtraHosts": some(names, "add-host"),
+        },
         "Config": {"Hostname": sandbox.hostname},
-        "NetworkSettings": network_settings(Some(sandbox), files),
+        "NetworkSettings": network_settings(Some(sandbox), Some(sandbox.id), files),
     })
 }
 
@@ -186,14 +202,19 @@ fn exposed(ports: &[PortMapping]) -> Value {
 }
 
 /// The sandbox's: what a member that joined has is what its first one has.
-fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
+/// `id` is the first container's, or the sandbox's own, where it is known.
+fn network_settings(sandbox: Option<&SandboxRecord>, id: Option<Id>, files: &Files) -> Value {
     let endpoint = sandbox.and_then(|sandbox| sandbox.endpoint.as_ref());
     let mappings: Vec<_> = sandbox
         .map(|s| s.ports.iter().map(|port| port.mapping.clone()).collect())
         .unwrap_or_default();
     let mut networks = Map::new();
-    if let Some(endpoint) = endpoint {
-        networks.insert(endpoint.network.to_string(), attachment(endpoint));
+    if let (Some(sandbox), Some(endpoint)) = (sandbox, endpoint) {
+        let mut value = attachment(endpoint);
+        let short = id.map(|id| id.short()).unwrap_or_default();
+        value["Aliases"] = some(&sandbox.names, "network-alias");
+        value["DNSNames"] = json!(sandbox.called(&short));
+        networks.insert(endpoint.network.to_string(), value);
     }
     // The fields of before networks had names, which scripts still read: of the default network only.
     let legacy = endpoint.filter(|endpoint| network_is_default(&endpoint.network));
@@ -213,6 +234,19 @@ fn network_settings(sandbox: Option<&SandboxRecord>, files: &Files) -> Value {
     addresses(&mut settings, legacy);
     settings["Networks"] = networks.into();
     settings
+}
+
+/// What was asked for with an option.
+fn list(names: &Names, option: &str) -> Value {
+    names.of(option).map(Value::from).collect()
+}
+
+/// The same, with Docker's null for nothing.
+fn some(names: &Names, option: &str) -> Value {
+    match list(names, option) {
+        Value::Array(list) if list.is_empty() => Value::Null,
+        list => list,
+    }
 }
 
 fn attachment(endpoint: &Endpoint) -> Value {

@@ -13,6 +13,7 @@ mod inspect;
 mod json;
 mod kill;
 mod logs;
+mod names;
 mod network;
 mod options;
 mod output;
@@ -31,7 +32,7 @@ mod version;
 mod wait;
 
 use crate::engine::spec::Places;
-use crate::engine::{Engine, Leaving, Run, Say};
+use crate::engine::{self, Engine, Leaving, Run, Say};
 use crate::error::{Error, Result, exit};
 use argv::Usage;
 use output::Voice;
@@ -209,7 +210,10 @@ fn complain(command: &Command, usage: Usage) -> u8 {
             error
         }
         Usage::Failed(error) => {
-            output::complain(&error);
+            match (error.errno(), engine::too_old()) {
+                (Some(_), Some(age)) => output::complain(&format_args!("{error} ({age})")),
+                _ => output::complain(&error),
+            }
             error
         }
     };

@@ -3,7 +3,7 @@
 use super::argv::{self, Usage};
 use super::attach::{DETACH_KEYS, SIG_PROXY};
 use super::options::{Given, Page, option, switch};
-use super::{Cli, attach, output, show};
+use super::{Cli, attach, names, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
@@ -64,6 +64,7 @@ impl Given {
             workdir,
             user: owned("--user"),
             hostname,
+            names: names::checked(self, &network)?,
             publish: self.published(&network)?,
             endpoint: self.endpoint()?,
             network,
@@ -81,6 +82,7 @@ impl Given {
         Ok(SandboxSpec {
             name: self.name()?,
             hostname: self.last("--hostname").map(str::to_owned),
+            names: names::checked(self, &network)?,
             network,
             publish,
             endpoint: self.endpoint()?,

@@ -3,11 +3,11 @@
 use super::argv::{self, Options, Usage};
 use super::output::{self, Voice};
 use super::{Cli, json};
-use crate::engine::show::{Link, NamespaceView, Route};
+use crate::engine::show::{Chain, Link, NamespaceView, Route};
 use argh::{ArgsInfo, FromArgs};
 use std::fmt::Write;
 
-/// Show the links, addresses, routes and listening sockets of a sandbox; without NAME, of the host.
+/// Show the links, addresses, routes, neighbours, chains and listening sockets of a sandbox; without NAME, of the host.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(example = "netcell show web", error_code(1, "an error"))]
 struct Words {
@@ -48,12 +48,54 @@ pub(super) fn page(view: &NamespaceView) -> String {
     for route in four.into_iter().chain(six) {
         wrap(&mut page, &line(route, &view.links));
     }
+    if !view.neighbours.is_empty() {
+        page.push_str("neighbours\n");
+    }
+    for neighbour in &view.neighbours {
+        let mac = neighbour
+            .mac
+            .map(|mac| format!(" {mac}"))
+            .unwrap_or_default();
+        let (at, state) = (name(neighbour.link, &view.links), &neighbour.state);
+        wrap(
+            &mut page,
+            &format!("{} dev {at}{mac} {state}", neighbour.address),
+        );
+    }
+    chains(&mut page, &view.chains);
     page.push_str("listening\n");
     for socket in &view.sockets {
         let at = std::net::SocketAddr::new(socket.address, socket.port);
         let _ = writeln!(page, "  {} {at}", socket.proto);
     }
     page
+}
+
+/// A line a table, and below it one a chain.
+fn chains(page: &mut String, chains: &[Chain]) {
+    let mut last = None;
+    for chain in chains {
+        let table = Some((&chain.family, &chain.table));
+        if last.is_none() {
+            page.push_str("rules\n");
+        }
+        if table != last {
+            let _ = writeln!(page, "  table {} {}", chain.family, chain.table);
+            last = table;
+        }
+        if chain.name.is_empty() {
+            continue;
+        }
+        let plural = if chain.rules == 1 { "" } else { "s" };
+        let mut line = format!("  chain {} {} rule{plural}", chain.name, chain.rules);
+        if let (Some(kind), Some(hook), Some(priority)) =
+            (&chain.kind, &chain.hook, &chain.priority)
+        {
+            let policy = if chain.drops { ", policy drop" } else { "" };
+            let _ = write!(line, ", {kind} at {hook} {priority}{policy}");
+        }
+        wrap(page, &line);
+    }
 }
 
 fn head(page: &mut String, link: &Link, links: &[Link]) {

@@ -6,7 +6,7 @@
 use super::runner::Test;
 use super::snapshot::{self, Snapshot};
 use super::sys::{self, Ended};
-use super::{command, image};
+use super::{command, image, peers};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -87,6 +87,7 @@ fn prepare() -> io::Result<()> {
     sys::everything_read_only()?;
     let binary = File::open(built_binary())?;
     let package = File::open(env!("CARGO_MANIFEST_DIR"))?;
+    let peers = File::open(peers::unpacked()).ok();
     let plain = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount("proc", "/proc", "proc", plain | libc::MS_NOEXEC, "")?;
     sys::mount("sysfs", "/sys", "sysfs", plain | libc::MS_NOEXEC, "")?;
@@ -101,7 +102,12 @@ fn prepare() -> io::Result<()> {
     fs::create_dir("/var/lib/box")?;
     fs::write(BINARY, "")?;
     fs::create_dir(PACKAGE)?;
-    for (from, to) in [(&binary, BINARY), (&package, PACKAGE)] {
+    let mut shown = vec![(&binary, BINARY), (&package, PACKAGE)];
+    if let Some(peers) = &peers {
+        fs::create_dir(peers::PLACE)?;
+        shown.push((peers, peers::PLACE));
+    }
+    for (from, to) in shown {
         let from = format!("/proc/self/fd/{}", from.as_raw_fd());
         sys::mount(&from, to, "", libc::MS_BIND, "")?;
     }
@@ -120,6 +126,9 @@ fn built_binary() -> String {
 }
 
 fn run_body(test: &Test) {
+    if let Some(start) = test.beside {
+        start();
+    }
     let before = Snapshot::take();
     (test.run)();
     snapshot::check_leaks(&before);

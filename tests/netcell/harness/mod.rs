@@ -7,6 +7,7 @@ pub mod image;
 pub mod inject;
 pub mod oracle;
 pub mod outside;
+pub mod peers;
 pub mod runner;
 pub mod snapshot;
 pub mod sys;

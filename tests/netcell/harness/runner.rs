@@ -17,6 +17,7 @@ pub struct Test {
     pub run: fn(),
     pub seconds: u64,
     pub root_only: Option<&'static str>,
+    pub beside: Option<fn()>,
 }
 
 impl Test {
@@ -27,6 +28,7 @@ impl Test {
             run,
             seconds: 60,
             root_only: None,
+            beside: None,
         }
     }
 
@@ -39,6 +41,12 @@ impl Test {
     /// What of it a normal user's user namespace cannot do.
     pub const fn root_only(mut self, why: &'static str) -> Self {
         self.root_only = Some(why);
+        self
+    }
+
+    /// What is on the host before netcell is: it is no leak, and has to be there unchanged at the end.
+    pub const fn beside(mut self, start: fn()) -> Self {
+        self.beside = Some(start);
         self
     }
 

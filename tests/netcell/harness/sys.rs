@@ -369,3 +369,12 @@ pub fn lead_session(command: &mut std::process::Command) {
     // SAFETY: both calls are async-signal-safe.
     unsafe { command.pre_exec(lead) };
 }
+
+/// Takes a read lease on a file (fcntl(2), F_SETLEASE), or gives it back; its break, a SIGIO, is nothing to this process.
+pub fn lease(file: &impl AsRawFd, take: bool) -> io::Result<()> {
+    let kind = if take { libc::F_RDLCK } else { libc::F_UNLCK };
+    // SAFETY: ignoring a signal needs no handler.
+    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+    // SAFETY: plain values only.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }).map(drop)
+}
