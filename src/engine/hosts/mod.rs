@@ -50,21 +50,21 @@ pub fn provide(store: &Store, _: &Locked, sandbox: &SandboxRecord) -> Result<()>
     let directory = directory(network);
     let plain = file_name(LOOPBACK);
     let open = |name: &str| Shared::open(store, &directory, name, OFlags::RDONLY);
-    let body = match open(&plain)? {
-        Some(file) => file.body()?,
-        None => {
-            let body = recorded(store, network)?;
-            make(store, &directory, &plain, LOOPBACK, &body)?;
-            body
-        }
+    if open(&plain)?.is_none() {
+        let body = recorded(store, network)?;
+        make(store, &directory, &plain, LOOPBACK, &body)?;
+    }
+    let body = || match open(&plain)? {
+        Some(file) => Ok(String::from_utf8_lossy(&file.body()?).into_owned()),
+        None => Ok(String::new()),
     };
-    if text::is_claimed_by_another(&body, sandbox) {
+    if text::asks_for_a_host_name(sandbox) && text::is_claimed_by_another(&body()?, sandbox) {
         text::own_line(&mut head, sandbox);
     }
     let name = file_name(&head);
     // One that nobody has a link to was left by a writer that died, and may be torn.
     if name != plain && open(&name)?.is_none_or(|file| file.links < 2) {
-        make(store, &directory, &name, &head, &body)?;
+        make(store, &directory, &name, &head, &body()?)?;
     }
     store
         .root
@@ -89,7 +89,7 @@ pub fn leave(store: &Store, _: &Locked, sandbox: &SandboxRecord) -> Result<()> {
 /// Writes what the records say, after a change that is more than one line, or one that was cut short.
 pub fn renew(store: &Store, _: &Locked, sandbox: &SandboxRecord) -> Result<()> {
     upkeep(store, sandbox, &|_| match network_of(sandbox) {
-        Some(network) => recorded(store, network).map(Edit::Whole),
+        Some(network) => recorded(store, network).map(|body| Edit::Whole(body.into_bytes())),
         None => Ok(Edit::Nothing),
     })
 }
@@ -190,11 +190,11 @@ impl Upkeep<'_> {
         let edit = if same && !self.was_stale {
             decide(&first)?
         } else {
-            Edit::Whole(recorded(self.store, self.network)?)
+            Edit::Whole(recorded(self.store, self.network)?.into_bytes())
         };
         let empties = match &edit {
             Edit::Nothing => first.length == 0,
-            edit => *edit == Edit::Whole(String::new()),
+            edit => *edit == Edit::Whole(Vec::new()),
         };
         if empties && files.is_empty() && first.links < 2 {
             return self.store.root.remove_with_files(&self.directory);
@@ -242,7 +242,7 @@ impl Shared {
         }))
     }
 
-    fn body(&self) -> Result<String> {
+    fn body(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.length as usize];
         let mut read = 0;
         while read < bytes.len() {
@@ -253,16 +253,16 @@ impl Shared {
             }
         }
         bytes.truncate(read);
-        String::from_utf8(bytes).map_err(|_| self.error("read", Errno::ILSEQ))
+        Ok(bytes)
     }
 
     fn apply(&self, edit: &Edit) -> Result<()> {
         match edit {
             Edit::Nothing => Ok(()),
-            Edit::Append(text) => self.write(text, self.length as usize),
-            Edit::Blank(ranges) => ranges
-                .iter()
-                .try_for_each(|range| self.write(&text::comment(range.len()), range.start)),
+            Edit::Append(text) => self.write(text.as_bytes(), self.length as usize),
+            Edit::Blank(ranges) => ranges.iter().try_for_each(|range| {
+                self.write(text::comment(range.len()).as_bytes(), range.start)
+            }),
             Edit::Cut(length) => self.cut(*length),
             Edit::Whole(text) => {
                 self.write(text, 0)?;
@@ -271,8 +271,8 @@ impl Shared {
         }
     }
 
-    fn write(&self, text: &str, at: usize) -> Result<()> {
-        match rustix::io::pwrite(&self.fd, text.as_bytes(), self.head + at as u64) {
+    fn write(&self, text: &[u8], at: usize) -> Result<()> {
+        match rustix::io::pwrite(&self.fd, text, self.head + at as u64) {
             Ok(n) if n == text.len() => Ok(()),
             Ok(_) => Err(self.error("write", Errno::NOSPC)),
             Err(errno) => Err(self.error("write", errno)),

@@ -24,7 +24,7 @@ pub enum Edit {
     /// It ends here.
     Cut(usize),
     /// This is the whole of it.
-    Whole(String),
+    Whole(Vec<u8>),
 }
 
 /// The lines before the body.
@@ -47,12 +47,18 @@ fn names<'a>(sandbox: &'a SandboxRecord, short: &'a str) -> Vec<&'a str> {
     let mut names = sandbox.called(short);
     // Nobody else is localhost.
     names.retain(|name| *name != "localhost");
-    let hostname = sandbox.hostname.as_str();
-    let is_id = hostname.len() == 12 && hostname.bytes().all(|b| b.is_ascii_hexdigit());
-    if let Some(at) = names.iter().position(|name| *name == hostname && !is_id) {
+    let first = names.iter().position(|name| *name == sandbox.hostname);
+    if let Some(at) = first.filter(|_| asks_for_a_host_name(sandbox)) {
         names[..=at].rotate_right(1);
     }
     names
+}
+
+/// Whether its host name is neither its name nor an id.
+pub fn asks_for_a_host_name(sandbox: &SandboxRecord) -> bool {
+    let hostname = sandbox.hostname.as_str();
+    let is_id = hostname.len() == 12 && hostname.bytes().all(|b| b.is_ascii_hexdigit());
+    !is_id && hostname != sandbox.name.as_str()
 }
 
 /// A sandbox's lines for the others; `id` is its first container's, or its own.
@@ -113,38 +119,70 @@ fn is_of(line: &str, sandbox: &SandboxRecord) -> bool {
 }
 
 /// What takes a sandbox's lines out of a body.
-pub fn without(body: &str, sandbox: &SandboxRecord) -> Edit {
-    let mut prefixes = Vec::with_capacity(2);
-    addresses(sandbox).for_each(|address| prefixes.push(format!("{address}\t")));
-    let mut ranges = Vec::with_capacity(2);
+pub fn without(body: &[u8], sandbox: &SandboxRecord) -> Edit {
+    let mut own = Vec::with_capacity(2);
+    addresses(sandbox).for_each(|address| own.push(format!("{address}\t")));
+    let is_own = |line: &[u8]| {
+        own.iter()
+            .any(|address| line.starts_with(address.as_bytes()))
+    };
+    let mut ranges: Vec<Range<usize>> = Vec::with_capacity(2);
     let (mut at, mut blank) = (0, 0);
-    for line in body.split_inclusive('\n') {
-        let range = at..at + line.len();
-        at = range.end;
-        if prefixes
-            .iter()
-            .any(|prefix| line.starts_with(prefix.as_str()))
-        {
-            blank += line.len();
-            ranges.push(range);
-        } else if line.starts_with('#') {
-            blank += line.len();
+    while at < body.len() {
+        let (line, end) = (&body[at..], line_end(body, at));
+        let mine = is_own(line);
+        if mine || line.starts_with(b"#") {
+            blank += end - at;
         }
+        if mine {
+            ranges.push(at..end);
+        }
+        at = end;
     }
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
         return Edit::Nothing;
     };
     if blank * 2 > body.len() {
-        let stays = |line: &&str| {
-            !line.starts_with('#') && !prefixes.iter().any(|p| line.starts_with(p.as_str()))
-        };
-        return Edit::Whole(body.split_inclusive('\n').filter(stays).collect());
+        return Edit::Whole(lines_but(body, &is_own));
     }
     let length: usize = ranges.iter().map(Range::len).sum();
     if last.end == body.len() && first.start + length == last.end {
         return Edit::Cut(first.start);
     }
     Edit::Blank(ranges)
+}
+
+/// A body without comments and without some lines.
+fn lines_but(body: &[u8], goes: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(body.len());
+    let mut at = 0;
+    while at < body.len() {
+        let end = line_end(body, at);
+        let line = &body[at..end];
+        if !line.starts_with(b"#") && !goes(line) {
+            rest.extend_from_slice(line);
+        }
+        at = end;
+    }
+    rest
+}
+
+/// The end of the line that begins here, its newline included, looked for in eight bytes at once: std's own search is
+/// compiled for size, and made a removal beside 1,000 sandboxes a third slower.
+fn line_end(body: &[u8], from: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = from;
+    while let Some(Ok(word)) = body.get(at..at + 8).map(<[u8; 8]>::try_from) {
+        // A newline becomes zero; the lowest byte whose top bit is left then is the first zero.
+        let word = u64::from_le_bytes(word) ^ (ONES * u64::from(b'\n'));
+        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zero != 0 {
+            return at + zero.trailing_zeros() as usize / 8 + 1;
+        }
+        at += 8;
+    }
+    let rest = body.iter().skip(at).position(|byte| *byte == b'\n');
+    rest.map_or(body.len(), |offset| at + offset + 1)
 }
 
 /// A line that says nothing, of this many bytes.
@@ -214,7 +252,7 @@ mod tests {
                 .count(),
             100
         );
-        assert_eq!(without(&text, &web), Edit::Whole(String::new()));
+        assert_eq!(without(text.as_bytes(), &web), Edit::Whole(Vec::new()));
     }
 
     #[test]
@@ -223,17 +261,20 @@ mod tests {
         let gone = |n: u8| sandbox("box", "box", &format!("10.50.0.{n}"));
         let body: String = (2..6).map(line).collect();
         let length = line(2).len();
-        assert_eq!(without(&body, &gone(9)), Edit::Nothing);
-        assert_eq!(without(&body, &gone(5)), Edit::Cut(3 * length));
+        assert_eq!(without(body.as_bytes(), &gone(9)), Edit::Nothing);
+        assert_eq!(without(body.as_bytes(), &gone(5)), Edit::Cut(3 * length));
         let first = 0..length;
-        assert_eq!(without(&body, &gone(2)), Edit::Blank(vec![first]));
+        assert_eq!(without(body.as_bytes(), &gone(2)), Edit::Blank(vec![first]));
         let blank = comment(length);
         assert_eq!(
             (blank.len(), &blank[..1], &blank[length - 1..]),
             (length, "#", "\n")
         );
         let half = [blank.as_str(), &line(3), &comment(length), &line(5)].concat();
-        assert_eq!(without(&half, &gone(3)), Edit::Whole(line(5)));
+        assert_eq!(
+            without(half.as_bytes(), &gone(3)),
+            Edit::Whole(line(5).into_bytes())
+        );
     }
 
     #[test]
@@ -248,9 +289,12 @@ mod tests {
             .push(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
         assert_eq!(lines(&web, None), "10.50.0.2\tweb\nfd00::2\tweb\n");
         let body = lines(&web, None) + &other.repeat(4);
-        assert_eq!(without(&body, &web), Edit::Blank(vec![0..14, 14..26]));
+        assert_eq!(
+            without(body.as_bytes(), &web),
+            Edit::Blank(vec![0..14, 14..26])
+        );
         let body = other.repeat(4) + &lines(&web, None);
-        assert_eq!(without(&body, &web), Edit::Cut(4 * other.len()));
+        assert_eq!(without(body.as_bytes(), &web), Edit::Cut(4 * other.len()));
         web.names = asked("add-host", &["me:host-gateway"]);
         assert_eq!(
             head(&web),
@@ -259,10 +303,27 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_at_their_newlines_wherever_those_are() {
+        for length in 0..20 {
+            for from in 0..9 {
+                let body = [
+                    vec![b'\n'; from],
+                    vec![b'x'; length],
+                    b"\n\x0b\xff\nrest".to_vec(),
+                ]
+                .concat();
+                assert_eq!(line_end(&body, from), from + length + 1);
+                assert_eq!(line_end(&body, from + length + 1), from + length + 4);
+                assert_eq!(line_end(&body, from + length + 4), body.len());
+            }
+        }
+    }
+
+    #[test]
     fn an_address_that_another_one_begins_with_is_another() {
         let body = lines(&sandbox("box", "box", "10.50.0.22"), None);
         assert_eq!(
-            without(&body, &sandbox("box", "box", "10.50.0.2")),
+            without(body.as_bytes(), &sandbox("box", "box", "10.50.0.2")),
             Edit::Nothing
         );
     }

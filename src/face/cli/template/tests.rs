@@ -1,5 +1,7 @@
 //! Against Go itself: `tests/data/templates.txt` has what text/template made of each template, as Docker uses it.
 
+#![cfg(test)]
+
 use super::*;
 use serde_json::json;
 
