@@ -8,6 +8,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_port_without_a_hosts_end_gets_one_as_clients_do,
     a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port,
     a_thousand_ports_are_one_range,
+    ten_thousand_ports_come_and_go_and_more_than_fit_are_refused.seconds(180),
     every_spelling_of_a_port_is_understood,
     what_cannot_be_published_says_why,
     the_program_that_has_a_port_is_named,
@@ -102,6 +103,26 @@ fn a_thousand_ports_are_one_range() {
     assert_eq!(elements("map", "publish6").len(), 1000);
     cell("rm web").ok();
     no_port_is_published();
+}
+
+fn ten_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
+    cell("create --name big -p 10000-19999:10000-19999").ok();
+    assert_eq!(elements("map", "publish4").len(), 10_000);
+    // Beside them one more is one more.
+    cell("create --name web -p 8080:80").ok();
+    serve_in(&pin("web"), 80, "web");
+    answered(ask(Ipv4Addr::LOCALHOST, 8080), "web");
+    cell("rm big").ok();
+    wait_within(
+        std::time::Duration::from_millis(500),
+        "they have run out",
+        || elements("map", "publish4").len() == 1,
+    );
+    assert_eq!(entries("/run/netcell/ports").len(), 1);
+    let ranges = "-p 10000-49999:10000-49999 -p 10000-49999:10000-49999/udp";
+    cell(&format!("create --name huge {ranges}")).refused(1, &["larger than"]);
+    assert_eq!(entries("/run/netcell/ports").len(), 1, "nothing is left");
+    cell("rm web").ok();
 }
 
 fn every_spelling_of_a_port_is_understood() {

@@ -8,8 +8,9 @@ use rustix::io::Result as Io;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// No state file is larger: a foreign or broken one must not take the memory of a small host.
-const LARGEST: u64 = 256 * 1024;
+/// No state file is larger, in bytes: a foreign or broken one must not take the memory of a small host. A published port
+/// takes some 60, and in the intent of a sandbox that is made with it twice as many.
+const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// A directory of netcell's own, worked in by paths relative to its descriptor.
 pub struct Directory {
@@ -185,6 +186,14 @@ impl Directory {
 
     /// Writes a new file under a temporary name, to be flocked before it gets its own.
     pub fn write_temporary(&self, temporary: &str, value: &impl Json) -> Result<OwnedFd> {
+        let text = json::to_text(value) + "\n";
+        if text.len() as u64 > LARGEST {
+            // What could not be read again must not be made.
+            return Err(Error::new(format!(
+                "cannot write {}: it would be larger than {LARGEST} bytes",
+                self.path.join(temporary).display()
+            )));
+        }
         let fd = match self.create_new(temporary) {
             // Left by a writer that died here.
             Err(error) if error.is(Errno::EXIST) => {
@@ -200,7 +209,6 @@ impl Directory {
                 Errno::from_io_error(&e).unwrap_or(Errno::IO),
             )
         };
-        let text = json::to_text(value) + "\n";
         let mut file = std::fs::File::from(fd);
         file.write_all(text.as_bytes()).map_err(failed)?;
         Ok(file.into())
