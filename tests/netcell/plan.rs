@@ -185,8 +185,8 @@ fn kernels_without_updates_of_timeouts_delete_a_withdrawn_port() {
 fn what_an_old_kernel_refuses_is_said_together_with_its_age() {
     let taken = TcpListener::bind("0.0.0.0:8080").unwrap();
     let age = "older than Linux 5.10";
-    on_an_old_kernel("create --name web -p 8080:80").refused(1, &["Address in use", age]);
-    let said = cell("create --name web -p 8080:80").refused(1, &["Address in use"]);
+    on_an_old_kernel("create --name web -p 8080:80").refused(1, &["already in use", age]);
+    let said = cell("create --name web -p 8080:80").refused(1, &["already in use"]);
     assert!(!said.contains(age), "{said}");
     drop(taken);
 }
