@@ -1,4 +1,4 @@
-//! Starting and ending what exists: `start`, the second half of `run`, `stop`, `kill`, `wait`.
+//! Starting what exists: `start` and the second half of `run`; and waiting for its end.
 
 use crate::engine::create::{Made, Ran};
 use crate::engine::find;
@@ -6,17 +6,16 @@ use crate::engine::process::{
     Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, rootfs, spawn,
 };
 use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERSION};
-use crate::engine::repair::DEATH;
 use crate::engine::spec::Places;
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run, Silence, derived, hosts};
-use crate::error::{Error, Result, exit};
+use crate::error::{Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
 use crate::sys::time;
 use crate::types::{Id, Name};
-use rustix::process::Signal;
+use rustix::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use std::time::Duration;
 const MONITOR: Duration = Duration::from_secs(5);
 
 /// No wait of netcell's own: as long as the container runs.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Engine {
     /// The second half of `run`: spawn, commit, release.
@@ -264,71 +263,22 @@ impl Engine {
         })
     }
 
-    /// Ends a container: SIGTERM, then after `grace` SIGKILL. One that does not run is fine.
-    pub fn stop(&self, reference: &str, grace: Duration) -> Result<()> {
-        let container = self.find_container(reference)?;
-        let Some(process) = handle(&container) else {
-            return Ok(());
-        };
-        process.signal(Signal::TERM.as_raw())?;
-        if !process.wait(grace) {
-            process.kill();
-            process.wait(DEATH);
+    /// Waits until a running container has ended: its exit code. `exit` is its `exit` file, opened while it ran.
+    pub(super) fn wait_for_end(&self, container: &Container, exit: &OwnedFd) -> Result<u8> {
+        let what = format!("the end of container {}", container.record.name);
+        lock::lock(exit, Hold::Shared, FOREVER, &what)?;
+        if let Some(exit) = find::exit_in(exit) {
+            return Ok(exit.code);
         }
-        self.wait_for_monitor(&container);
-        Ok(())
-    }
-
-    /// Sends a signal to a container's PID 1.
-    ///
-    /// # Errors
-    /// A container that is not running.
-    pub fn kill(&self, reference: &str, signal: i32) -> Result<()> {
-        let cannot_kill =
-            |error: Error| Error::new(format!("Cannot kill container: {reference}: {error}"));
-        let container = self.find_container(reference).map_err(cannot_kill)?;
-        let process = handle(&container).ok_or_else(|| {
-            cannot_kill(Error::new(format!(
-                "Container {} is not running",
-                container.record.id
-            )))
-        })?;
-        process.signal(signal).map_err(cannot_kill)?;
-        if signal == Signal::KILL.as_raw() {
-            process.wait(DEATH);
-            self.wait_for_monitor(&container);
+        // The monitor died: PID 1 may have outlived it.
+        if let Some(process) = handle(container) {
+            process.wait(FOREVER);
         }
-        Ok(())
-    }
-
-    /// Waits until a container's process has ended: its exit code. The status survives the container's removal.
-    pub fn wait(&self, reference: &str) -> Result<u8> {
-        let container = self.find_container(reference)?;
-        let waiter = self.store.open_exit(&container.record.name)?;
-        match (container.status, container.exit, waiter) {
-            (Status::Exited, Some(exit), _) => Ok(exit.code),
-            (Status::Running, _, Some(waiter)) => {
-                lock::lock(
-                    &waiter,
-                    Hold::Shared,
-                    FOREVER,
-                    &format!("the end of container {reference}"),
-                )?;
-                if let Some(exit) = find::exit_in(&waiter) {
-                    return Ok(exit.code);
-                }
-                // The monitor died: PID 1 may have outlived it.
-                if let Some(process) = handle(&container) {
-                    process.wait(FOREVER);
-                }
-                Ok(find::LOST)
-            }
-            _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
-        }
+        Ok(find::LOST)
     }
 
     /// Until the end is written down, `ps` would still show what is gone.
-    fn wait_for_monitor(&self, container: &Container) {
+    pub(super) fn wait_for_monitor(&self, container: &Container) {
         if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
             lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
         }
@@ -345,7 +295,7 @@ fn started(spawned: &Spawned) -> Start {
 }
 
 /// A running container's PID 1.
-fn handle(container: &Container) -> Option<Handle> {
+pub(super) fn handle(container: &Container) -> Option<Handle> {
     let start = container
         .record
         .start

@@ -6,6 +6,7 @@
 mod container;
 mod create;
 mod derived;
+mod end;
 pub mod execute;
 mod find;
 mod firewall;
@@ -14,6 +15,7 @@ mod image;
 mod inside;
 mod ipam;
 mod lifecycle;
+mod logs;
 mod names;
 mod network;
 pub mod plan;
@@ -33,6 +35,7 @@ pub mod view;
 
 pub use create::Ran;
 pub use network::is_default as network_is_default;
+pub use process::log;
 pub use reaper::Leaving;
 
 use crate::error::Result;

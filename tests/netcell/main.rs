@@ -20,6 +20,7 @@ mod inspect;
 mod isolation;
 mod layering;
 mod lifecycle;
+mod listing;
 mod names;
 mod network;
 mod plan;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         isolation::TESTS,
         layering::TESTS,
         lifecycle::TESTS,
+        listing::TESTS,
         names::TESTS,
         network::TESTS,
         plan::TESTS,

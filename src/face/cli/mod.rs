@@ -26,6 +26,7 @@ mod start;
 mod stop;
 mod table;
 mod template;
+mod unknown;
 mod version;
 mod wait;
 
@@ -58,7 +59,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 18] = [
+const COMMANDS: [Command; 19] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -83,6 +84,11 @@ const COMMANDS: [Command; 18] = [
         "start containers that are not running",
     ),
     command("stop", stop::main, "stop containers: SIGTERM, then SIGKILL"),
+    command(
+        "restart",
+        stop::restart,
+        "stop containers and start them again",
+    ),
     command("kill", kill::main, "send a signal to containers"),
     command(
         "wait",
@@ -172,6 +178,21 @@ impl Cli {
             Ok(code)
         })
     }
+}
+
+/// Prints the name of each thing that was done, and says why others were not: the exit code.
+fn answer(names: &[String], answers: Vec<Result<()>>) -> Result<u8> {
+    let mut code = 0;
+    for (name, answer) in names.iter().zip(answers) {
+        match answer {
+            Ok(()) => output::line(name)?,
+            Err(error) => {
+                output::complain(&error);
+                code = exit::FAILURE;
+            }
+        }
+    }
+    Ok(code)
 }
 
 /// Carries out one command line, without the program's name: the exit code.
@@ -265,11 +286,7 @@ fn find(name: &str) -> Result<&'static Command> {
     COMMANDS
         .iter()
         .find(|command| command.name == name)
-        .ok_or_else(|| {
-            Error::new(format!(
-                "'{name}' is not a netcell command: see 'netcell help'"
-            ))
-        })
+        .ok_or_else(|| unknown::command(name, COMMANDS.iter().map(|command| command.name)))
 }
 
 fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {

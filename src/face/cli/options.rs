@@ -1,10 +1,11 @@
-//! The options that `run` and `create` share: declared once in a table, parsed, explained and read by it.
+//! A subcommand's options: declared once in a table, parsed, explained and read by it; `run` and `create` share theirs.
 //!
 //! A table instead of argh's structures, which know no sharing: two of them would be every option twice, in the source
 //! and in the binary. An option is a line in [`COMMON`], and is read where it is used, by its name.
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
+use crate::error::Error;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
@@ -119,7 +120,7 @@ pub(super) const fn option(
     }
 }
 
-/// What one of the two has of its own.
+/// A subcommand's page of help, which is also how it is parsed.
 pub(super) struct Page {
     /// Its name.
     pub command: &'static str,
@@ -127,7 +128,7 @@ pub(super) struct Page {
     pub words: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// The options that the other has not.
+    /// Its options, without those that `run` and `create` share.
     pub own: &'static [FlagInfo<'static>],
     /// Examples, notes and exit codes.
     pub end: &'static str,
@@ -144,8 +145,8 @@ pub(super) struct Given {
 impl Given {
     /// Reads a command line.
     pub fn parse(page: &'static Page, words: &[String]) -> Result<Self, Usage> {
-        let flags = || page.own.iter().chain(&COMMON);
-        let normal = argv::normalise(words, &flags, Options::First).map_err(Usage::Wrong)?;
+        let flags = || page.flags();
+        let normal = argv::normalise(words, &flags, page.place()).map_err(Usage::Wrong)?;
         if normal.help {
             return Err(Usage::Help(page.text()));
         }
@@ -158,11 +159,7 @@ impl Given {
 
     fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = Option<&str>> {
         debug_assert!(
-            self.page
-                .own
-                .iter()
-                .chain(&COMMON)
-                .any(|flag| flag.long == name),
+            self.page.flags().any(|flag| flag.long == name),
             "{name} is in no table"
         );
         let named = self
@@ -187,6 +184,32 @@ impl Given {
         self.values(name).flatten()
     }
 
+    /// The words that are no options, at least one.
+    pub fn names(&self) -> Result<&[String], Usage> {
+        argv::at_least_one(self.page.command, &self.rest)?;
+        Ok(&self.rest)
+    }
+
+    /// The only word that is no option.
+    pub fn one_name(&self) -> Result<&str, Usage> {
+        match self.names()? {
+            [name] => Ok(name),
+            _ => Err(argv::too_many(self.page.command, 1)),
+        }
+    }
+
+    /// A number as the value of an option.
+    pub fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, Usage> {
+        let number = |text: &str| {
+            text.parse().map_err(|_| {
+                Usage::Wrong(Error::new(format!(
+                    "invalid argument \"{text}\" for \"{name}\" flag: a number is wanted"
+                )))
+            })
+        };
+        self.last(name).map(number).transpose()
+    }
+
     /// How much is to be said.
     pub fn voice(&self) -> Voice {
         Voice::of(self.has("--verbose"), self.has("--dry-run"))
@@ -194,13 +217,29 @@ impl Given {
 }
 
 impl Page {
+    /// Whether a container's command may stand behind the options.
+    fn place(&self) -> Options {
+        match self.command {
+            "run" | "create" => Options::First,
+            _ => Options::Anywhere,
+        }
+    }
+
+    fn flags(&self) -> impl Iterator<Item = &FlagInfo<'static>> {
+        let common: &[FlagInfo<'static>] = match self.place() {
+            Options::First => &COMMON,
+            Options::Anywhere => &[],
+        };
+        self.own.iter().chain(common)
+    }
+
     /// What `--help` prints.
     fn text(&self) -> String {
         let mut page = format!(
             "Usage: netcell {} [OPTIONS] {}\n\n{}\n\nOptions:\n",
             self.command, self.words, self.about
         );
-        for flag in self.own.iter().chain(&COMMON) {
+        for flag in self.flags() {
             page.push_str(&line(flag));
         }
         page.push_str("  --help\n\n");

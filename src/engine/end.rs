@@ -1,0 +1,154 @@
+//! Ending containers, many at once: `stop`, `kill`, `wait`, and what `rm -f` and `restart` do first.
+//!
+//! Everyone is signalled before anyone is waited for, so that many take as long as the slowest of them. Each has an
+//! answer of its own, in order.
+
+use crate::engine::lifecycle::{FOREVER, handle};
+use crate::engine::process::Handle;
+use crate::engine::repair::DEATH;
+use crate::engine::view::{Container, Status, Subject};
+use crate::engine::{Engine, Run};
+use crate::error::{Error, Result};
+use rustix::fd::OwnedFd;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+impl Engine {
+    /// Ends containers: SIGTERM, then after `grace` SIGKILL; without a grace there is no end of waiting. Who does not run
+    /// is fine. `watch` hears, before it is waited for, whose turn it is.
+    pub fn stop(
+        &self,
+        references: &[String],
+        grace: Option<Duration>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Vec<Result<()>> {
+        let found: Vec<_> = references
+            .iter()
+            .map(|reference| self.ask_to_end(reference))
+            .collect();
+        let began = Instant::now();
+        let mut answers = Vec::with_capacity(found.len());
+        for (at, found) in found.iter().enumerate() {
+            watch(at);
+            if let Ok((_, Some(process))) = found {
+                let left = grace.unwrap_or(FOREVER).saturating_sub(began.elapsed());
+                if !process.wait(left) {
+                    process.kill();
+                }
+            }
+        }
+        for found in found {
+            answers.push(found.map(|(container, process)| {
+                if let Some(process) = process {
+                    process.wait(DEATH);
+                    self.wait_for_monitor(&container);
+                }
+            }));
+        }
+        answers
+    }
+
+    fn ask_to_end(&self, reference: &str) -> Result<(Container, Option<Handle>)> {
+        let container = self.find_container(reference)?;
+        let process = handle(&container);
+        if let Some(process) = &process {
+            process.signal(Signal::TERM.as_raw())?;
+        }
+        Ok((container, process))
+    }
+
+    /// Sends a signal to the PID 1 of each container; after SIGKILL, waits until they have ended.
+    ///
+    /// # Errors
+    /// A container that is not running.
+    pub fn kill(&self, references: &[String], signal: i32) -> Vec<Result<()>> {
+        let send = |reference: &String| {
+            let sent = self.find_container(reference).and_then(|container| {
+                let process = handle(&container).ok_or_else(|| {
+                    Error::new(format!("Container {} is not running", container.record.id))
+                })?;
+                process.signal(signal)?;
+                Ok((container, process))
+            });
+            sent.map_err(|error| Error::new(format!("Cannot kill container: {reference}: {error}")))
+        };
+        let sent: Vec<_> = references.iter().map(send).collect();
+        let end = |(container, process): (Container, Handle)| {
+            if signal == Signal::KILL.as_raw() {
+                process.wait(DEATH);
+                self.wait_for_monitor(&container);
+            }
+        };
+        sent.into_iter().map(|sent| sent.map(end)).collect()
+    }
+
+    /// Kills those that are about to be removed one after the other, so that nobody's death is waited for alone. Who
+    /// removes himself at his end is left to his own removal.
+    pub fn doom(&self, references: &[String]) {
+        for reference in references {
+            if let Ok(Subject::Container(container)) = self.find(reference)
+                && !container.record.auto_remove
+                && let Some(process) = handle(&container)
+            {
+                process.kill();
+            }
+        }
+    }
+
+    /// Waits until each container's process has ended, and says its exit code, in order. The status survives the
+    /// container's removal: all are found before the first is waited for.
+    pub fn wait(
+        &self,
+        references: &[String],
+        said: &mut dyn FnMut(Result<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let find = |reference: &String| {
+            let container = self.find_container(reference)?;
+            let exit = self.store.open_exit(&container.record.name)?;
+            Ok((container, exit))
+        };
+        let found: Vec<Result<(Container, Option<OwnedFd>)>> =
+            references.iter().map(find).collect();
+        for found in found {
+            said(found.and_then(|(container, exit)| {
+                match (container.status, container.exit, exit) {
+                    (Status::Exited, Some(exit), _) => Ok(exit.code),
+                    (Status::Running, _, Some(exit)) => self.wait_for_end(&container, &exit),
+                    _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
+                }
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// Ends containers as [`Engine::stop`] does, and starts them again.
+    ///
+    /// # Errors
+    /// One that is removed at its end: it would be gone before it could start again.
+    pub fn restart(
+        &self,
+        references: &[String],
+        grace: Option<Duration>,
+        watch: &mut dyn FnMut(usize),
+        run: &mut Run,
+    ) -> Vec<Result<()>> {
+        let refused = |reference: &String| {
+            let container = self.find_container(reference)?;
+            match container.record.auto_remove && container.status == Status::Running {
+                true => Err(Error::new(format!(
+                    "cannot restart {reference}: it was made with --rm, and goes when it stops"
+                ))),
+                false => Ok(reference.clone()),
+            }
+        };
+        let asked: Vec<Result<String>> = references.iter().map(refused).collect();
+        let stopping: Vec<String> = asked.iter().flatten().cloned().collect();
+        let mut stopped = self.stop(&stopping, grace, watch).into_iter();
+        let again = |asked: Result<String>| {
+            let reference = asked?;
+            stopped.next().unwrap_or(Ok(()))?;
+            self.start(&reference, run)
+        };
+        asked.into_iter().map(again).collect()
+    }
+}
