@@ -12,6 +12,7 @@
 mod addresses;
 mod bad_input;
 mod crash;
+mod docker;
 mod exec;
 mod guard;
 mod harness;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         addresses::TESTS,
         bad_input::TESTS,
         crash::TESTS,
+        docker::TESTS,
         exec::TESTS,
         guard::TESTS,
         hostile::TESTS,

@@ -6,7 +6,7 @@ use super::output::{self, Voice};
 use super::template::Template;
 use super::{Cli, json};
 use crate::engine::Engine;
-use crate::error::{Result, exit};
+use crate::error::{Error, Result, exit};
 use argh::FlagInfo;
 use serde_json::Value;
 
@@ -39,7 +39,11 @@ pub(super) const FORMAT: FlagInfo<'static> = option(
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
     look(cli, &given, |engine, name| {
-        engine.find(name).map(|subject| json::subject(&subject))
+        let found = engine.look_up(name)?;
+        let no_such = || Error::new(format!("No such object: {name}"));
+        found
+            .map(|subject| json::subject(&subject))
+            .ok_or_else(no_such)
     })
 }
 
