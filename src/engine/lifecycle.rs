@@ -142,6 +142,7 @@ impl Engine {
             generation: record.generation + 1,
             sandbox: record.sandbox.clone(),
             whole: None,
+            to: None,
             ports_before: Vec::new(),
             ports_after: Vec::new(),
             processes: Vec::new(),
@@ -311,6 +312,9 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
         dry_run: false,
     };
     if let Ok(engine) = Engine::open(places, run) {
+        // It may have got another name since it was started.
+        let now = engine.store.name_of(&id.to_string());
+        let name = now.as_ref().unwrap_or(name);
         engine.remove_exactly(name, id, true, run).ok();
         let leaving = engine.leaving();
         // The engine's descriptors are closed once only: here, not again with all others.

@@ -25,6 +25,7 @@ mod publish;
 mod reaper;
 pub mod record;
 mod remove;
+mod rename;
 mod repair;
 mod reserve;
 mod sandbox;

@@ -28,6 +28,7 @@ mod plan;
 mod ports;
 mod publish;
 mod race;
+mod rename;
 mod router;
 mod run;
 mod sandbox;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ports::TESTS,
         publish::TESTS,
         race::TESTS,
+        rename::TESTS,
         router::TESTS,
         run::TESTS,
         sandbox::TESTS,

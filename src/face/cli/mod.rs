@@ -19,6 +19,7 @@ mod output;
 mod port;
 mod ps;
 mod publish;
+mod rename;
 mod rm;
 mod run;
 mod show;
@@ -59,7 +60,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 19] = [
+const COMMANDS: [Command; 20] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -94,6 +95,11 @@ const COMMANDS: [Command; 19] = [
         "wait",
         wait::main,
         "wait until containers end, and print their exit codes",
+    ),
+    command(
+        "rename",
+        rename::main,
+        "give a container and its sandbox another name",
     ),
     command("rm", rm::main, "remove containers and sandboxes"),
     command("ps", ps::main, "list containers"),

@@ -71,7 +71,7 @@ const COMMANDS: [(&str, &str); 5] = [
     ("signals STOP and CONT do it, with kill -s", "pause unpause"),
     (
         "it is not built",
-        "attach checkpoint container compose stats update volume rename restart",
+        "attach checkpoint container compose stats update volume",
     ),
 ];
 
