@@ -62,7 +62,7 @@ impl Engine {
         let container = self.store.read::<ContainerRecord>(name)?;
         let container = container.filter(|record| record.id == *id);
         let sandbox = self.store.read::<SandboxRecord>(name)?;
-        if container.is_none() && !sandbox.as_ref().is_some_and(|sandbox| sandbox.id == *id) {
+        if container.is_none() && sandbox.as_ref().is_none_or(|sandbox| sandbox.id != *id) {
             return Err(no_such(name.as_str()));
         }
         self.refuse_taken_name(new)?;
