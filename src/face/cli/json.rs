@@ -24,6 +24,16 @@ pub fn tree(value: &impl Json) -> Value {
     serde_json::from_str(&to_text(value)).unwrap_or_default()
 }
 
+/// A line of a list for templates: its fields, and under no name its labels, which `.Label` looks in.
+pub fn line(labels: &Value, fields: Vec<(&str, String)>) -> Value {
+    let mut map = Map::new();
+    map.insert(String::new(), labels.clone());
+    for (name, text) in fields {
+        map.insert(name.to_owned(), Value::String(text));
+    }
+    map.into()
+}
+
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
 pub fn ports(ports: &[PortMapping]) -> Value {
     bindings(ports, false)

@@ -372,18 +372,25 @@ fn row(network: &Value, whole: bool) -> Value {
     let labels = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
     let flag = |key: &str| network[key].as_bool().unwrap_or(false).to_string();
     let id = text("Id");
-    json!({
-        "": network["Labels"],
-        "CreatedAt": text("Created"),
-        "Driver": text("Driver"),
-        "ID": if whole { id } else { id.get(..12).unwrap_or(id) },
-        "IPv4": flag("EnableIPv4"),
-        "IPv6": flag("EnableIPv6"),
-        "Internal": flag("Internal"),
-        "Labels": labels.collect::<Vec<_>>().join(","),
-        "Name": text("Name"),
-        "Scope": text("Scope"),
-    })
+    let id = if whole {
+        id
+    } else {
+        id.get(..12).unwrap_or(id)
+    };
+    json::line(
+        &network["Labels"],
+        vec![
+            ("CreatedAt", text("Created").to_owned()),
+            ("Driver", text("Driver").to_owned()),
+            ("ID", id.to_owned()),
+            ("IPv4", flag("EnableIPv4")),
+            ("IPv6", flag("EnableIPv6")),
+            ("Internal", flag("Internal")),
+            ("Labels", labels.collect::<Vec<_>>().join(",")),
+            ("Name", text("Name").to_owned()),
+            ("Scope", text("Scope").to_owned()),
+        ],
+    )
 }
 
 fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {

@@ -10,7 +10,7 @@ use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
 use crate::types::{Id, PortMapping};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
 
 const PAGE: Page = Page {
@@ -299,23 +299,32 @@ impl<'a> Line<'a> {
             true => self.id.to_string(),
             false => self.id.short(),
         };
-        json!({
-            "": self.object["Config"]["Labels"],
-            "Command": words.map(|words| command(words, whole)).unwrap_or_default(),
-            "CreatedAt": age::long(self.created),
-            "ID": id,
-            "Image": self.text("/Config/Image"),
-            "Labels": labels.collect::<Vec<_>>().join(","),
-            "LocalVolumes": "0",
-            "Mounts": self.mounts().join(","),
-            "Names": self.name(),
-            "Networks": self.networks().join(","),
-            "Platform": "linux",
-            "Ports": ports(&self.ports),
-            "RunningFor": format!("{} ago", since(self.created)),
-            "State": self.text("/State/Status"),
-            "Status": self.container().map_or("Sandbox".into(), |container| status(container, &since)),
-        })
+        let status = match self.container() {
+            Some(container) => status(container, &since),
+            None => "Sandbox".into(),
+        };
+        json::line(
+            &self.object["Config"]["Labels"],
+            vec![
+                (
+                    "Command",
+                    words.map(|words| command(words, whole)).unwrap_or_default(),
+                ),
+                ("CreatedAt", age::long(self.created)),
+                ("ID", id),
+                ("Image", self.text("/Config/Image").to_owned()),
+                ("Labels", labels.collect::<Vec<_>>().join(",")),
+                ("LocalVolumes", "0".to_owned()),
+                ("Mounts", self.mounts().join(",")),
+                ("Names", self.name().to_owned()),
+                ("Networks", self.networks().join(",")),
+                ("Platform", "linux".to_owned()),
+                ("Ports", ports(&self.ports)),
+                ("RunningFor", format!("{} ago", since(self.created))),
+                ("State", self.text("/State/Status").to_owned()),
+                ("Status", status),
+            ],
+        )
     }
 }
 
