@@ -3,7 +3,7 @@
 //! Everyone is signalled before anyone is waited for, so that many take as long as the slowest of them. Each has an
 //! answer of its own, in order.
 
-use crate::engine::lifecycle::{FOREVER, handle};
+use crate::engine::lifecycle::handle;
 use crate::engine::process::Handle;
 use crate::engine::repair::DEATH;
 use crate::engine::view::{Container, Status, Subject};
@@ -13,48 +13,64 @@ use rustix::fd::OwnedFd;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
+/// How long a container may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A container that was asked to end.
+struct Ending {
+    container: Container,
+    /// PID 1, if it ran.
+    process: Option<Handle>,
+    /// How long it may take.
+    grace: Duration,
+}
+
 impl Engine {
-    /// Ends containers: SIGTERM, then after `grace` SIGKILL; without a grace there is no end of waiting. Who does not run
-    /// is fine. `watch` hears, before it is waited for, whose turn it is.
+    /// Ends containers: SIGTERM, then after `grace`, or ten seconds, SIGKILL. Who does not run is fine. `watch` hears, before
+    /// it is waited for, whose turn it is.
     pub fn stop(
         &self,
         references: &[String],
         grace: Option<Duration>,
         watch: &mut dyn FnMut(usize),
     ) -> Vec<Result<()>> {
-        let found: Vec<_> = references
+        let asked: Vec<_> = references
             .iter()
-            .map(|reference| self.ask_to_end(reference))
+            .map(|reference| self.ask_to_end(reference, grace))
             .collect();
         let began = Instant::now();
-        let mut answers = Vec::with_capacity(found.len());
-        for (at, found) in found.iter().enumerate() {
+        for (at, asked) in asked.iter().enumerate() {
             watch(at);
-            if let Ok((_, Some(process))) = found {
-                let left = grace.unwrap_or(FOREVER).saturating_sub(began.elapsed());
-                if !process.wait(left) {
-                    process.kill();
-                }
+            if let Ok(Ending {
+                process: Some(process),
+                grace,
+                ..
+            }) = asked
+                && !process.wait(grace.saturating_sub(began.elapsed()))
+            {
+                process.kill();
             }
         }
-        for found in found {
-            answers.push(found.map(|(container, process)| {
-                if let Some(process) = process {
-                    process.wait(DEATH);
-                    self.wait_for_monitor(&container);
-                }
-            }));
-        }
-        answers
+        let ended = |ending: Ending| {
+            if let Some(process) = ending.process {
+                process.wait(DEATH);
+                self.wait_for_monitor(&ending.container);
+            }
+        };
+        asked.into_iter().map(|asked| asked.map(ended)).collect()
     }
 
-    fn ask_to_end(&self, reference: &str) -> Result<(Container, Option<Handle>)> {
+    fn ask_to_end(&self, reference: &str, grace: Option<Duration>) -> Result<Ending> {
         let container = self.find_container(reference)?;
         let process = handle(&container);
         if let Some(process) = &process {
             process.signal(Signal::TERM.as_raw())?;
         }
-        Ok((container, process))
+        Ok(Ending {
+            container,
+            process,
+            grace: grace.unwrap_or(GRACE),
+        })
     }
 
     /// Sends a signal to the PID 1 of each container; after SIGKILL, waits until they have ended.

@@ -23,7 +23,7 @@ use std::time::Duration;
 const MONITOR: Duration = Duration::from_secs(5);
 
 /// No wait of netcell's own: as long as the container runs.
-pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Engine {
     /// The second half of `run`: spawn, commit, release.

@@ -442,6 +442,12 @@ fn stopping_many_takes_as_long_as_the_slowest() {
     );
     assert!((2.0..6.0).contains(&took.as_secs_f64()), "{took:?}");
     assert_eq!(cell("wait aa quick dd").ok(), "137\n7\n137");
+    // On a terminal it says what it is at, and leaves nothing of that.
+    cell("start aa").ok();
+    cell("start bb").ok();
+    let seen = on_a_terminal("stop -t 0 aa bb", &[]);
+    assert!(seen.contains("stopping aa (1 of 2)"), "{seen:?}");
+    assert!(seen.ends_with("\x1b[Kaa\nbb"), "{seen:?}");
     cell("rm aa bb cc dd quick").ok();
 }
 
@@ -581,8 +587,9 @@ fn what_docker_has_and_netcell_has_not_is_said_in_a_sentence() {
     for (line, code, said) in [
         ("run --memory 1g alpine true", 125, "control group"),
         ("run --cpus=2 alpine true", 125, "control group"),
+        ("run -m 1g alpine true", 125, "control group"),
         ("run --pull always alpine true", 125, "nothing is pulled"),
-        ("run --entrypoint sh alpine true", 125, "names no command"),
+        ("run --health-cmd true alpine true", 125, "names no command"),
         ("create --pid host alpine true", 1, "of its own"),
         ("run --log-driver syslog alpine true", 125, "--log-max-size"),
         ("ps --size", 1, "not counted"),

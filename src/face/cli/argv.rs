@@ -181,8 +181,7 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
             ));
         }
         let flag = flags().find(|flag| flag.short == Some(letter));
-        let flag = flag
-            .ok_or_else(|| Error::new(format!("unknown shorthand flag: '{letter}' in {word}")))?;
+        let flag = flag.ok_or_else(|| unknown::letter(letter, word))?;
         if flag.kind == FlagInfoKind::Switch {
             normal.options.push((flag.long.to_owned(), None));
             continue;

@@ -13,8 +13,11 @@ use serde_json::Value;
 const PAGE: Page = Page {
     command: "inspect",
     words: "NAME…",
-    about: "Everything about containers and sandboxes, as a JSON array, or by a template.",
-    own: &[FORMAT],
+    about: "Everything about containers, sandboxes and networks, as a JSON array, or by a template.",
+    own: &[
+        FORMAT,
+        option("--type", None, "TYPE", "only container (and sandbox) or only network"),
+    ],
     end: "Example:
   netcell inspect --format '{{.NetworkSettings.SandboxKey}}' web
   netcell inspect -f '{{range $n, $e := .NetworkSettings.Networks}}{{$n}} {{$e.IPAddress}}{{end}}' web
@@ -38,12 +41,24 @@ pub(super) const FORMAT: FlagInfo<'static> = option(
 /// Carries out `netcell inspect`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
+    let (containers, networks) = match given.last("--type") {
+        None => (true, true),
+        Some("container") => (true, false),
+        Some("network") => (false, true),
+        Some(other) => {
+            let said =
+                format!("\"{other}\" is not a valid value for --type: container and network are");
+            return Err(Usage::Wrong(Error::new(said)));
+        }
+    };
     look(cli, &given, |engine, name| {
-        let found = engine.look_up(name)?;
-        let no_such = || Error::new(format!("No such object: {name}"));
-        found
-            .map(|subject| json::subject(&subject))
-            .ok_or_else(no_such)
+        if containers && let Some(subject) = engine.look_up(name)? {
+            return Ok(json::subject(&subject));
+        }
+        match engine.network(name) {
+            Ok(network) if networks => Ok(json::network(&network)),
+            _ => Err(Error::new(format!("No such object: {name}"))),
+        }
     })
 }
 

@@ -63,13 +63,14 @@ pub fn restart(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     Ok(super::answer(names, answers)?)
 }
 
-/// How long SIGTERM may take; none is for ever.
+/// How long SIGTERM may take, if that is said.
 fn grace(given: &Given) -> Result<Option<Duration>, Usage> {
     let seconds: Option<i64> = match given.number("--time")? {
         None => given.number("--timeout")?,
         seconds => seconds,
     };
-    Ok(u64::try_from(seconds.unwrap_or(10))
-        .ok()
-        .map(Duration::from_secs))
+    // Less than nothing is for ever, as with Docker.
+    let grace =
+        |seconds: i64| Duration::from_secs(u32::try_from(seconds).unwrap_or(u32::MAX).into());
+    Ok(seconds.map(grace))
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// Docker's options that netcell has not, by reason.
-const DOCKERS: [(&str, &str); 12] = [
+const DOCKERS: [(&str, &str); 11] = [
     (
         "it sets no limits on resources, a control group does",
         "memory memory-swap memory-reservation memory-swappiness kernel-memory cpus cpu-shares cpu-period \
@@ -41,10 +41,6 @@ const DOCKERS: [(&str, &str); 12] = [
     ("what a container writes is not counted", "size"),
     ("there are no checkpoints", "checkpoint checkpoint-dir"),
     (
-        "inspect knows containers and sandboxes, network inspect networks",
-        "type",
-    ),
-    (
         "it is not built",
         "annotation attach cap-add cap-drop cidfile detach-keys device dns dns-option dns-search domainname \
          env-file expose group-add init ip ip6 label label-file link mac-address mount network-alias privileged \
@@ -81,6 +77,27 @@ pub fn option<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     Error::new(format!(
         "unknown flag: --{name}{}",
         hint(name, "--", known, &DOCKERS)
+    ))
+}
+
+/// What Docker's letters stand for that are not always netcell's.
+const LETTERS: [(char, &str); 7] = [
+    ('P', "publish-all"),
+    ('a', "attach"),
+    ('c', "cpu-shares"),
+    ('l', "label"),
+    ('m', "memory"),
+    ('s', "size"),
+    ('t', "tty"),
+];
+
+/// Why a letter is not known.
+pub fn letter(letter: char, word: &str) -> Error {
+    let long = LETTERS.iter().find(|(known, _)| *known == letter);
+    let hint = long.map(|(_, long)| hint(long, "--", std::iter::empty(), &DOCKERS));
+    let hint = hint.unwrap_or_default();
+    Error::new(format!(
+        "unknown shorthand flag: '{letter}' in {word}{hint}"
     ))
 }
 
