@@ -402,13 +402,38 @@ fn logs_follow_to_the_containers_end() {
 }
 
 fn logs_follow_over_a_turned_file_and_lose_nothing() {
+    let script = "while [ ! -e /tmp/go ]; do sleep 0.05; done; n=0; \
+                  while [ $n -lt 2500 ]; do echo line $n; n=$((n+1)); [ $((n%50)) = 0 ] && sleep 0.03; done";
     netcell(&[
-        "run", "-d", "--name", "web", "--network", "none", "--log-max-size", "4k", "alpine", "sh", "-c",
-        "n=0; while [ $n -lt 1500 ]; do echo line $n; n=$((n+1)); [ $((n%50)) = 0 ] && sleep 0.02; done",
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "none",
+        "--log-max-size",
+        "16k",
+        "alpine",
+        "sh",
+        "-c",
+        script,
     ])
     .ok();
-    let all = cell("logs -f web").ok();
-    let wanted: Vec<String> = (0..1500).map(|n| format!("line {n}")).collect();
+    let mut command = netcell_command(&["logs", "-f", "web"]);
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("netcell logs");
+    let fds = format!("/proc/{}/fd", child.id());
+    wait_until("logs -f hears of what is written", || {
+        let mut fds = std::fs::read_dir(&fds).into_iter().flatten().flatten();
+        fds.any(|fd| {
+            std::fs::read_link(fd.path()).is_ok_and(|to| to.ends_with("anon_inode:inotify"))
+        })
+    });
+    cell("exec web touch /tmp/go").ok();
+    let all = collect(child, "netcell logs -f web".into()).ok();
+    let wanted: Vec<String> = (0..2500).map(|n| format!("line {n}")).collect();
     let got: Vec<&str> = all.lines().collect();
     let first = got.iter().zip(&wanted).find(|(got, wanted)| got != wanted);
     assert!(
@@ -416,7 +441,7 @@ fn logs_follow_over_a_turned_file_and_lose_nothing() {
         "{} lines, {first:?}",
         got.len()
     );
-    assert!(cell("logs web").ok().lines().count() < 1500);
+    assert!(cell("logs web").ok().lines().count() < 2500);
     cell("rm web").ok();
 }
 

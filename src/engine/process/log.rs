@@ -349,6 +349,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_comes_while_a_file_is_turned_hands_nothing_on_twice() {
+        let dir = Dir::new("turned");
+        let mut log = Writer::open(&dir.0, 1 << 20).unwrap();
+        let mut reader = Reader::new(&dir.0);
+        log.keep(Stream::Stdout, 1, b"one\n");
+        assert_eq!(read(&mut reader).len(), 1);
+        log.keep(Stream::Stdout, 2, b"two\n");
+        let (current, previous) = (dir.0.join(CURRENT), dir.0.join(PREVIOUS));
+        std::fs::rename(&current, &previous).unwrap();
+        assert_eq!(read(&mut reader), [(Stream::Stdout, 2, b"two\n".to_vec())]);
+        assert_eq!(read(&mut reader), []);
+        log.reopen(OFlags::APPEND).unwrap();
+        log.keep(Stream::Stdout, 3, b"three\n");
+        assert_eq!(
+            read(&mut reader),
+            [(Stream::Stdout, 3, b"three\n".to_vec())]
+        );
+    }
+
+    #[test]
     fn the_log_begins_with_a_whole_line() {
         let dir = Dir::new("lines");
         let mut log = Writer::open(&dir.0, 100).unwrap();

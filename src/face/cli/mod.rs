@@ -312,7 +312,7 @@ fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
         "Usage: netcell [--root DIR] [--images DIR] COMMAND …\n\nA network namespace of its own for each container: links, addresses, routes and firewall\nrules apart from the host's.\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        page.push_str(&format!("  {:<9}{}\n", command.name, command.about));
+        page.push_str(&format!("  {:<11}{}\n", command.name, command.about));
     }
     page.push_str(
         "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 an unsupported template; run: 125 an error of netcell's, 126 the\ncommand cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",

@@ -4,6 +4,7 @@ use super::Cli;
 use super::argv::Usage;
 use super::options::{Given, Page, option};
 use super::output::{Progress, Voice};
+use crate::error::Error;
 use argh::FlagInfo;
 use std::time::Duration;
 
@@ -69,8 +70,15 @@ fn grace(given: &Given) -> Result<Option<Duration>, Usage> {
         None => given.number("--timeout")?,
         seconds => seconds,
     };
-    // Less than nothing is for ever, as with Docker.
-    let grace =
-        |seconds: i64| Duration::from_secs(u32::try_from(seconds).unwrap_or(u32::MAX).into());
-    Ok(seconds.map(grace))
+    match seconds {
+        None => Ok(None),
+        // For ever, as with Docker.
+        Some(-1) => Ok(Some(Duration::from_secs(u32::MAX.into()))),
+        Some(seconds) => match u32::try_from(seconds) {
+            Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
+            Err(_) => Err(Usage::Wrong(Error::new(format!(
+                "invalid argument \"{seconds}\" for \"--time\" flag: a number of seconds is wanted, or -1"
+            )))),
+        },
+    }
 }

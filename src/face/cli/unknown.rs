@@ -43,9 +43,8 @@ const DOCKERS: [(&str, &str); 11] = [
     (
         "it is not built",
         "annotation attach cap-add cap-drop cidfile detach-keys device dns dns-option dns-search domainname \
-         env-file expose group-add init ip ip6 label label-file link mac-address mount network-alias privileged \
-         publish-all read-only restart sig-proxy signal stop-signal stop-timeout sysctl tmpfs tty ulimit volume \
-         volumes add-host aux-address driver gateway internal ip-range ipv4 ipv6 opt",
+         env-file expose group-add init ipv4 label label-file mount network-alias privileged publish-all read-only \
+         restart sig-proxy stop-signal stop-timeout sysctl tmpfs tty ulimit volume volumes add-host aux-address",
     ),
 ];
 

@@ -1,4 +1,5 @@
 //! Against Go itself: `tests/data/templates.txt` has what text/template made of each template, as Docker uses it.
+#![cfg(test)]
 
 use super::*;
 use serde_json::json;
