@@ -315,7 +315,7 @@ fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
         page.push_str(&format!("  {:<11}{}\n", command.name, command.about));
     }
     page.push_str(
-        "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 an unsupported template; run: 125 an error of netcell's, 126 the\ncommand cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",
+        "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 a template that is not well formed; run: 125 an\nerror of netcell's, 126 the command cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",
     );
     output::text(&page)?;
     Ok(0)
