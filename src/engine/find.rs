@@ -21,6 +21,14 @@ impl Engine {
     /// # Errors
     /// `No such container: X`, and a prefix that several ids begin with.
     pub fn find(&self, reference: &str) -> Result<Subject> {
+        self.look_up(reference)?.ok_or_else(|| no_such(reference))
+    }
+
+    /// The container or sandbox that a reference means, if there is one.
+    ///
+    /// # Errors
+    /// A prefix that several ids begin with.
+    pub fn look_up(&self, reference: &str) -> Result<Option<Subject>> {
         let names = match self.store.name_of(reference) {
             Some(name) => vec![name],
             None => match reference.parse::<Name>() {
@@ -29,8 +37,8 @@ impl Engine {
             },
         };
         match names.as_slice() {
-            [name] => self.subject(name)?.ok_or_else(|| no_such(reference)),
-            [] => Err(no_such(reference)),
+            [name] => self.subject(name),
+            [] => Ok(None),
             _ => Err(Error::new(format!(
                 "Multiple IDs found with provided prefix: {reference}"
             ))),

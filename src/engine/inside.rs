@@ -1,14 +1,13 @@
-//! Looking and going inside: `exec`, `logs`, `show`.
+//! Looking and going inside: `exec`, `show`.
 
 use crate::engine::attend::DETACHED;
-use crate::engine::process::{Attended, Bare, enter, enter_bare, log};
+use crate::engine::process::{Attended, Bare, enter, enter_bare};
 use crate::engine::show::{self, NamespaceView};
 use crate::engine::spec::ExecSpec;
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, derived};
-use crate::error::{Error, Result, exit};
+use crate::error::{Error, Result};
 use crate::kernel::{Place, netns};
-use std::io::Write;
 
 impl Engine {
     /// Runs a command in a container, or as `ip netns exec` in a sandbox without one: its exit code.
@@ -48,29 +47,6 @@ impl Engine {
                     spec,
                 )
             }
-        }
-    }
-
-    /// Writes what a container has written, as far as it was kept.
-    pub fn logs(&self, reference: &str, out: &mut dyn Write, err: &mut dyn Write) -> Result<()> {
-        let name = self.find_container(reference)?.record.name;
-        let directory = self.store.path(&format!("containers/{name}"));
-        let mut failed = None;
-        log::Reader::new(&directory).read(&mut |entry| {
-            if failed.is_none() {
-                let written = match entry.stream {
-                    log::Stream::Stdout => out.write_all(entry.bytes),
-                    log::Stream::Stderr => err.write_all(entry.bytes),
-                };
-                failed = written.err();
-            }
-        })?;
-        match failed {
-            // Nobody reads on: that is theirs to decide.
-            Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Error::new(format!("cannot write the log: {e}")).exit(exit::FAILURE))
-            }
-            _ => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Starting and ending what exists: `start`, the second half of `run`, `stop`, `kill`, `wait`.
+//! Starting what exists: `start` and the second half of `run`; and waiting for its end.
 
 use crate::engine::create::{Made, Ran};
 use crate::engine::find;
@@ -7,26 +7,21 @@ use crate::engine::process::{
     spawn,
 };
 use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERSION};
-use crate::engine::repair::DEATH;
 use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run, Silence, derived, hosts, restart};
-use crate::error::{Error, Result, exit};
+use crate::error::{Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
 use crate::sys::{terminal, time};
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
-use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long a monitor may take to write down the end of its container after PID 1 is gone.
 const MONITOR: Duration = Duration::from_secs(5);
-
-/// How long a container may take to stop before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// No wait of netcell's own: as long as the container runs.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -180,6 +175,7 @@ impl Engine {
             generation: record.generation + 1,
             sandbox: record.sandbox.clone(),
             whole: None,
+            to: None,
             ports_before: Vec::new(),
             ports_after: Vec::new(),
             processes: Vec::new(),
@@ -312,73 +308,6 @@ impl Engine {
         })
     }
 
-    /// Ends a container: its stop signal, then after `grace`, or what it is set to, SIGKILL. One that does not run is
-    /// fine.
-    pub fn stop(&self, reference: &str, grace: Option<Duration>) -> Result<()> {
-        let container = self.find_container(reference)?;
-        let container = self.note_stopped(container)?;
-        let Some(process) = handle(&container) else {
-            return Ok(());
-        };
-        let settings = container.record.settings();
-        let signal = settings
-            .stop_signal
-            .and_then(|signal| signal.try_into().ok());
-        let timeout = settings
-            .stop_timeout
-            .map(|seconds| Duration::from_secs(seconds.into()));
-        process.signal(signal.unwrap_or(Signal::TERM.as_raw()))?;
-        if !process.wait(grace.or(timeout).unwrap_or(GRACE)) {
-            process.kill();
-            process.wait(DEATH);
-        }
-        self.wait_for_monitor(&container);
-        Ok(())
-    }
-
-    /// Sends a signal to a container's PID 1.
-    ///
-    /// # Errors
-    /// A container that is not running.
-    pub fn kill(&self, reference: &str, signal: i32) -> Result<()> {
-        let cannot_kill =
-            |error: Error| Error::new(format!("Cannot kill container: {reference}: {error}"));
-        let mut container = self.find_container(reference).map_err(cannot_kill)?;
-        let stop_signal = container.record.settings().stop_signal;
-        let ends = [Signal::KILL.as_raw(), Signal::TERM.as_raw()].contains(&signal)
-            || stop_signal == u32::try_from(signal).ok();
-        if ends {
-            let waited = container.status == Status::Restarting;
-            container = self.note_stopped(container).map_err(cannot_kill)?;
-            if waited && container.status != Status::Running {
-                return Ok(());
-            }
-        }
-        let process = handle(&container).ok_or_else(|| {
-            cannot_kill(Error::new(format!(
-                "Container {} is not running",
-                container.record.id
-            )))
-        })?;
-        process.signal(signal).map_err(cannot_kill)?;
-        if signal == Signal::KILL.as_raw() {
-            process.wait(DEATH);
-            self.wait_for_monitor(&container);
-        }
-        Ok(())
-    }
-
-    /// Waits until a container's process has ended: its exit code. The status survives the container's removal.
-    pub fn wait(&self, reference: &str) -> Result<u8> {
-        let container = self.find_container(reference)?;
-        let waiter = self.store.open_exit(&container.record.name)?;
-        match (container.status, container.exit, waiter) {
-            (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
-            (Status::Running, _, Some(waiter)) => self.wait_for_end(&container, &waiter),
-            _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
-        }
-    }
-
     /// Waits until a running container has ended: its exit code. `exit` is its `exit` file, opened while it ran.
     pub(super) fn wait_for_end(&self, container: &Container, exit: &OwnedFd) -> Result<u8> {
         let what = format!("the end of container {}", container.record.name);
@@ -394,7 +323,7 @@ impl Engine {
     }
 
     /// Until the end is written down, `ps` would still show what is gone.
-    fn wait_for_monitor(&self, container: &Container) {
+    pub(super) fn wait_for_monitor(&self, container: &Container) {
         if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
             lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
         }
@@ -423,7 +352,7 @@ fn started(spawned: &Spawned) -> Start {
 }
 
 /// A running container's PID 1.
-fn handle(container: &Container) -> Option<Handle> {
+pub(super) fn handle(container: &Container) -> Option<Handle> {
     let start = container
         .record
         .start
@@ -439,6 +368,9 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
         dry_run: false,
     };
     if let Ok(engine) = Engine::open(places, run) {
+        // It may have got another name since it was started.
+        let now = engine.store.name_of(&id.to_string());
+        let name = now.as_ref().unwrap_or(name);
         engine.remove_exactly(name, id, true, run).ok();
         let leaving = engine.leaving();
         // The engine's descriptors are closed once only: here, not again with all others.

@@ -120,6 +120,7 @@ impl Engine {
                 whole: None,
                 ports_before: before,
                 ports_after: after,
+                to: None,
                 processes: Vec::new(),
             })?;
             if let Err(error) = self.lease_more(&locked, &file.intent, &sandbox) {

@@ -145,6 +145,7 @@ impl Engine {
             generation: 0,
             sandbox: sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
             whole: sandbox.filter(|_| !stays),
+            to: None,
             ports_before: own_ports.clone(),
             ports_after: if first { own_ports } else { Vec::new() },
             processes,

@@ -299,6 +299,7 @@ impl Engine {
             generation: 1,
             sandbox: change.sandbox().map(|sandbox| sandbox.name.clone()),
             whole,
+            to: None,
             ports_before: before,
             ports_after: change
                 .sandbox()

@@ -155,6 +155,8 @@ operations! {
     Pin(netns::Pin),
     /// Take a pin away.
     Unpin(netns::Unpin),
+    /// Pin a namespace once more.
+    Repin(netns::Repin),
     /// Make a bridge.
     AddBridge(link::AddBridge),
     /// Make a sandbox's pair of links.

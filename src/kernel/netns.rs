@@ -106,6 +106,42 @@ impl Operation for Unpin {
     }
 }
 
+/// Pins a sandbox's namespace under another name, too.
+#[derive(Debug, Clone)]
+pub struct Repin {
+    /// The sandbox, as it is named.
+    pub name: Name,
+    /// As it is to be named.
+    pub to: Name,
+}
+
+impl fmt::Display for Repin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (pin_path(&self.name), pin_path(&self.to));
+        let (from, to) = (from.display(), to.display());
+        write!(f, "touch {to} && mount --bind {from} {to}")
+    }
+}
+
+impl Operation for Repin {
+    fn channel(&self) -> Channel {
+        Channel::Syscall
+    }
+
+    fn act(&self, _: &mut Sockets) -> Result<()> {
+        netns::repin(&pin_path(&self.name), &pin_path(&self.to))
+    }
+
+    fn inverse(&self) -> Option<Op> {
+        Some(
+            Unpin {
+                name: self.to.clone(),
+            }
+            .into(),
+        )
+    }
+}
+
 /// Opens a sandbox's namespace by its pin.
 pub fn open(sandbox: &Name) -> Result<NetNs> {
     NetNs::open(&pin_path(sandbox))

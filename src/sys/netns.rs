@@ -140,6 +140,34 @@ fn make_at<T>(path: &Path, back: &NetNs, inside: impl FnOnce() -> Result<T>) -> 
     pinned
 }
 
+/// Pins the namespace that `from` pins at `to` as well. Where that is done already, nothing is.
+///
+/// # Errors
+/// A file at `to` that is no pin of the same namespace.
+pub fn repin(from: &Path, to: &Path) -> Result<()> {
+    let failed = |errno| {
+        let (from, to) = (from.display(), to.display());
+        Error::os(format_args!("pin the namespace of {from} at {to}"), errno)
+    };
+    let namespace = NetNs::open(from)?;
+    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    match fs::open(to, flags, Mode::empty()) {
+        Ok(made) => drop(made),
+        Err(Errno::EXIST) if is_bare_mount_point(to) && is_pin(to) == Some(false) => {}
+        Err(Errno::EXIST) => {
+            return match NetNs::open(to) {
+                Ok(there) if there.inode() == namespace.inode() => Ok(()),
+                _ => Err(failed(Errno::EXIST)),
+            };
+        }
+        Err(errno) => return Err(failed(errno)),
+    }
+    mount::mount_bind(from, to).map_err(|errno| {
+        fs::unlink(to).ok();
+        failed(errno)
+    })
+}
+
 /// Takes a pin away: the mount and the file. One that is gone is fine.
 ///
 /// # Errors

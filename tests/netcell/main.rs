@@ -13,6 +13,7 @@ mod addresses;
 mod attach;
 mod bad_input;
 mod crash;
+mod docker;
 mod exec;
 mod guard;
 mod harness;
@@ -21,6 +22,7 @@ mod inspect;
 mod isolation;
 mod layering;
 mod lifecycle;
+mod listing;
 mod names;
 mod network;
 mod options;
@@ -28,6 +30,7 @@ mod plan;
 mod ports;
 mod publish;
 mod race;
+mod rename;
 mod restart;
 mod router;
 mod run;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         attach::TESTS,
         bad_input::TESTS,
         crash::TESTS,
+        docker::TESTS,
         exec::TESTS,
         guard::TESTS,
         hostile::TESTS,
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         isolation::TESTS,
         layering::TESTS,
         lifecycle::TESTS,
+        listing::TESTS,
         names::TESTS,
         network::TESTS,
         options::TESTS,
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         ports::TESTS,
         publish::TESTS,
         race::TESTS,
+        rename::TESTS,
         restart::TESTS,
         router::TESTS,
         run::TESTS,

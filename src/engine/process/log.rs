@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{IoSlice, Read};
+use std::io::{IoSlice, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -172,7 +172,7 @@ impl Entry<'_> {
 pub struct Reader<'a> {
     dir: &'a Path,
     /// Inode of the current file and how much of it was read.
-    seen: Option<(u64, usize)>,
+    seen: Option<(u64, u64)>,
     /// For each stream, whether anything of it was handed on.
     begun: [bool; 2],
 }
@@ -191,63 +191,61 @@ impl<'a> Reader<'a> {
     ///
     /// Of a line whose beginning is no longer kept the rest is left out, if it ends in its stream's first entry.
     pub fn read(&mut self, sink: &mut dyn FnMut(Entry<'_>)) -> Result<()> {
-        let (current, previous) = self.both()?;
+        let seen = self.seen.take();
+        let (current, previous) = self.both(seen)?;
         let mut begun = self.begun;
         let sink = &mut |entry: Entry<'_>| {
             let first = !std::mem::replace(&mut begun[entry.stream.index()], true);
             sink(if first { entry.whole_lines() } else { entry });
         };
-        let seen = self.seen.take();
-        let skip = |file: &Log| match seen {
-            Some((inode, len)) if inode == file.inode => len,
-            _ => 0,
-        };
         // Seen up to somewhere in the current file: then all of the previous one was seen before.
         let fresh = seen.is_none_or(|(inode, _)| Some(inode) != current.as_ref().map(|f| f.inode));
-        if let Some(file) = previous.filter(|_| fresh) {
-            entries(&file.bytes, skip(&file), sink);
-        }
-        if let Some(file) = current {
-            let read = entries(&file.bytes, skip(&file), sink);
-            self.seen = Some((file.inode, read));
+        // Where the writer is between the two, there is no current file, and the previous one is not over.
+        for file in previous.filter(|_| fresh).into_iter().chain(current) {
+            let read = entries(&file.bytes, sink);
+            self.seen = Some((file.inode, file.from + read as u64));
         }
         self.begun = begun;
         Ok(())
     }
 
     /// Both files as they were at one moment: read again when the one took the other's place in between.
-    fn both(&self) -> Result<(Option<Log>, Option<Log>)> {
-        let mut current = Log::read(&self.dir.join(CURRENT))?;
+    fn both(&self, seen: Option<(u64, u64)>) -> Result<(Option<Log>, Option<Log>)> {
+        let mut current = Log::read(&self.dir.join(CURRENT), seen)?;
         loop {
-            let previous = Log::read(&self.dir.join(PREVIOUS))?;
+            let previous = Log::read(&self.dir.join(PREVIOUS), seen)?;
             let now = std::fs::metadata(self.dir.join(CURRENT))
                 .ok()
                 .map(|m| m.ino());
             if now == current.as_ref().map(|file| file.inode) {
                 return Ok((current, previous));
             }
-            current = Log::read(&self.dir.join(CURRENT))?;
+            current = Log::read(&self.dir.join(CURRENT), seen)?;
         }
     }
 }
 
+/// A file of the log, from where it was not seen yet.
 struct Log {
     inode: u64,
+    from: u64,
     bytes: Vec<u8>,
 }
 
 impl Log {
-    fn read(path: &Path) -> Result<Option<Self>> {
-        let mut bytes = Vec::new();
+    fn read(path: &Path, seen: Option<(u64, u64)>) -> Result<Option<Self>> {
         let read = File::open(path).and_then(|mut file| {
+            let inode = file.metadata()?.ino();
+            let from = seen
+                .filter(|(seen, _)| *seen == inode)
+                .map_or(0, |(_, len)| len);
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(from))?;
             file.read_to_end(&mut bytes)?;
-            file.metadata()
+            Ok(Log { inode, from, bytes })
         });
         match read {
-            Ok(meta) => Ok(Some(Log {
-                inode: meta.ino(),
-                bytes,
-            })),
+            Ok(log) => Ok(Some(log)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => {
                 let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
@@ -257,9 +255,9 @@ impl Log {
     }
 }
 
-/// Hands the entries from `from` on to `sink`; the position after the last whole one.
-fn entries(file: &[u8], from: usize, sink: &mut dyn FnMut(Entry<'_>)) -> usize {
-    let mut at = from;
+/// Hands the entries on to `sink`; the position after the last whole one.
+fn entries(file: &[u8], sink: &mut dyn FnMut(Entry<'_>)) -> usize {
+    let mut at = 0;
     while let Some((entry, len)) = file.get(at..).and_then(entry) {
         sink(entry);
         at += len;
@@ -348,6 +346,26 @@ mod tests {
         let kept = read(&mut Reader::new(&dir.0));
         assert!(kept.len() >= 9, "{}", kept.len());
         assert_eq!(kept.last().unwrap().1, 99);
+    }
+
+    #[test]
+    fn a_reader_that_comes_while_a_file_is_turned_hands_nothing_on_twice() {
+        let dir = Dir::new("turned");
+        let mut log = Writer::open(&dir.0, 1 << 20).unwrap();
+        let mut reader = Reader::new(&dir.0);
+        log.keep(Stream::Stdout, 1, b"one\n");
+        assert_eq!(read(&mut reader).len(), 1);
+        log.keep(Stream::Stdout, 2, b"two\n");
+        let (current, previous) = (dir.0.join(CURRENT), dir.0.join(PREVIOUS));
+        std::fs::rename(&current, &previous).unwrap();
+        assert_eq!(read(&mut reader), [(Stream::Stdout, 2, b"two\n".to_vec())]);
+        assert_eq!(read(&mut reader), []);
+        log.reopen(OFlags::APPEND).unwrap();
+        log.keep(Stream::Stdout, 3, b"three\n");
+        assert_eq!(
+            read(&mut reader),
+            [(Stream::Stdout, 3, b"three\n".to_vec())]
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! An intent is written as a temporary file, flocked by its owner and then renamed into place; the flock on that
 //! descriptor lives as long as the owner. Facts learnt later (the child's pid) are appended by one write each. A
-//! removal of the last member covers two names, the member's and its sandbox's: a second, hard link to the same file.
+//! removal of the last member covers two names, the member's and its sandbox's, a renaming the old and the new one: a
+//! second, hard link to the same file.
 
 use super::Store;
 use crate::engine::record::{SandboxRecord, VERSION};
@@ -29,13 +30,16 @@ pub enum Verb {
     Publish,
     /// Remove; always completed.
     Remove,
+    /// Give another name; always completed.
+    Rename,
 }
 
 json_words!(Verb {
     Create = "create",
     Start = "start",
     Publish = "publish",
-    Remove = "remove"
+    Remove = "remove",
+    Rename = "rename"
 });
 
 /// The first line of an intent.
@@ -59,6 +63,8 @@ pub struct Intent {
     pub sandbox: Option<Name>,
     /// The sandbox that is being made or removed with it, whole: the names and MACs of its links, its leases.
     pub whole: Option<SandboxRecord>,
+    /// The name that it is to have.
+    pub to: Option<Name>,
     /// The ports of `name` that the sandbox had before; with `whole` they are in there.
     pub ports_before: Vec<PortMapping>,
     /// The ports of `name` that the sandbox has after.
@@ -76,6 +82,7 @@ json_object!(Intent {
     generation,
     sandbox,
     whole,
+    to,
     ports_before,
     ports_after; processes
 });
@@ -95,7 +102,7 @@ impl Intent {
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         let second = match (&self.verb, &self.whole) {
             (Verb::Remove, Some(sandbox)) if sandbox.name != self.name => Some(&sandbox.name),
-            _ => None,
+            _ => self.to.as_ref(),
         };
         std::iter::once(&self.name).chain(second)
     }

@@ -3,6 +3,7 @@
 //! argh tells which options a subcommand has (`ArgsInfo`); here the words are put in argh's form and what is no
 //! option goes behind `--`, so that a container's command reaches it untouched.
 
+use super::unknown;
 use crate::error::{Error, Result};
 use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
 use std::ffi::OsString;
@@ -120,7 +121,7 @@ pub(super) fn normalise<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
                 ..Normal::default()
             });
         } else if let Some(long) = word.strip_prefix("--") {
-            long_option(word, long, flags(), &mut words, &mut normal)?;
+            long_option(word, long, flags, &mut words, &mut normal)?;
         } else if word.len() > 1 && word.starts_with('-') {
             short_options(word, flags, &mut words, &mut normal)?;
         } else {
@@ -133,10 +134,10 @@ pub(super) fn normalise<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     Ok(normal)
 }
 
-fn long_option<'f>(
+fn long_option<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     word: &str,
     long: &str,
-    mut flags: impl Iterator<Item = &'f FlagInfo<'f>>,
+    flags: Flags<'_, I>,
     words: &mut std::slice::Iter<'_, String>,
     normal: &mut Normal,
 ) -> Result<()> {
@@ -150,8 +151,8 @@ fn long_option<'f>(
         "dns-opt" => "dns-option",
         name => name,
     };
-    let flag = flags.find(|flag| flag.long.strip_prefix("--") == Some(name));
-    let flag = flag.ok_or_else(|| unknown(name))?;
+    let flag = flags().find(|flag| flag.long.strip_prefix("--") == Some(name));
+    let flag = flag.ok_or_else(|| unknown::option(name, flags().map(|flag| flag.long)))?;
     match (&flag.kind, value) {
         (FlagInfoKind::Switch, None | Some("true")) => {
             normal.options.push((flag.long.to_owned(), None));
@@ -184,8 +185,7 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     let mut rest = word[1..].chars();
     while let Some(letter) = rest.next() {
         let flag = flags().find(|flag| flag.short == Some(letter));
-        let flag = flag
-            .ok_or_else(|| Error::new(format!("unknown shorthand flag: '{letter}' in {word}")))?;
+        let flag = flag.ok_or_else(|| unknown::letter(letter, word))?;
         if flag.kind == FlagInfoKind::Switch {
             normal.options.push((flag.long.to_owned(), None));
             continue;
@@ -203,10 +203,6 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     Ok(())
 }
 
-fn unknown(name: &str) -> Error {
-    Error::new(format!("unknown flag: --{name}"))
-}
-
 fn needs_value(word: &str) -> Error {
     Error::new(format!("flag needs an argument: {word}"))
 }
@@ -217,6 +213,14 @@ pub fn at_least_one(command: &str, words: &[String]) -> Result<(), Usage> {
         [] => Err(too_few(command, 1)),
         _ => Ok(()),
     }
+}
+
+/// That a subcommand wants fewer words than there are.
+pub fn too_many(command: &str, most: usize) -> Usage {
+    let plural = if most == 1 { "" } else { "s" };
+    Usage::Wrong(Error::new(format!(
+        "'netcell {command}' requires at most {most} argument{plural}"
+    )))
 }
 
 /// That a subcommand wants more words than there are.

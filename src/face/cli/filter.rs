@@ -10,8 +10,8 @@ impl Filters {
     ///
     /// # Errors
     /// No `=`, a key that is not `known`, a pattern with more than anchors.
-    pub fn parse(words: &[String], known: &[&str]) -> Result<Self> {
-        let filter = |word: &String| {
+    pub fn parse<'a>(words: impl Iterator<Item = &'a str>, known: &[&str]) -> Result<Self> {
+        let filter = |word: &str| {
             let (key, value) = word.split_once('=').ok_or_else(|| {
                 Error::new(format!(
                     "invalid argument \"{word}\" for filter: bad format of filter (expected name=value)"
@@ -34,7 +34,7 @@ impl Filters {
             }
             Ok((key, value))
         };
-        Ok(Filters(words.iter().map(filter).collect::<Result<_>>()?))
+        Ok(Filters(words.map(filter).collect::<Result<_>>()?))
     }
 
     /// The values of a key.
@@ -86,10 +86,7 @@ mod tests {
 
     #[test]
     fn values_are_alternatives_and_labels_are_not() {
-        let filters = |words: &[&str]| {
-            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-            Filters::parse(&words, &["name", "label"])
-        };
+        let filters = |words: &[&str]| Filters::parse(words.iter().copied(), &["name", "label"]);
         let both = filters(&["name=a", " Name = b", "label=x", "label=y=1"]).expect("filters");
         assert!(both.hold("name", |name| name == "b") && !both.hold("name", |name| name == "c"));
         assert!(both.hold("id", |_| false));

@@ -1,54 +1,86 @@
 //! `netcell inspect`.
 
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
+use super::options::{Given, Page, option};
 use super::output::{self, Voice};
 use super::template::Template;
 use super::{Cli, json};
-use crate::error::{Result, exit};
-use argh::{ArgsInfo, FromArgs};
+use crate::engine::Engine;
+use crate::error::{Error, Result, exit};
+use argh::FlagInfo;
 use serde_json::Value;
 
-/// Everything about containers and sandboxes, as a JSON array, or by a template.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell inspect web --format '{{{{.NetworkSettings.SandboxKey}}'",
-    error_code(1, "nothing of that name; the rest is printed"),
-    error_code(64, "a template that is not well formed")
-)]
-struct Words {
-    #[argh(option, short = 'f', arg_name = "TEMPLATE")]
-    /// a Go template, with Docker's functions; json for one line of it
-    format: Option<String>,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "inspect",
+    words: "NAME…",
+    about: "Everything about containers, sandboxes and networks, as a JSON array, or by a template.",
+    own: &[
+        FORMAT,
+        option("--type", None, "TYPE", "only container (and sandbox) or only network"),
+    ],
+    end: "Example:
+  netcell inspect --format '{{.NetworkSettings.SandboxKey}}' web
+  netcell inspect -f '{{range $n, $e := .NetworkSettings.Networks}}{{$n}} {{$e.IPAddress}}{{end}}' web
+
+A template has Go's actions and functions (range, if, with, index, slice, len, eq, printf, …) and Docker's
+(json, join, split, upper, lower, title, pad, truncate).
+
+Exit codes: 0; 1 nothing of that name, or the template does not fit: the rest is printed;
+64 a template that is not well formed.
+",
+};
+
+/// `--format` of the two that inspect.
+pub(super) const FORMAT: FlagInfo<'static> = option(
+    "--format",
+    Some('f'),
+    "TEMPLATE",
+    "a Go template for each object; json for a line of JSON",
+);
 
 /// Carries out `netcell inspect`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("inspect", words, Options::Anywhere)?;
-    argv::at_least_one("inspect", &words.names)?;
-    let template = words.format.as_deref().map(Template::parse).transpose()?;
-    Ok(cli.engine(Voice::Quiet, |engine, _| {
-        look(&words.names, template.as_ref(), |name| {
-            engine.find(name).map(|subject| json::subject(&subject))
-        })
-    })?)
+    let given = Given::parse(&PAGE, words)?;
+    let (containers, networks) = match given.last("--type") {
+        None => (true, true),
+        Some("container") => (true, false),
+        Some("network") => (false, true),
+        Some(other) => {
+            let said =
+                format!("\"{other}\" is not a valid value for --type: container and network are");
+            return Err(Usage::Wrong(Error::new(said)));
+        }
+    };
+    look(cli, &given, |engine, name| {
+        if containers && let Some(subject) = engine.look_up(name)? {
+            return Ok(json::subject(&subject));
+        }
+        match engine.network(name) {
+            Ok(network) if networks => Ok(json::network(&network)),
+            _ => Err(Error::new(format!("No such object: {name}"))),
+        }
+    })
 }
 
 /// Looks each name up, prints what there is, and then says what there is not: the exit code.
 pub(super) fn look(
-    names: &[String],
-    template: Option<&Template>,
-    find: impl Fn(&str) -> Result<Value>,
-) -> Result<u8> {
+    cli: &Cli,
+    given: &Given,
+    find: impl Fn(&Engine, &str) -> Result<Value>,
+) -> Result<u8, Usage> {
+    let names = given.names()?;
+    let template = given.last("--format").map(Template::parse).transpose()?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for name in names {
-        match find(name) {
-            Ok(value) => found.push(value),
-            Err(error) => missing.push(error),
+    cli.engine(Voice::Quiet, |engine, _| {
+        for name in names {
+            match find(engine, name) {
+                Ok(value) => found.push(value),
+                Err(error) => missing.push(error),
+            }
         }
-    }
-    print(&found, template)?;
+        Ok(())
+    })?;
+    print(&found, template.as_ref())?;
     missing.iter().for_each(|error| output::complain(error));
     Ok(if missing.is_empty() { 0 } else { exit::FAILURE })
 }

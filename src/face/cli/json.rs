@@ -24,6 +24,16 @@ pub fn tree(value: &impl Json) -> Value {
     serde_json::from_str(&to_text(value)).unwrap_or_default()
 }
 
+/// A line of a list for templates: its fields, and under no name its labels, which `.Label` looks in.
+pub fn line(labels: &Value, fields: Vec<(&str, String)>) -> Value {
+    let mut map = Map::new();
+    map.insert(String::new(), labels.clone());
+    for (name, text) in fields {
+        map.insert(name.to_owned(), Value::String(text));
+    }
+    map.into()
+}
+
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
 pub fn ports(ports: &[PortMapping]) -> Value {
     bindings(ports, false)
@@ -117,6 +127,56 @@ fn container(found: &Container) -> Value {
     }
     object["NetworkSettings"] =
         network_settings(found.sandbox.as_ref(), own.map(|_| record.id), &found.files);
+    complete(object, CONTAINER)
+}
+
+/// Docker's other keys, for who asks for them: what netcell does not do, or always does. Limits are those of no control
+/// group; /dev/shm, masks and read-only paths are the ones of engine/process/rootfs.rs.
+const CONTAINER: &str = r#"{
+"Path":"","Args":[],"Image":"","LogPath":"","RestartCount":0,"Platform":"linux",
+"MountLabel":"","ProcessLabel":"","AppArmorProfile":"",
+"State":{"Paused":false,"Restarting":false,"OOMKilled":false,"Dead":false},
+"HostConfig":{"Binds":null,"ContainerIDFile":"","LogConfig":{"Type":"netcell","Config":{}},
+"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"AutoRemove":false,
+"VolumeDriver":"","VolumesFrom":null,"ConsoleSize":[0,0],"CapAdd":null,"CapDrop":null,"CgroupnsMode":"host",
+"Dns":[],"DnsOptions":[],"DnsSearch":[],"ExtraHosts":null,"GroupAdd":null,"IpcMode":"private","Cgroup":"","Links":null,
+"OomScoreAdj":0,"PidMode":"","Privileged":false,"PublishAllPorts":false,"ReadonlyRootfs":false,
+"SecurityOpt":["no-new-privileges"],"UTSMode":"","UsernsMode":"","ShmSize":67108864,"Runtime":"netcell","Isolation":"",
+"CpuShares":0,"Memory":0,"NanoCpus":0,"CgroupParent":"","BlkioWeight":0,"BlkioWeightDevice":[],"BlkioDeviceReadBps":[],
+"BlkioDeviceWriteBps":[],"BlkioDeviceReadIOps":[],"BlkioDeviceWriteIOps":[],"CpuPeriod":0,"CpuQuota":0,
+"CpuRealtimePeriod":0,"CpuRealtimeRuntime":0,"CpusetCpus":"","CpusetMems":"","Devices":[],"DeviceCgroupRules":null,
+"DeviceRequests":null,"MemoryReservation":0,"MemorySwap":0,"MemorySwappiness":null,"OomKillDisable":false,
+"PidsLimit":null,"Ulimits":null,"CpuCount":0,"CpuPercent":0,"IOMaximumIOps":0,"IOMaximumBandwidth":0},
+"Mounts":[],
+"Config":{"Domainname":"","User":"","ExposedPorts":{},"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,
+"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":{}}}"#;
+
+/// The same for a network.
+const NETWORK: &str =
+    r#"{"Attachable":false,"Ingress":false,"ConfigFrom":{"Network":""},"ConfigOnly":false}"#;
+
+/// And for the default one.
+const DEFAULT_NETWORK: &str = r#"{"Attachable":false,"Ingress":false,"ConfigFrom":{"Network":""},"ConfigOnly":false,
+"Options":{"com.docker.network.bridge.default_bridge":"true","com.docker.network.bridge.enable_icc":"true",
+"com.docker.network.bridge.enable_ip_masquerade":"true","com.docker.network.bridge.host_binding_ipv4":"0.0.0.0"}}"#;
+
+/// Puts in what an object has not of another, which is JSON.
+fn complete(mut object: Value, others: &str) -> Value {
+    fn fill(object: &mut Value, missing: Value) {
+        let (Value::Object(object), Value::Object(missing)) = (object, missing) else {
+            return;
+        };
+        for (key, value) in missing {
+            match object.get_mut(&key) {
+                Some(own) => fill(own, value),
+                None => _ = object.insert(key, value),
+            }
+        }
+    }
+    fill(
+        &mut object,
+        serde_json::from_str(others).unwrap_or_default(),
+    );
     object
 }
 
@@ -165,7 +225,7 @@ fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
         .endpoint
         .as_ref()
         .map_or("none", |endpoint| endpoint.network.as_str());
-    json!({
+    let own = json!({
         "Id": sandbox.id,
         "Created": age::moment(Some(sandbox.created)),
         "ResolvConfPath": files.resolv,
@@ -191,7 +251,8 @@ fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
         },
         "Config": {"Hostname": sandbox.hostname},
         "NetworkSettings": network_settings(Some(sandbox), Some(sandbox.id), files),
-    })
+    });
+    complete(own, CONTAINER)
 }
 
 fn exposed(ports: &[PortMapping]) -> Value {
@@ -316,7 +377,11 @@ pub fn network(found: &Network) -> Value {
         .iter()
         .filter_map(|label| label.split_once('='));
     let labels = labels.map(|(key, value)| (key.to_owned(), value.into()));
-    json!({
+    let others = match network_is_default(&record.name) {
+        true => DEFAULT_NETWORK,
+        false => NETWORK,
+    };
+    let own = json!({
         "Name": record.name,
         "Id": record.id,
         "Created": age::moment(Some(record.created)),
@@ -338,5 +403,29 @@ pub fn network(found: &Network) -> Value {
             "com.docker.network.driver.mtu": record.mtu.to_string(),
         },
         "Labels": Value::Object(labels.collect()),
-    })
+    });
+    complete(own, others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockers_other_keys_are_put_in_and_change_nothing() {
+        for text in [CONTAINER, NETWORK, DEFAULT_NETWORK] {
+            assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
+        }
+        let own = json!({"Path": "sleep", "State": {"Paused": true}, "Config": {"Cmd": ["sleep"]}});
+        let whole = complete(own, CONTAINER);
+        assert_eq!(
+            (&whole["Path"], &whole["State"]["Paused"]),
+            (&json!("sleep"), &json!(true))
+        );
+        assert_eq!(whole["Config"]["Cmd"], json!(["sleep"]));
+        assert_eq!(
+            (&whole["Config"]["Labels"], &whole["HostConfig"]["Memory"]),
+            (&json!({}), &json!(0))
+        );
+    }
 }

@@ -1,26 +1,27 @@
 //! `netcell kill`.
 
 use super::Cli;
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
+use super::options::{Given, Page, option};
 use super::output::Voice;
 use crate::error::{Error, Result};
-use argh::{ArgsInfo, FromArgs};
 
-/// Send a signal to containers' first processes.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell kill -s HUP web", error_code(1, "an error"))]
-struct Words {
-    #[argh(
-        option,
-        short = 's',
-        arg_name = "SIGNAL",
-        default = "String::from(\"KILL\")"
-    )]
-    /// a signal's name or number; default KILL
-    signal: String,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "kill",
+    words: "NAME…",
+    about: "Send a signal to containers' first processes.",
+    own: &[option(
+        "--signal",
+        Some('s'),
+        "SIGNAL",
+        "a signal's name or number; default KILL",
+    )],
+    end: "Example:
+  netcell kill -s HUP web
+
+Exit codes: 0; 1 an error: the others get the signal.
+",
+};
 
 /// signal(7); the numbers are the same on every architecture that netcell is built for but MIPS.
 const SIGNALS: [&str; 31] = [
@@ -60,14 +61,11 @@ pub(super) fn name(signal: u32) -> String {
 
 /// Carries out `netcell kill`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("kill", words, Options::Anywhere)?;
-    argv::at_least_one("kill", &words.names)?;
-    let signal = signal(&words.signal)?;
-    let code = cli.each(Voice::Quiet, &words.names, |engine, name, _| {
-        engine.kill(name, signal)?;
-        Ok(Some(name.to_owned()))
-    });
-    Ok(code?)
+    let given = Given::parse(&PAGE, words)?;
+    let names = given.names()?;
+    let signal = signal(given.last("--signal").unwrap_or("KILL"))?;
+    let answers = cli.engine(Voice::Quiet, |engine, _| Ok(engine.kill(names, signal)))?;
+    Ok(super::answer(names, answers)?)
 }
 
 #[cfg(test)]

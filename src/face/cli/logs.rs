@@ -1,24 +1,234 @@
-//! `netcell logs`.
+//! `netcell logs`: lines of a log, chosen by time and number.
 
-use super::Cli;
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
+use super::options::{Given, Page, option, switch};
 use super::output::Voice;
-use argh::{ArgsInfo, FromArgs};
+use super::{Cli, age};
+use crate::engine::log::{Entry, Stream};
+use crate::engine::record::UnixNanos;
+use crate::error::{Error, Result};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
 
-/// Print what a container has written, as far as its log keeps it: stdout to stdout, stderr to stderr.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell logs web", error_code(1, "an error"))]
-struct Words {
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-}
+const PAGE: Page = Page {
+    command: "logs",
+    words: "NAME",
+    about: "Print what a container has written, as far as its log keeps it: stdout to stdout, stderr to stderr.",
+    own: &[
+        switch("--follow", Some('f'), "go on until the container ends"),
+        option(
+            "--tail",
+            Some('n'),
+            "COUNT",
+            "only the last lines; default all",
+        ),
+        option(
+            "--since",
+            None,
+            "TIME",
+            "only lines from then on: as 2026-11-24T07:56:18Z, 1795507004 or 10m ago",
+        ),
+        option("--until", None, "TIME", "only lines up to then"),
+        switch(
+            "--timestamps",
+            Some('t'),
+            "say of each line when it was written",
+        ),
+    ],
+    end: "Example:
+  netcell logs -f --tail 10 --since 1h30m web
+
+Exit codes: 0; 1 an error.
+",
+};
 
 /// Carries out `netcell logs`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("logs", words, Options::Anywhere)?;
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let given = Given::parse(&PAGE, words)?;
+    let name = given.one_name()?;
+    let moment = |option| {
+        given
+            .last(option)
+            .map(|text| age::parse(option, text))
+            .transpose()
+    };
+    let tail = match given.last("--tail") {
+        None | Some("all") => None,
+        Some(_) => given
+            .number::<i64>("--tail")?
+            .and_then(|count| usize::try_from(count).ok()),
+    };
+    let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
+    let mut printer = Printer {
+        since: moment("--since")?.unwrap_or(0),
+        until: moment("--until")?,
+        stamps: given.has("--timestamps"),
+        tail,
+        kept: VecDeque::new(),
+        open: [false; 2],
+        wanted: [false; 2],
+        outputs: [out, err],
+    };
+    let until = printer.until;
     cli.engine(Voice::Quiet, |engine, _| {
-        engine.logs(&words.name, &mut out, &mut err)
+        engine.logs(name, given.has("--follow"), until, &mut |entry| {
+            printer.take(entry)
+        })
     })?;
     Ok(0)
+}
+
+/// Chooses lines, and prints them piece by piece, as they come.
+struct Printer<'o> {
+    since: UnixNanos,
+    until: Option<UnixNanos>,
+    stamps: bool,
+    /// How many lines of what is there already are wanted; none from then on.
+    tail: Option<usize>,
+    /// The last of them.
+    kept: VecDeque<(Stream, Vec<u8>)>,
+    /// For each stream, whether its line goes on.
+    open: [bool; 2],
+    /// For each stream, whether its line is printed.
+    wanted: [bool; 2],
+    outputs: [&'o mut dyn Write; 2],
+}
+
+impl Printer<'_> {
+    /// Takes an entry, or that there are no more for now; false when nobody reads on.
+    fn take(&mut self, entry: Option<Entry<'_>>) -> Result<bool> {
+        let printed = match entry {
+            Some(entry) => self.entry(&entry),
+            None => self.flush(),
+        };
+        match printed {
+            Ok(()) => Ok(true),
+            // That is theirs to decide.
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(e) => Err(Error::new(format!("cannot write the log: {e}"))),
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> std::io::Result<()> {
+        let which = entry.stream as usize - 1;
+        // What another start left unfinished does not go on.
+        self.open[which] &= entry.middle;
+        for piece in entry.bytes.split_inclusive(|&byte| byte == b'\n') {
+            let begins = !std::mem::replace(&mut self.open[which], piece.last() != Some(&b'\n'));
+            if begins {
+                self.wanted[which] =
+                    entry.at >= self.since && self.until.is_none_or(|until| entry.at <= until);
+            }
+            if !self.wanted[which] {
+                continue;
+            }
+            if begins && self.tail.is_some() {
+                self.kept.push_back((entry.stream, Vec::new()));
+            }
+            if begins && self.stamps {
+                let stamp = age::stamp(entry.at);
+                self.piece(entry.stream, format!("{stamp} ").as_bytes())?;
+            }
+            self.piece(entry.stream, piece)?;
+            if let Some(most) = self.tail {
+                let extra = self.kept.len().saturating_sub(most);
+                self.kept.drain(..extra);
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, stream: Stream, piece: &[u8]) -> std::io::Result<()> {
+        if self.tail.is_none() {
+            return self.outputs[stream as usize - 1].write_all(piece);
+        }
+        let line = self.kept.iter_mut().rev().find(|(of, _)| *of == stream);
+        if let Some((_, line)) = line {
+            line.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        for which in [Stream::Stdout, Stream::Stderr] {
+            // Of a line that was left out nor the rest.
+            let kept = |(of, line): &(Stream, Vec<u8>)| *of == which && !line.ends_with(b"\n");
+            let begun = self.tail.is_none() || self.kept.iter().any(kept);
+            self.wanted[which as usize - 1] &= begun;
+        }
+        self.tail = None;
+        for (stream, line) in std::mem::take(&mut self.kept) {
+            self.outputs[stream as usize - 1].write_all(&line)?;
+        }
+        self.outputs
+            .iter_mut()
+            .try_for_each(|output| output.flush())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(tail: Option<usize>, stamps: bool, times: (u64, Option<u64>)) -> (String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut printer = Printer {
+            since: times.0,
+            until: times.1,
+            stamps,
+            tail,
+            kept: VecDeque::new(),
+            open: [false; 2],
+            wanted: [false; 2],
+            outputs: [&mut out, &mut err],
+        };
+        let second = 1_000_000_000;
+        for (stream, at, bytes, middle) in [
+            (Stream::Stdout, 1, "one\ntw", false),
+            (Stream::Stderr, 2, "error\n", false),
+            (Stream::Stdout, 3, "o\nthree\n", true),
+            (Stream::Stdout, 4, "unfinished", false),
+            (Stream::Stdout, 5, "again\n", false),
+        ] {
+            let bytes = bytes.as_bytes();
+            let at = at * second;
+            assert!(
+                printer
+                    .take(Some(Entry {
+                        stream,
+                        at,
+                        bytes,
+                        middle
+                    }))
+                    .unwrap_or(false)
+            );
+        }
+        assert!(printer.take(None).unwrap_or(false));
+        drop(printer);
+        let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+        (text(out), text(err))
+    }
+
+    #[test]
+    fn lines_are_chosen_by_number_and_time() {
+        let all = (0, None);
+        let second = 1_000_000_000;
+        assert_eq!(
+            printed(None, false, all).0,
+            "one\ntwo\nthree\nunfinishedagain\n"
+        );
+        assert_eq!(printed(None, false, all).1, "error\n");
+        assert_eq!(
+            printed(Some(2), false, all),
+            ("unfinishedagain\n".into(), String::new())
+        );
+        assert_eq!(
+            printed(Some(4), false, all),
+            ("three\nunfinishedagain\n".into(), "error\n".into())
+        );
+        assert_eq!(printed(Some(0), false, all), (String::new(), String::new()));
+        let some = printed(None, true, (2 * second, Some(3 * second)));
+        assert_eq!(some.0, "1970-01-01T00:00:03.000000000Z three\n");
+        assert_eq!(some.1, "1970-01-01T00:00:02.000000000Z error\n");
+    }
 }

@@ -20,6 +20,7 @@ mod output;
 mod port;
 mod ps;
 mod publish;
+mod rename;
 mod rm;
 mod run;
 mod settings;
@@ -28,6 +29,7 @@ mod start;
 mod stop;
 mod table;
 mod template;
+mod unknown;
 mod version;
 mod wait;
 
@@ -60,7 +62,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 19] = [
+const COMMANDS: [Command; 21] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -90,11 +92,21 @@ const COMMANDS: [Command; 19] = [
         "stay with a running container, as on its terminal",
     ),
     command("stop", stop::main, "stop containers: SIGTERM, then SIGKILL"),
+    command(
+        "restart",
+        stop::restart,
+        "stop containers and start them again",
+    ),
     command("kill", kill::main, "send a signal to containers"),
     command(
         "wait",
         wait::main,
         "wait until containers end, and print their exit codes",
+    ),
+    command(
+        "rename",
+        rename::main,
+        "give a container and its sandbox another name",
     ),
     command("rm", rm::main, "remove containers and sandboxes"),
     command("ps", ps::main, "list containers"),
@@ -179,6 +191,21 @@ impl Cli {
             Ok(code)
         })
     }
+}
+
+/// Prints the name of each thing that was done, and says why others were not: the exit code.
+fn answer(names: &[String], answers: Vec<Result<()>>) -> Result<u8> {
+    let mut code = 0;
+    for (name, answer) in names.iter().zip(answers) {
+        match answer {
+            Ok(()) => output::line(name)?,
+            Err(error) => {
+                output::complain(&error);
+                code = exit::FAILURE;
+            }
+        }
+    }
+    Ok(code)
 }
 
 /// Carries out one command line, without the program's name: the exit code.
@@ -272,11 +299,7 @@ fn find(name: &str) -> Result<&'static Command> {
     COMMANDS
         .iter()
         .find(|command| command.name == name)
-        .ok_or_else(|| {
-            Error::new(format!(
-                "'{name}' is not a netcell command: see 'netcell help'"
-            ))
-        })
+        .ok_or_else(|| unknown::command(name, COMMANDS.iter().map(|command| command.name)))
 }
 
 fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
@@ -296,10 +319,10 @@ fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
         "Usage: netcell [--root DIR] [--images DIR] COMMAND …\n\nA network namespace of its own for each container: links, addresses, routes and firewall\nrules apart from the host's.\n\nCommands:\n",
     );
     for command in &COMMANDS {
-        page.push_str(&format!("  {:<9}{}\n", command.name, command.about));
+        page.push_str(&format!("  {:<11}{}\n", command.name, command.about));
     }
     page.push_str(
-        "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 an unsupported template; run: 125 an error of netcell's, 126 the\ncommand cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",
+        "\nOptions:\n  --root DIR     records and leases (NETCELL_ROOT, default /run/netcell)\n  --images DIR   root file systems by name (NETCELL_IMAGES, default /var/lib/netcell/images)\n\nExample:\n  netcell run -d --name web -p 8080:80 alpine httpd -f\n\nExit codes: 0; 1 an error; 64 a template that is not well formed; run: 125 an\nerror of netcell's, 126 the command cannot be executed, 127 it was not found, else its own, or 128 plus its signal.\n'netcell COMMAND --help' says more.\n",
     );
     output::text(&page)?;
     Ok(0)

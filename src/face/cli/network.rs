@@ -2,9 +2,9 @@
 
 use super::argv::{self, Options, Usage};
 use super::filter::{self, Filters};
+use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
-use super::template::Template;
 use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
@@ -95,31 +95,68 @@ struct Create {
     name: String,
 }
 
-/// List networks.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell network ls --filter driver=bridge",
-    note = "Filters: name, id, driver, scope, type (builtin or custom), dangling, label.",
-    error_code(1, "an error"),
-    error_code(64, "a template that is not well formed")
-)]
-struct Ls {
-    /// only the ids
-    #[argh(switch, short = 'q')]
-    quiet: bool,
-    #[argh(option, short = 'f', arg_name = "KEY=VALUE")]
-    /// only those for which it holds; may be repeated
-    filter: Vec<String>,
-    #[argh(option, arg_name = "TEMPLATE")]
-    /// table, table TEMPLATE, json, or a Go template for each
-    format: Option<String>,
-    /// whole ids
-    #[argh(switch)]
-    no_trunc: bool,
-    /// as JSON, with all that inspect has
-    #[argh(switch)]
-    json: bool,
-}
+const LS: Page = Page {
+    command: "network ls",
+    words: "",
+    about: "List networks.",
+    own: &[
+        switch("--quiet", Some('q'), "only the ids"),
+        option(
+            "--filter",
+            Some('f'),
+            "KEY=VALUE",
+            "only those for which it holds; may be repeated",
+        ),
+        option(
+            "--format",
+            None,
+            "TEMPLATE",
+            "table, table TEMPLATE, json, or a Go template for each",
+        ),
+        switch("--no-trunc", None, "whole ids"),
+        switch("--json", None, "as JSON, with all that inspect has"),
+    ],
+    end: "Filters: name, id, driver, scope, type (builtin or custom), dangling, label.
+Fields: ID Name Driver Scope IPv4 IPv6 Internal Labels CreatedAt.
+
+Example:
+  netcell network ls --filter driver=bridge
+
+Exit codes: 0; 1 an error; 64 a template that is not well formed.
+",
+};
+
+const INSPECT: Page = Page {
+    command: "network inspect",
+    words: "NAME…",
+    about: "Everything about networks, as a JSON array, or by a template.",
+    own: &[inspect::FORMAT],
+    end: "Example:
+  netcell network inspect -f '{{(index .IPAM.Config 0).Subnet}}' lan
+
+Exit codes: 0; 1 an error: the rest is printed; 64 a template that is not well formed.
+",
+};
+
+const RM: Page = Page {
+    command: "network rm",
+    words: "NAME…",
+    about: "Remove networks that nobody uses.",
+    own: &[
+        switch("--force", Some('f'), "a network that is not there is fine"),
+        switch("--verbose", Some('v'), "say each operation as it is done"),
+        switch(
+            "--dry-run",
+            None,
+            "print the operations as a shell script and change nothing",
+        ),
+    ],
+    end: "Example:
+  netcell network rm lan
+
+Exit codes: 0; 1 an error: the others are removed.
+",
+};
 
 static LIST: List = List {
     line: "*network.networkContext",
@@ -139,42 +176,17 @@ static LIST: List = List {
 
 const FILTERS: [&str; 7] = ["name", "id", "driver", "scope", "type", "dangling", "label"];
 
-/// Remove all networks that nobody uses.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell network prune -f", error_code(1, "an error"))]
-struct Prune {
-    /// do not ask
-    #[argh(switch, short = 'f')]
-    force: bool,
-}
+const PRUNE: Page = Page {
+    command: "network prune",
+    words: "",
+    about: "Remove all networks that nobody uses.",
+    own: &[switch("--force", Some('f'), "do not ask")],
+    end: "Example:
+  netcell network prune -f
 
-/// Everything about networks, as a JSON array, or by a template.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell network inspect lan", error_code(1, "an error"))]
-struct Inspect {
-    #[argh(option, short = 'f', arg_name = "TEMPLATE")]
-    /// a Go template, with Docker's functions; json for one line of it
-    format: Option<String>,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
-
-/// Remove networks that nobody uses.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell network rm lan", error_code(1, "an error"))]
-struct Rm {
-    /// a network that is not there is fine
-    #[argh(switch, short = 'f')]
-    force: bool,
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+Exit codes: 0; 1 an error.
+",
+};
 
 /// Carries out `netcell network`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
@@ -185,7 +197,12 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     match command {
         "create" => create(cli, words),
         "ls" | "list" => ls(cli, words),
-        "inspect" => look(cli, words),
+        "inspect" => {
+            let given = Given::parse(&INSPECT, words)?;
+            inspect::look(cli, &given, |engine, name| {
+                engine.network(name).map(|network| json::network(&network))
+            })
+        }
         "rm" | "remove" => rm(cli, words),
         "prune" => prune(cli, words),
         "--help" | "help" => Err(Usage::Help(PAGE.into())),
@@ -296,9 +313,9 @@ fn labels(words: &[String]) -> Result<Vec<String>> {
 }
 
 fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Ls = argv::parse("network ls", words, Options::Anywhere)?;
-    let format = LIST.format(words.format.as_deref(), words.quiet)?;
-    let filters = Filters::parse(&words.filter, &FILTERS)?;
+    let given = Given::parse(&LS, words)?;
+    let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
+    let filters = Filters::parse(given.all("--filter"), &FILTERS)?;
     let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
         Ok((engine.networks(run)?, engine.predefined()))
     })?;
@@ -311,18 +328,18 @@ fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         .map(|(id, name, driver)| json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"}))
         .collect();
     let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
-    if !words.json {
+    if !given.has("--json") {
         all.extend(missing);
     }
     all.retain(|network| fits(network, &filters, &builtin));
-    if words.json {
+    if given.has("--json") {
         output::line(&json::text(&all.into()))?;
         return Ok(0);
     }
     all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
     let rows: Vec<_> = all
         .iter()
-        .map(|network| row(network, words.no_trunc))
+        .map(|network| row(network, given.has("--no-trunc")))
         .collect();
     format.print(&rows)?;
     Ok(0)
@@ -355,23 +372,30 @@ fn row(network: &Value, whole: bool) -> Value {
     let labels = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
     let flag = |key: &str| network[key].as_bool().unwrap_or(false).to_string();
     let id = text("Id");
-    json!({
-        "": network["Labels"],
-        "CreatedAt": text("Created"),
-        "Driver": text("Driver"),
-        "ID": if whole { id } else { id.get(..12).unwrap_or(id) },
-        "IPv4": flag("EnableIPv4"),
-        "IPv6": flag("EnableIPv6"),
-        "Internal": flag("Internal"),
-        "Labels": labels.collect::<Vec<_>>().join(","),
-        "Name": text("Name"),
-        "Scope": text("Scope"),
-    })
+    let id = if whole {
+        id
+    } else {
+        id.get(..12).unwrap_or(id)
+    };
+    json::line(
+        &network["Labels"],
+        vec![
+            ("CreatedAt", text("Created").to_owned()),
+            ("Driver", text("Driver").to_owned()),
+            ("ID", id.to_owned()),
+            ("IPv4", flag("EnableIPv4")),
+            ("IPv6", flag("EnableIPv6")),
+            ("Internal", flag("Internal")),
+            ("Labels", labels.collect::<Vec<_>>().join(",")),
+            ("Name", text("Name").to_owned()),
+            ("Scope", text("Scope").to_owned()),
+        ],
+    )
 }
 
 fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Prune = argv::parse("network prune", words, Options::Anywhere)?;
-    if !words.force {
+    let given = Given::parse(&PRUNE, words)?;
+    if !given.has("--force") {
         output::text(
             "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ",
         )?;
@@ -390,30 +414,16 @@ fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     Ok(0)
 }
 
-fn look(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Inspect = argv::parse("network inspect", words, Options::Anywhere)?;
-    argv::at_least_one("network inspect", &words.names)?;
-    let template = words.format.as_deref().map(Template::parse).transpose()?;
-    Ok(cli.engine(Voice::Quiet, |engine, _| {
-        inspect::look(&words.names, template.as_ref(), |name| {
-            engine.network(name).map(|network| json::network(&network))
-        })
-    })?)
-}
-
 fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Rm = argv::parse("network rm", words, Options::Anywhere)?;
-    argv::at_least_one("network rm", &words.names)?;
-    let code = cli.each(
-        Voice::of(words.verbose, words.dry_run),
-        &words.names,
-        |engine, name, run| {
-            if words.force && !engine.has_network(name)? {
-                return Ok(None);
-            }
-            engine.network_remove(name, run)?;
-            Ok((!run.dry_run).then(|| name.to_owned()))
-        },
-    );
+    let given = Given::parse(&RM, words)?;
+    let names = given.names()?;
+    let force = given.has("--force");
+    let code = cli.each(given.voice(), names, |engine, name, run| {
+        if force && !engine.has_network(name)? {
+            return Ok(None);
+        }
+        engine.network_remove(name, run)?;
+        Ok((!run.dry_run).then(|| name.to_owned()))
+    });
     Ok(code?)
 }

@@ -1,10 +1,11 @@
-//! The options that `run` and `create` share: declared once in a table, parsed, explained and read by it.
+//! A subcommand's options: declared once in a table, parsed, explained and read by it; `run` and `create` share theirs.
 //!
 //! A table instead of argh's structures, which know no sharing: two of them would be every option twice, in the source
 //! and in the binary. An option is a line in [`COMMON`], and is read where it is used, by its name.
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
+use crate::error::Error;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
@@ -304,6 +305,32 @@ impl Given {
             .find(|option| OF_A_PROCESS.contains(option))
     }
 
+    /// The words that are no options, at least one.
+    pub fn names(&self) -> Result<&[String], Usage> {
+        argv::at_least_one(self.page.command, &self.rest)?;
+        Ok(&self.rest)
+    }
+
+    /// The only word that is no option.
+    pub fn one_name(&self) -> Result<&str, Usage> {
+        match self.names()? {
+            [name] => Ok(name),
+            _ => Err(argv::too_many(self.page.command, 1)),
+        }
+    }
+
+    /// A number as the value of an option.
+    pub fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, Usage> {
+        let number = |text: &str| {
+            text.parse().map_err(|_| {
+                Usage::Wrong(Error::new(format!(
+                    "invalid argument \"{text}\" for \"{name}\" flag: a number is wanted"
+                )))
+            })
+        };
+        self.last(name).map(number).transpose()
+    }
+
     /// How much is to be said.
     pub fn voice(&self) -> Voice {
         Voice::of(self.has("--verbose"), self.has("--dry-run"))
@@ -321,7 +348,7 @@ impl Page {
 
     fn flags(&self) -> impl Iterator<Item = &FlagInfo<'static>> {
         let common: &[FlagInfo<'static>] = match self.place() {
-            Options::First => &COMMON,
+            Options::First => COMMON,
             Options::Anywhere => &[],
         };
         self.own.iter().chain(common)

@@ -40,6 +40,38 @@ pub fn has_colour() -> bool {
     is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
+/// What long work is at, on stderr where that is a terminal: one line, gone at the end.
+pub struct Progress<'a> {
+    what: &'static str,
+    names: &'a [String],
+    /// Whether anybody sees it.
+    seen: bool,
+}
+
+impl<'a> Progress<'a> {
+    /// Work on many things; of one there is nothing to tell.
+    pub fn new(what: &'static str, names: &'a [String]) -> Self {
+        let seen = names.len() > 1 && std::io::IsTerminal::is_terminal(&std::io::stderr());
+        Progress { what, names, seen }
+    }
+
+    /// The turn of the thing at this place.
+    pub fn at(&mut self, at: usize) {
+        if let (true, Some(name)) = (self.seen, self.names.get(at)) {
+            let (what, next, all) = (self.what, at + 1, self.names.len());
+            let _ = write!(std::io::stderr(), "\r\x1b[K{what} {name} ({next} of {all})");
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.seen {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
 /// How much of what is done is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice {

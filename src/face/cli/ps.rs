@@ -1,7 +1,8 @@
 //! `netcell ps`.
 
-use super::argv::{self, Options, Usage};
+use super::argv::{self, Usage};
 use super::filter::{self, Filters};
+use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
 use super::{Cli, age, json, template};
@@ -9,45 +10,32 @@ use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
 use crate::types::{Id, PortMapping};
-use argh::{ArgsInfo, FromArgs};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-/// List running containers.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell ps -a --filter name=web --format 'table {{{{.Names}}\\t{{{{.Status}}'",
-    note = "Filters: name, id, status, exited, label, ancestor, network, publish, expose, volume, before, since.",
-    error_code(1, "an error"),
-    error_code(64, "a template that is not well formed")
-)]
-struct Words {
-    /// all: also those that do not run, and sandboxes alone
-    #[argh(switch, short = 'a')]
-    all: bool,
-    /// only the ids
-    #[argh(switch, short = 'q')]
-    quiet: bool,
-    /// the one created last, whatever its state
-    #[argh(switch, short = 'l')]
-    latest: bool,
-    #[argh(option, short = 'n', arg_name = "COUNT")]
-    /// so many that were created last, whatever their state
-    last: Option<i64>,
-    #[argh(option, short = 'f', arg_name = "KEY=VALUE")]
-    /// only those for which it holds; may be repeated
-    filter: Vec<String>,
-    #[argh(option, arg_name = "TEMPLATE")]
-    /// table, table TEMPLATE, json, or a Go template for each
-    format: Option<String>,
-    /// whole ids and commands
-    #[argh(switch)]
-    no_trunc: bool,
-    /// as JSON, with all that inspect has
-    #[argh(switch)]
-    json: bool,
-}
+const PAGE: Page = Page {
+    command: "ps",
+    words: "",
+    about: "List running containers.",
+    own: &[
+        switch("--all", Some('a'), "also those that do not run, and sandboxes alone"),
+        switch("--quiet", Some('q'), "only the ids"),
+        switch("--latest", Some('l'), "the one created last, whatever its state"),
+        option("--last", Some('n'), "COUNT", "so many that were created last, whatever their state"),
+        option("--filter", Some('f'), "KEY=VALUE", "only those for which it holds; may be repeated"),
+        option("--format", None, "TEMPLATE", "table, table TEMPLATE, json, or a Go template for each"),
+        switch("--no-trunc", None, "whole ids and commands"),
+        switch("--json", None, "as JSON, with all that inspect has"),
+    ],
+    end: "Filters: name, id, status, exited, label, ancestor, network, publish, expose, volume, before, since.
+Fields: ID Image Command CreatedAt RunningFor Status State Ports Names Networks Labels Mounts.
+
+Example:
+  netcell ps -a --filter name=web --format 'table {{.Names}}\\t{{.Status}}'
+
+Exit codes: 0; 1 an error; 64 a template that is not well formed.
+",
+};
 
 static LIST: List = List {
     line: "*formatter.ContainerContext",
@@ -90,18 +78,21 @@ const COMMAND: usize = 20;
 
 /// Carries out `netcell ps`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("ps", words, Options::Anywhere)?;
-    let format = LIST.format(words.format.as_deref(), words.quiet)?;
-    let filters = Filters::parse(&words.filter, &FILTERS)?;
+    let given = Given::parse(&PAGE, words)?;
+    if !given.rest.is_empty() {
+        return Err(argv::too_many("ps", 0));
+    }
+    let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
+    let filters = Filters::parse(given.all("--filter"), &FILTERS)?;
     check(&filters)?;
     let subjects = cli.engine(Voice::Quiet, |engine, run| engine.containers(run))?;
-    let most = match words.last {
-        Some(most @ 1..) => usize::try_from(most).unwrap_or(usize::MAX),
-        _ if words.latest => 1,
+    let most = match given.number("--last")? {
+        Some(most @ 1i64..) => usize::try_from(most).unwrap_or(usize::MAX),
+        _ if given.has("--latest") => 1,
         _ => usize::MAX,
     };
     let asked = filters.values("status").next().is_some();
-    let all = words.all || asked || most != usize::MAX;
+    let all = given.has("--all") || asked || most != usize::MAX;
     let mut lines: Vec<_> = subjects.iter().map(Line::of).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.created));
     let (before, since) = (
@@ -115,15 +106,15 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             && since.is_none_or(|since| line.created > since)
     });
     lines.truncate(most);
-    if words.json {
+    if given.has("--json") {
         let all: Vec<_> = lines.into_iter().map(|line| line.object).collect();
         output::line(&json::text(&all.into()))?;
         return Ok(0);
     }
-    let now = now();
+    let now = age::now();
     let rows: Vec<_> = lines
         .iter()
-        .map(|line| line.row(now, words.no_trunc))
+        .map(|line| line.row(now, given.has("--no-trunc")))
         .collect();
     format.print(&rows)?;
     Ok(0)
@@ -161,13 +152,6 @@ fn moments(filters: &Filters, key: &str, lines: &[Line]) -> Result<Option<UnixNa
         "before" => all.into_iter().min(),
         _ => all.into_iter().max(),
     })
-}
-
-fn now() -> UnixNanos {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One line of the list.
@@ -316,23 +300,32 @@ impl<'a> Line<'a> {
             true => self.id.to_string(),
             false => self.id.short(),
         };
-        json!({
-            "": self.object["Config"]["Labels"],
-            "Command": words.map(|words| command(words, whole)).unwrap_or_default(),
-            "CreatedAt": age::long(self.created),
-            "ID": id,
-            "Image": self.text("/Config/Image"),
-            "Labels": labels.collect::<Vec<_>>().join(","),
-            "LocalVolumes": "0",
-            "Mounts": self.mounts().join(","),
-            "Names": self.name(),
-            "Networks": self.networks().join(","),
-            "Platform": "linux",
-            "Ports": ports(&self.ports),
-            "RunningFor": format!("{} ago", since(self.created)),
-            "State": self.text("/State/Status"),
-            "Status": self.container().map_or("Sandbox".into(), |container| status(container, &since)),
-        })
+        let status = match self.container() {
+            Some(container) => status(container, &since),
+            None => "Sandbox".into(),
+        };
+        json::line(
+            &self.object["Config"]["Labels"],
+            vec![
+                (
+                    "Command",
+                    words.map(|words| command(words, whole)).unwrap_or_default(),
+                ),
+                ("CreatedAt", age::long(self.created)),
+                ("ID", id),
+                ("Image", self.text("/Config/Image").to_owned()),
+                ("Labels", labels.collect::<Vec<_>>().join(",")),
+                ("LocalVolumes", "0".to_owned()),
+                ("Mounts", self.mounts().join(",")),
+                ("Names", self.name().to_owned()),
+                ("Networks", self.networks().join(",")),
+                ("Platform", "linux".to_owned()),
+                ("Ports", ports(&self.ports)),
+                ("RunningFor", format!("{} ago", since(self.created))),
+                ("State", self.text("/State/Status").to_owned()),
+                ("Status", status),
+            ],
+        )
     }
 }
 

@@ -1,34 +1,40 @@
 //! `netcell rm`.
 
 use super::Cli;
-use super::argv::{self, Options, Usage};
-use super::output::Voice;
-use argh::{ArgsInfo, FromArgs};
+use super::argv::Usage;
+use super::options::{Given, Page, switch};
 
-/// Remove containers and sandboxes. A sandbox goes with its last member.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell rm -f web", error_code(1, "an error"))]
-struct Words {
-    /// kill a running container first
-    #[argh(switch, short = 'f')]
-    force: bool,
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "rm",
+    words: "NAME…",
+    about: "Remove containers and sandboxes. A sandbox goes with its last member.",
+    own: &[
+        switch("--force", Some('f'), "kill a running container first"),
+        switch("--verbose", Some('v'), "say each operation as it is done"),
+        switch(
+            "--dry-run",
+            None,
+            "print the operations as a shell script and change nothing",
+        ),
+    ],
+    end: "Example:
+  netcell rm -f web db
+
+Exit codes: 0; 1 an error: the others are removed.
+",
+};
 
 /// Carries out `netcell rm`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("rm", words, Options::Anywhere)?;
-    argv::at_least_one("rm", &words.names)?;
-    let voice = Voice::of(words.verbose, words.dry_run);
-    let code = cli.each(voice, &words.names, |engine, name, run| {
-        engine.remove(name, words.force, run)?;
+    let given = Given::parse(&PAGE, words)?;
+    let names = given.names()?;
+    let force = given.has("--force");
+    let mut doomed = !force || names.len() == 1;
+    let code = cli.each(given.voice(), names, |engine, name, run| {
+        if !std::mem::replace(&mut doomed, true) && !run.dry_run {
+            engine.doom(names);
+        }
+        engine.remove(name, force, run)?;
         Ok((!run.dry_run).then(|| name.to_owned()))
     });
     Ok(code?)

@@ -1,28 +1,33 @@
 //! `netcell show`: a namespace at one look, within 80 columns.
 
-use super::argv::{self, Options, Usage};
+use super::argv::{self, Usage};
+use super::options::{Given, Page, switch};
 use super::output::{self, Voice};
 use super::{Cli, json};
 use crate::engine::show::{Chain, Link, NamespaceView, Route};
-use argh::{ArgsInfo, FromArgs};
 use std::fmt::Write;
 
-/// Show the links, addresses, routes, neighbours, chains and listening sockets of a sandbox; without NAME, of the host.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell show web", error_code(1, "an error"))]
-struct Words {
-    /// as JSON
-    #[argh(switch)]
-    json: bool,
-    #[argh(positional, arg_name = "NAME")]
-    name: Option<String>,
-}
+const PAGE: Page = Page {
+    command: "show",
+    words: "[NAME]",
+    about: "Show the links, addresses, routes, neighbours, chains and listening sockets of a sandbox; without NAME, of the host.",
+    own: &[switch("--json", None, "as JSON")],
+    end: "Example:
+  netcell show web
+
+Exit codes: 0; 1 an error.
+",
+};
 
 /// Carries out `netcell show`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("show", words, Options::Anywhere)?;
-    let view = cli.engine(Voice::Quiet, |engine, _| engine.show(words.name.as_deref()))?;
-    if words.json {
+    let given = Given::parse(&PAGE, words)?;
+    if given.rest.len() > 1 {
+        return Err(argv::too_many("show", 1));
+    }
+    let name = given.rest.first().map(String::as_str);
+    let view = cli.engine(Voice::Quiet, |engine, _| engine.show(name))?;
+    if given.has("--json") {
         output::line(&json::text(&json::tree(&view)))?;
     } else {
         output::text(&page(&view))?;

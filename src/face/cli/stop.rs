@@ -1,32 +1,84 @@
-//! `netcell stop`.
+//! `netcell stop` and `netcell restart`.
 
 use super::Cli;
-use super::argv::{self, Options, Usage};
-use super::output::Voice;
-use argh::{ArgsInfo, FromArgs};
+use super::argv::Usage;
+use super::options::{Given, Page, option};
+use super::output::{Progress, Voice};
+use crate::error::Error;
+use argh::FlagInfo;
 use std::time::Duration;
 
-/// Stop containers: their stop signal, and SIGKILL when that did not help in time. Their sandboxes stay.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell stop -t 2 web", error_code(1, "an error"))]
-struct Words {
-    #[argh(option, short = 't', arg_name = "SECONDS")]
-    /// how long the stop signal may take before SIGKILL; default the container's, or 10
-    time: Option<u32>,
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+const TIME: FlagInfo<'static> = option(
+    "--time",
+    Some('t'),
+    "SECONDS",
+    "how long the stop signal may take before SIGKILL; default the container's, or 10; -1 for ever",
+);
+
+const STOP: Page = Page {
+    command: "stop",
+    words: "NAME…",
+    about: "Stop containers, all at once: their stop signal, and SIGKILL when that did not help in time. Their sandboxes stay.",
+    own: &[TIME, TIMEOUT],
+    end: "Example:
+  netcell stop -t 2 web db
+
+Exit codes: 0; 1 an error: the others are stopped.
+",
+};
+
+const RESTART: Page = Page {
+    command: "restart",
+    words: "NAME…",
+    about: "Stop containers, all at once, and start them again. Their sandboxes stay, and who shares them notices nothing.",
+    own: &[TIME, TIMEOUT],
+    end: "Example:
+  netcell restart -t 2 web
+
+Exit codes: 0; 1 an error: the others are restarted.
+",
+};
+
+/// Docker's newer spelling.
+const TIMEOUT: FlagInfo<'static> = option("--timeout", None, "SECONDS", "the same");
 
 /// Carries out `netcell stop`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("stop", words, Options::Anywhere)?;
-    argv::at_least_one("stop", &words.names)?;
-    let grace = words
-        .time
-        .map(|seconds| Duration::from_secs(seconds.into()));
-    let code = cli.each(Voice::Quiet, &words.names, |engine, name, _| {
-        engine.stop(name, grace)?;
-        Ok(Some(name.to_owned()))
-    });
-    Ok(code?)
+    let given = Given::parse(&STOP, words)?;
+    let (names, grace) = (given.names()?, grace(&given)?);
+    let answers = cli.engine(Voice::Quiet, |engine, _| {
+        let mut progress = Progress::new("stopping", names);
+        Ok(engine.stop(names, grace, &mut |at| progress.at(at)))
+    })?;
+    Ok(super::answer(names, answers)?)
+}
+
+/// Carries out `netcell restart`.
+pub fn restart(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let given = Given::parse(&RESTART, words)?;
+    let (names, grace) = (given.names()?, grace(&given)?);
+    let answers = cli.engine(Voice::Quiet, |engine, run| {
+        let mut progress = Progress::new("stopping", names);
+        Ok(engine.restart(names, grace, &mut |at| progress.at(at), run))
+    })?;
+    Ok(super::answer(names, answers)?)
+}
+
+/// How long SIGTERM may take, if that is said.
+fn grace(given: &Given) -> Result<Option<Duration>, Usage> {
+    let seconds: Option<i64> = match given.number("--time")? {
+        None => given.number("--timeout")?,
+        seconds => seconds,
+    };
+    match seconds {
+        None => Ok(None),
+        // For ever, as with Docker.
+        Some(-1) => Ok(Some(Duration::from_secs(u32::MAX.into()))),
+        Some(seconds) => match u32::try_from(seconds) {
+            Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
+            Err(_) => Err(Usage::Wrong(Error::new(format!(
+                "invalid argument \"{seconds}\" for \"--time\" flag: a number of seconds is wanted, or -1"
+            )))),
+        },
+    }
 }

@@ -1,17 +1,49 @@
 //! `netcell version`.
 
-use super::argv::{self, Options, Usage};
-use super::{Cli, output};
-use argh::{ArgsInfo, FromArgs};
+use super::argv::Usage;
+use super::options::{Given, Page, option, switch};
+use super::template::Template;
+use super::{Cli, json, output};
+use serde_json::json;
 
-/// Print the version of netcell.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell version")]
-struct Words {}
+const PAGE: Page = Page {
+    command: "version",
+    words: "",
+    about: "Print the version of netcell.",
+    own: &[
+        option(
+            "--format",
+            Some('f'),
+            "TEMPLATE",
+            "a Go template, as {{.Version}}; json for one line",
+        ),
+        switch("--json", None, "as JSON"),
+    ],
+    end: "Example:
+  netcell version --format '{{.Version}} {{.Arch}}'
+
+Exit codes: 0; 64 a template that is not well formed.
+",
+};
 
 /// Carries out `netcell version`.
 pub fn main(_: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let _: Words = argv::parse("version", words, Options::Anywhere)?;
-    output::line(&concat!("netcell ", env!("CARGO_PKG_VERSION")))?;
+    let given = Given::parse(&PAGE, words)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let about = || {
+        json!({
+            "Version": version,
+            "Os": std::env::consts::OS,
+            "Arch": std::env::consts::ARCH,
+            "License": env!("CARGO_PKG_LICENSE"),
+        })
+    };
+    if let Some(format) = given.last("--format") {
+        output::line(&Template::parse(format)?.render(&about())?)?;
+    } else if given.has("--json") {
+        output::line(&json::text(&about()))?;
+    } else {
+        output::line(&format_args!("netcell {version}"))?;
+    }
     Ok(0)
 }

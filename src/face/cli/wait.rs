@@ -1,24 +1,37 @@
 //! `netcell wait`.
 
-use super::Cli;
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
+use super::options::{Given, Page};
 use super::output::Voice;
-use argh::{ArgsInfo, FromArgs};
+use super::{Cli, output};
+use crate::error::exit;
 
-/// Wait until containers end, and print their exit codes.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(example = "netcell wait web", error_code(1, "an error"))]
-struct Words {
-    #[argh(positional, greedy, arg_name = "NAME…")]
-    names: Vec<String>,
-}
+const PAGE: Page = Page {
+    command: "wait",
+    words: "NAME…",
+    about: "Wait until containers end, and print their exit codes.",
+    own: &[],
+    end: "Example:
+  netcell wait web
+
+Exit codes: 0; 1 an error: the others are waited for.
+",
+};
 
 /// Carries out `netcell wait`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("wait", words, Options::Anywhere)?;
-    argv::at_least_one("wait", &words.names)?;
-    let code = cli.each(Voice::Quiet, &words.names, |engine, name, _| {
-        Ok(Some(engine.wait(name)?.to_string()))
-    });
-    Ok(code?)
+    let given = Given::parse(&PAGE, words)?;
+    let names = given.names()?;
+    let mut code = 0;
+    cli.engine(Voice::Quiet, |engine, _| {
+        engine.wait(names, &mut |end| match end {
+            Ok(exit) => output::line(&exit),
+            Err(error) => {
+                output::complain(&error);
+                code = exit::FAILURE;
+                Ok(())
+            }
+        })
+    })?;
+    Ok(code)
 }

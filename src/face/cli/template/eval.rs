@@ -205,12 +205,16 @@ impl<'t, 'v> State<'t, 'v> {
     ) -> Said<Val<'v>> {
         self.at = At(field.at, &field.what);
         let name = path.last().map_or("", String::as_str);
-        let row = matches!(self.sight, Sight::Row(_));
+        let row = matches!(self.sight, Sight::Row(_) | Sight::Heading);
         if let (true, "Label", [key]) = (row, name, arguments) {
-            let labels = dot.get("", self.sight).unwrap_or(Val::NoMap(Element::Text));
             let Val::Text(key) = self.operand(dot, key)? else {
                 return Err("wrong type for value; expected string".into());
             };
+            if self.sight == Sight::Heading {
+                let last = key.rsplit('.').next().unwrap_or_default();
+                return Ok(Val::text(&last.replace(['-', '_'], " ")));
+            }
+            let labels = dot.get("", self.sight).unwrap_or(Val::NoMap(Element::Text));
             return Ok(labels.get(&key, self.sight).unwrap_or(Val::text("")));
         }
         match (&field.what, path) {

@@ -132,8 +132,8 @@ pub fn call<'v>(function: &Function, mut values: Vec<Val<'v>>, sight: Sight) -> 
         "gt" => Val::Bool(compare(&values, sight)? == Ordering::Greater),
         "ge" => Val::Bool(compare(&values, sight)? != Ordering::Less),
         "json" => Val::Text(values[0].json().into()),
-        "lower" => Val::Text(text(0).to_lowercase().into()),
-        "upper" => Val::Text(text(0).to_uppercase().into()),
+        "lower" => Val::Text(text(0).to_ascii_lowercase().into()),
+        "upper" => Val::Text(text(0).to_ascii_uppercase().into()),
         "title" => Val::Text(title(text(0)).into()),
         "split" => Val::Texts(split(text(0), text(1)).into()),
         "join" => Val::Text(join(&values[0], text(1), sight).into()),
@@ -288,18 +288,19 @@ fn compare(values: &[Val<'_>], sight: Sight) -> Said<Ordering> {
     }
 }
 
-/// The first letter of each word as a capital (Go's strings.Title).
+/// The first letter of each word as a capital (Go's strings.Title); as `lower` and `upper` of ASCII alone: the tables of
+/// all other letters would be larger than this whole file.
 fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     let mut inside = false;
     for c in text.chars() {
         match inside {
             true => titled.push(c),
-            false => titled.extend(c.to_uppercase()),
+            false => titled.push(c.to_ascii_uppercase()),
         }
         inside = match c.is_ascii() {
-            true => c.is_alphanumeric() || c == '_',
-            false => !c.is_whitespace(),
+            true => c.is_ascii_alphanumeric() || c == '_',
+            false => true,
         };
     }
     titled

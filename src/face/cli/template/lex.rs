@@ -96,8 +96,9 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
+/// Beyond ASCII everything is a letter: no table of them is worth its bytes here.
 fn is_word(c: char) -> bool {
-    c == '_' || c.is_alphanumeric()
+    c == '_' || c.is_ascii_alphanumeric() || !c.is_ascii()
 }
 
 /// `%#U` of Go's fmt.

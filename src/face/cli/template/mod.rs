@@ -69,5 +69,4 @@ fn wrong(said: &str) -> Error {
     Error::new(format!("template parsing error: template: :{said}"))
 }
 
-#[cfg(test)]
 mod tests;

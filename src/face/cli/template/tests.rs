@@ -1,5 +1,5 @@
 //! Against Go itself: `tests/data/templates.txt` has what text/template made of each template, as Docker uses it.
-
+#![cfg(test)]
 #![cfg(test)]
 
 use super::*;
@@ -9,7 +9,8 @@ use serde_json::json;
 const GOLDEN: &str = include_str!("../../../../tests/data/templates.txt");
 
 /// Where the answer is another, and why.
-const OTHERWISE: [(&str, &str); 17] = [
+const OTHERWISE: [(&str, &str); 18] = [
+    ("{{☃}}", "any sign beyond ASCII may be in a name"),
     ("{{.}}", "Go prints the address of a nested object"),
     ("{{$ }}", "as above"),
     ("{{printf \"%+v\" .State}}", "as above: an ampersand"),
@@ -240,7 +241,7 @@ fn a_template_that_is_not_well_formed_is_64_and_a_field_that_is_missing_is_not()
 
 #[test]
 fn lines_of_lists_say_their_type() {
-    let row = json!({"ID": "2dffda76e958", "Names": "web"});
+    let row = json!({"": {"com.x.my-role": "front"}, "ID": "2dffda76e958", "Names": "web"});
     let of = |text: &str| {
         Template::parse(text).and_then(|template| template.row(&row, "*formatter.ContainerContext"))
     };
@@ -248,6 +249,13 @@ fn lines_of_lists_say_their_type() {
         of("{{.ID}} {{upper .Names}}").unwrap_or_default(),
         "2dffda76e958 WEB"
     );
+    let label = "{{.Label \"com.x.my-role\"}}{{.Label \"none\"}} {{json .}}";
+    assert_eq!(
+        of(label).unwrap_or_default(),
+        r#"front {"ID":"2dffda76e958","Names":"web"}"#
+    );
+    let heading = Template::parse(label).and_then(|template| template.heading(&row));
+    assert!(heading.unwrap_or_default().starts_with("my rolenone "));
     assert_eq!(
         of("{{.Nope}}").map_err(|error| error.to_string()),
         Err("template parsing error: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.ContainerContext".into())

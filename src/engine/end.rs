@@ -1,0 +1,198 @@
+//! Ending containers, many at once: `stop`, `kill`, `wait`, and what `rm -f` and `restart` do first.
+//!
+//! Everyone is signalled before anyone is waited for, so that many take as long as the slowest of them. Each has an
+//! answer of its own, in order.
+
+use crate::engine::lifecycle::handle;
+use crate::engine::process::Handle;
+use crate::engine::repair::DEATH;
+use crate::engine::view::{Container, Status, Subject};
+use crate::engine::{Engine, Run};
+use crate::error::{Error, Result};
+use rustix::fd::OwnedFd;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// How long a container may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A container that was asked to end.
+struct Ending {
+    container: Container,
+    /// PID 1, if it ran.
+    process: Option<Handle>,
+    /// How long it may take.
+    grace: Duration,
+}
+
+impl Engine {
+    /// Ends containers: their stop signal, then after `grace`, or what they are set to, SIGKILL. Who does not run is fine.
+    /// `watch` hears, before it is waited for, whose turn it is.
+    pub fn stop(
+        &self,
+        references: &[String],
+        grace: Option<Duration>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Vec<Result<()>> {
+        let asked: Vec<_> = references
+            .iter()
+            .map(|reference| self.ask_to_end(reference, grace))
+            .collect();
+        let began = Instant::now();
+        for (at, asked) in asked.iter().enumerate() {
+            watch(at);
+            if let Ok(Ending {
+                process: Some(process),
+                grace,
+                ..
+            }) = asked
+                && !process.wait(grace.saturating_sub(began.elapsed()))
+            {
+                process.kill();
+            }
+        }
+        let ended = |ending: Ending| {
+            if let Some(process) = ending.process {
+                process.wait(DEATH);
+                self.wait_for_monitor(&ending.container);
+            }
+        };
+        asked.into_iter().map(|asked| asked.map(ended)).collect()
+    }
+
+    fn ask_to_end(&self, reference: &str, grace: Option<Duration>) -> Result<Ending> {
+        let container = self.note_stopped(self.find_container(reference)?)?;
+        let process = handle(&container);
+        let settings = container.record.settings();
+        let signal = settings
+            .stop_signal
+            .and_then(|signal| signal.try_into().ok());
+        let timeout = settings
+            .stop_timeout
+            .map(|seconds| Duration::from_secs(seconds.into()));
+        if let Some(process) = &process {
+            process.signal(signal.unwrap_or(Signal::TERM.as_raw()))?;
+        }
+        Ok(Ending {
+            process,
+            grace: grace.or(timeout).unwrap_or(GRACE),
+            container,
+        })
+    }
+
+    /// Sends a signal to the PID 1 of each container; after SIGKILL, waits until they have ended.
+    ///
+    /// # Errors
+    /// A container that is not running.
+    pub fn kill(&self, references: &[String], signal: i32) -> Vec<Result<()>> {
+        let send = |reference: &String| {
+            let sent = self.find_container(reference).and_then(|container| {
+                let (container, waited) = self.meant_to_end(container, signal)?;
+                let process = handle(&container);
+                match &process {
+                    Some(process) => process.signal(signal)?,
+                    // What waited for its next start waits no longer.
+                    None if waited => {}
+                    None => {
+                        let id = container.record.id;
+                        return Err(Error::new(format!("Container {id} is not running")));
+                    }
+                }
+                Ok((container, process))
+            });
+            sent.map_err(|error| Error::new(format!("Cannot kill container: {reference}: {error}")))
+        };
+        let sent: Vec<_> = references.iter().map(send).collect();
+        let end = |(container, process): (Container, Option<Handle>)| {
+            if let Some(process) = process.filter(|_| signal == Signal::KILL.as_raw()) {
+                process.wait(DEATH);
+                self.wait_for_monitor(&container);
+            }
+        };
+        sent.into_iter().map(|sent| sent.map(end)).collect()
+    }
+
+    /// The container after a signal that asks it to end: it is not started again by itself. And whether it waited for
+    /// that.
+    fn meant_to_end(&self, container: Container, signal: i32) -> Result<(Container, bool)> {
+        let stop_signal = container.record.settings().stop_signal;
+        let ends = [Signal::KILL.as_raw(), Signal::TERM.as_raw()].contains(&signal)
+            || stop_signal == u32::try_from(signal).ok();
+        if !ends {
+            return Ok((container, false));
+        }
+        let waited = container.status == Status::Restarting;
+        Ok((self.note_stopped(container)?, waited))
+    }
+
+    /// Kills those that are about to be removed one after the other, so that nobody's death is waited for alone. Who
+    /// removes himself at his end is left to his own removal.
+    pub fn doom(&self, references: &[String]) {
+        for reference in references {
+            if let Ok(Subject::Container(container)) = self.find(reference)
+                && !container.record.auto_remove
+                && let Ok(container) = self.note_stopped(*container)
+                && let Some(process) = handle(&container)
+            {
+                process.kill();
+            }
+        }
+    }
+
+    /// Waits until each container's process has ended, and says its exit code, in order. The status survives the
+    /// container's removal: all are found before the first is waited for.
+    pub fn wait(
+        &self,
+        references: &[String],
+        said: &mut dyn FnMut(Result<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let find = |reference: &String| {
+            let container = self.find_container(reference)?;
+            let exit = self.store.open_exit(&container.record.name)?;
+            Ok((container, exit))
+        };
+        let found: Vec<Result<(Container, Option<OwnedFd>)>> =
+            references.iter().map(find).collect();
+        for found in found {
+            said(found.and_then(|(container, exit)| {
+                match (container.status, container.exit, exit) {
+                    (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
+                    (Status::Running, _, Some(exit)) => self.wait_for_end(&container, &exit),
+                    _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
+                }
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// Ends containers as [`Engine::stop`] does, and starts them again.
+    ///
+    /// # Errors
+    /// One that is removed at its end: it would be gone before it could start again.
+    pub fn restart(
+        &self,
+        references: &[String],
+        grace: Option<Duration>,
+        watch: &mut dyn FnMut(usize),
+        run: &mut Run,
+    ) -> Vec<Result<()>> {
+        let refused = |reference: &String| {
+            let container = self.find_container(reference)?;
+            match container.record.auto_remove && container.status == Status::Running {
+                true => Err(Error::new(format!(
+                    "cannot restart {reference}: it was made with --rm, and goes when it stops"
+                ))),
+                false => Ok(reference.clone()),
+            }
+        };
+        let asked: Vec<Result<String>> = references.iter().map(refused).collect();
+        let stopping: Vec<String> = asked.iter().flatten().cloned().collect();
+        let mut stopped = self.stop(&stopping, grace, watch).into_iter();
+        let again = |asked: Result<String>| {
+            let reference = asked?;
+            stopped.next().unwrap_or(Ok(()))?;
+            self.start(&reference, None, run).map(drop)
+        };
+        asked.into_iter().map(again).collect()
+    }
+}

@@ -1,0 +1,250 @@
+//! `rename`: a container, and the sandbox that it is the first member of, get another name; nothing that runs notices.
+//!
+//! The name is in the paths of records and of the pin, in the records of those who share the sandbox, and in leases. The
+//! intent claims the old name and the new one. The namespace is pinned under both, then all files change under `lock`,
+//! then the old pin goes; each step looks at what is done already, so that a renaming whose owner died is completed.
+
+use crate::engine::find::no_such;
+use crate::engine::plan::Plan;
+use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::reserve::conflict;
+use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
+use crate::engine::view::Subject;
+use crate::engine::{Engine, Run, execute, hosts};
+use crate::error::{Error, Result};
+use crate::kernel::netns;
+use crate::types::{Id, Name};
+
+impl Engine {
+    /// Gives a container, or a sandbox that was created alone, another name.
+    ///
+    /// # Errors
+    /// A name that is taken; a sandbox that only other members keep.
+    pub fn rename(&self, reference: &str, new: &Name, run: &mut Run) -> Result<()> {
+        let (name, id) = match self.find(reference)? {
+            Subject::Container(container) => (container.record.name, container.record.id),
+            Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
+            Subject::Sandbox(sandbox, _) => {
+                return Err(Error::new(format!(
+                    "sandbox {} lives on for its other members, and has no container to rename",
+                    sandbox.name
+                )));
+            }
+        };
+        if name == *new {
+            return Err(Error::new(format!(
+                "Renaming a container with the same name as its current name: {name}"
+            )));
+        }
+        let file = loop {
+            let locked = self.store.lock()?;
+            if let Some(busy) = [&name, new]
+                .into_iter()
+                .find(|name| self.store.is_under_way(name))
+            {
+                drop(locked);
+                self.wait_for(busy, run)?;
+                continue;
+            }
+            let intent = self.renaming_of(&name, &id, new)?;
+            if run.dry_run {
+                drop(locked);
+                self.pins(&intent).iter().for_each(|plan| plan.say(run.say));
+                return Ok(());
+            }
+            break self.store.begin(intent)?;
+        };
+        self.complete_renaming(file, run)
+    }
+
+    /// The caller holds `lock`.
+    fn renaming_of(&self, name: &Name, id: &Id, new: &Name) -> Result<Intent> {
+        let container = self.store.read::<ContainerRecord>(name)?;
+        let container = container.filter(|record| record.id == *id);
+        let sandbox = self.store.read::<SandboxRecord>(name)?;
+        if container.is_none() && sandbox.as_ref().is_none_or(|sandbox| sandbox.id != *id) {
+            return Err(no_such(name.as_str()));
+        }
+        self.refuse_taken_name(new)?;
+        if let Some(other) = self.store.read::<SandboxRecord>(new)? {
+            return Err(conflict(new, &format!("sandbox \"{}\"", other.id)));
+        }
+        // Where another member's sandbox has the name, only the container moves.
+        let own = container
+            .as_ref()
+            .is_none_or(|record| record.sandbox.as_ref() == Some(name));
+        let sandbox = sandbox.filter(|_| own);
+        if sandbox.is_some() {
+            netns::check_pin(name)?;
+            netns::refuse_taken_pin(new)?;
+        }
+        Ok(Intent {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb: Verb::Rename,
+            name: name.clone(),
+            container: container.map(|record| record.id),
+            generation: 0,
+            sandbox: sandbox.map(|sandbox| sandbox.name),
+            whole: None,
+            to: Some(new.clone()),
+            ports_before: Vec::new(),
+            ports_after: Vec::new(),
+            processes: Vec::new(),
+        })
+    }
+
+    /// What is done to the pins before the files change, and after.
+    fn pins(&self, intent: &Intent) -> [Plan; 2] {
+        let mut plans = [Plan::new(), Plan::new()];
+        if let (Some(name), Some(to)) = (&intent.sandbox, &intent.to) {
+            let (name, to) = (name.clone(), to.clone());
+            plans[1].push(netns::Unpin { name: name.clone() });
+            plans[0].push(netns::Repin { name, to });
+        }
+        plans
+    }
+
+    /// Also what scavenging does with an intent to rename whose owner died.
+    pub(super) fn complete_renaming(&self, file: IntentFile, run: &mut Run) -> Result<()> {
+        let intent = &file.intent;
+        let Some(new) = intent.to.clone() else {
+            let _locked = self.store.lock()?;
+            return self.store.end(file);
+        };
+        let [before, after] = self.pins(intent);
+        // Moved already, and its old pin gone: the owner died just before the end.
+        let moved = intent
+            .sandbox
+            .as_ref()
+            .is_some_and(|name| netns::check_pin(name).is_err());
+        if !moved && let Err(error) = execute::execute(&before, &mut self.sockets(), run.say) {
+            let _locked = self.store.lock()?;
+            self.store.end(file)?;
+            return Err(error);
+        }
+        let locked = loop {
+            let locked = self.store.lock()?;
+            match self.busy_member(intent)? {
+                None => break locked,
+                Some(member) => {
+                    drop(locked);
+                    self.wait_for(&member, run)?;
+                }
+            }
+        };
+        if let Some(old) = &intent.sandbox {
+            self.move_sandbox(&locked, old, &new)?;
+        }
+        if let Some(id) = &intent.container {
+            self.move_container(&locked, intent, id, &new)?;
+        }
+        // The others on its network find it by its new name.
+        if intent.sandbox.is_some()
+            && let Some(sandbox) = self.store.read::<SandboxRecord>(&new)?
+        {
+            hosts::renew(&self.store, &locked, &sandbox)?;
+        }
+        drop(locked);
+        execute::teardown(&after, &mut self.sockets(), run.say)?;
+        let _locked = self.store.lock()?;
+        self.store.end(file)
+    }
+
+    /// A member that something is being done to with a record in hand which names the sandbox as it was.
+    fn busy_member(&self, intent: &Intent) -> Result<Option<Name>> {
+        let Some(old) = &intent.sandbox else {
+            return Ok(None);
+        };
+        let sandbox = self.store.read::<SandboxRecord>(old)?;
+        let members = sandbox.map(|sandbox| sandbox.members).unwrap_or_default();
+        let others = members.into_iter().filter(|member| *member != intent.name);
+        Ok(others
+            .into_iter()
+            .find(|member| self.store.is_under_way(member)))
+    }
+
+    fn move_sandbox(&self, locked: &Locked, old: &Name, new: &Name) -> Result<()> {
+        let (from, to) = (format!("sandboxes/{old}"), format!("sandboxes/{new}"));
+        if self.store.root.exists(&from) {
+            self.store.root.rename(&from, &to)?;
+        }
+        let Some(mut record) = self.store.read::<SandboxRecord>(new)? else {
+            return Ok(());
+        };
+        let renamed = |name: &mut Name| {
+            if name == old {
+                *name = new.clone();
+            }
+        };
+        renamed(&mut record.name);
+        record.members.iter_mut().for_each(renamed);
+        record
+            .ports
+            .iter_mut()
+            .for_each(|port| renamed(&mut port.member));
+        self.store.write_sandbox(locked, &record)?;
+        if record.bare {
+            self.move_id(locked, &record.id, new)?;
+        }
+        for member in record.members.iter().filter(|member| *member != new) {
+            if let Some(mut record) = self.store.read::<ContainerRecord>(member)?
+                && record.sandbox.as_ref() == Some(old)
+            {
+                record.sandbox = Some(new.clone());
+                self.store.write_container(locked, &record)?;
+            }
+        }
+        let lease = Lease::Held {
+            id: record.id,
+            sandbox: new.clone(),
+        };
+        for (network, address) in record.leased() {
+            self.store.lease_address(locked, network, address, &lease)?;
+        }
+        for port in &record.ports {
+            self.store.free_port(locked, &port.mapping, &record.id)?;
+            self.store.lease_port(locked, &port.mapping, &lease)?;
+        }
+        Ok(())
+    }
+
+    fn move_container(&self, locked: &Locked, intent: &Intent, id: &Id, new: &Name) -> Result<()> {
+        let old = &intent.name;
+        let (from, to) = (format!("containers/{old}"), format!("containers/{new}"));
+        if self.store.root.exists(&from) {
+            self.store.root.rename(&from, &to)?;
+        }
+        let Some(mut record) = self.store.read::<ContainerRecord>(new)? else {
+            return Ok(());
+        };
+        record.name = new.clone();
+        match &record.sandbox {
+            Some(sandbox) if intent.sandbox.as_ref() == Some(sandbox) => {
+                record.sandbox = Some(new.clone());
+            }
+            // Another's sandbox: there it is a member under its new name.
+            Some(sandbox) if sandbox != new => {
+                if let Some(mut sandbox) = self.store.read::<SandboxRecord>(sandbox)? {
+                    let ports = sandbox.ports_of(old);
+                    sandbox.set_ports(old, &[]);
+                    sandbox.set_ports(new, &ports);
+                    sandbox
+                        .members
+                        .retain(|member| member != old && member != new);
+                    sandbox.members.push(new.clone());
+                    self.store.write_sandbox(locked, &sandbox)?;
+                }
+            }
+            _ => {}
+        }
+        self.store.write_container(locked, &record)?;
+        self.move_id(locked, id, new)
+    }
+
+    fn move_id(&self, locked: &Locked, id: &Id, new: &Name) -> Result<()> {
+        self.store.root.unlink(&format!("ids/{id}"))?;
+        self.store.write_id(locked, id, new)
+    }
+}
