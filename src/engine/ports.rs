@@ -71,10 +71,12 @@ impl Engine {
             let mut inside = spec.container.iter();
             match spec.host {
                 Some(host) if host.count() == spec.container.count() => {
+                    // No two of a range collide: only with those of others is each compared.
+                    let others = ports.clone();
                     for host_port in host.iter() {
                         let container_port = inside.next().unwrap_or(spec.container.first);
                         let wanted = mappings(spec, &ends, host_port, container_port);
-                        self.refuse_taken(claim, &wanted, &ports)?;
+                        self.refuse_taken(claim, &wanted, &others)?;
                         ports.extend(wanted);
                     }
                 }

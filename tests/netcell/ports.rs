@@ -119,8 +119,7 @@ fn ten_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
         || elements("map", "publish4").len() == 1,
     );
     assert_eq!(entries("/run/netcell/ports").len(), 1);
-    let ranges = "-p 10000-49999:10000-49999 -p 10000-49999:10000-49999/udp";
-    cell(&format!("create --name huge {ranges}")).refused(1, &["larger than"]);
+    cell("create --name huge -p 10000-62000:10000-62000").refused(1, &["larger than"]);
     assert_eq!(entries("/run/netcell/ports").len(), 1, "nothing is left");
     cell("rm web").ok();
 }
@@ -229,10 +228,7 @@ fn the_program_that_has_a_port_is_named() {
     let server = Background::spawn(&mut server);
     wait_for_port("/proc/self/ns/net", 8080);
     let process = format!("(process {})", server.pid());
-    cell("create --name web -p 8080:80").refused(
-        1,
-        &["8080", "Address already in use by", "busybox", &process],
-    );
+    cell("create --name web -p 8080:80").refused(1, &["8080", "in use by", "busybox", &process]);
     drop(server);
     wait_until("the port is free", || {
         TcpListener::bind("0.0.0.0:8080").is_ok()

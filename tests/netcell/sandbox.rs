@@ -90,7 +90,7 @@ fn its_files_are_its_own() {
         "127.0.0.1\tlocalhost",
         "::1\tlocalhost ip6-localhost ip6-loopback",
         "ff02::1\tip6-allnodes",
-        &format!("{address}\t{}", &id[..12]),
+        &format!("{address}\tweb {}", &id[..12]),
     ] {
         assert!(
             hosts.lines().any(|l| l == line),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// No state file is larger, in bytes: a foreign or broken one must not take the memory of a small host. A published port
 /// takes some 60, and in the intent of a sandbox that is made with it twice as many.
-const LARGEST: u64 = 4 * 1024 * 1024;
+const LARGEST: u64 = 2 * 1024 * 1024;
 
 /// A directory of netcell's own, worked in by paths relative to its descriptor.
 pub struct Directory {
