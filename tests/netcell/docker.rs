@@ -91,6 +91,18 @@ const OTHERWISE: &[(&str, i32, &str, &str)] = &[
         "bridge is made on first use, and can be removed when nobody uses it: nothing stays on a host that netcell leaves",
     ),
     (
+        "run --rm -v relative:/x alpine ls /x",
+        125,
+        "named volumes are not supported",
+        "there are no named volumes: what is kept is a directory of the host",
+    ),
+    (
+        "run --rm --sysctl kernel.panic=1 alpine true",
+        125,
+        "sysctl 'kernel.panic=1' is not allowed",
+        "without the words of Docker's command-line parser around it",
+    ),
+    (
         "create --name web alpine",
         1,
         "names none",

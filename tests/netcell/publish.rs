@@ -428,26 +428,26 @@ fn the_hosts_own_rules_are_not_touched() {
 }
 
 fn a_forward_policy_of_drop_is_named_with_the_command_that_opens_it() {
-    must("nft", &["add", "table", "inet", "theirs"]);
+    must("nft", &["add", "table", "inet", "mine"]);
     must(
         "nft",
         &[
             "add",
             "chain",
             "inet",
-            "theirs",
+            "mine",
             "forward",
             "{ type filter hook forward priority 0; policy drop; }",
         ],
     );
     let answer = cell("create --name web").exits(0);
-    assert!(answer.stderr.contains("theirs"), "{answer:?}");
+    assert!(answer.stderr.contains("mine"), "{answer:?}");
     assert!(
         answer.stderr.contains("nft ") && answer.stderr.contains("forward"),
         "{answer:?}"
     );
     cell("rm web").ok();
-    must("nft", &["delete", "table", "inet", "theirs"]);
+    must("nft", &["delete", "table", "inet", "mine"]);
 }
 
 fn many_ports_are_published_at_once() {

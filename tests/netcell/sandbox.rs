@@ -90,6 +90,7 @@ fn its_files_are_its_own() {
         "127.0.0.1\tlocalhost",
         "::1\tlocalhost ip6-localhost ip6-loopback",
         "ff02::1\tip6-allnodes",
+        // What its siblings find it by, too.
         &format!("{address}\tweb {}", &id[..12]),
     ] {
         assert!(

@@ -25,8 +25,8 @@ const COMMON: &[FlagInfo<'static>] = &[
     option(
         "--publish",
         Some('p'),
-        "[IP:][HOST:]CONTAINER[/PROTO]",
-        "publish ports: one, a range, or a pool for one; may be repeated",
+        "PORTS",
+        "publish [IP:][HOST:]CONTAINER[/PROTO], also ranges; may be repeated",
     ),
     option("--ip", None, "ADDRESS", "the IPv4 address"),
     option("--ip6", None, "ADDRESS", "the IPv6 address"),
@@ -88,8 +88,8 @@ const COMMON: &[FlagInfo<'static>] = &[
     option(
         "--volume",
         Some('v'),
-        "SRC:DST[:ro]",
-        "show a file or directory of the host's; may be repeated",
+        "SRC:DST",
+        "show a file or directory of the host's, or :ro; may be repeated",
     ),
     option(
         "--tmpfs",
@@ -114,8 +114,8 @@ const COMMON: &[FlagInfo<'static>] = &[
     option(
         "--restart",
         None,
-        "no|on-failure[:N]|always|unless-stopped",
-        "start it again when it ends",
+        "POLICY",
+        "start it again: no, on-failure[:N], always, unless-stopped",
     ),
     switch(
         "--init",
@@ -154,8 +154,8 @@ const COMMON: &[FlagInfo<'static>] = &[
     option(
         "--ulimit",
         None,
-        "NAME=SOFT[:HARD]",
-        "a resource limit; may be repeated",
+        "NAME=N[:N]",
+        "a resource limit, soft and hard; may be repeated",
     ),
     option(
         "--sysctl",

@@ -227,12 +227,21 @@ pub(super) fn host_config(record: &ContainerRecord, config: &mut Value) {
         ("GroupAdd", list(&settings.groups)),
         ("Privileged", settings.privileged.into()),
         ("ReadonlyRootfs", settings.read_only.into()),
-        ("Init", settings.init.into()),
         ("Ulimits", limits.collect()),
-        ("Tmpfs", Value::Object(tmpfs.collect::<Map<_, _>>())),
-        ("Sysctls", Value::Object(sysctls.collect::<Map<_, _>>())),
     ] {
         config[key] = value;
+    }
+    // What Docker leaves out where there is none.
+    if settings.init {
+        config["Init"] = true.into();
+    }
+    for (key, map) in [
+        ("Tmpfs", tmpfs.collect::<Map<_, _>>()),
+        ("Sysctls", sysctls.collect()),
+    ] {
+        if !map.is_empty() {
+            config[key] = Value::Object(map);
+        }
     }
 }
 
