@@ -30,70 +30,87 @@ Example:
 Exit codes: 0; 1 an error.
 ";
 
-/// Create a network: its bridge, gateway addresses and rules.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell network create --subnet 10.50.0.0/24 --ipv6 lan",
-    note = "-o knows Docker's com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade and com.docker.network.driver.mtu.",
-    error_code(1, "an error")
-)]
-struct Create {
-    #[argh(
-        option,
-        short = 'd',
-        arg_name = "DRIVER",
-        default = "String::from(\"bridge\")"
-    )]
-    /// bridge
-    driver: String,
-    #[argh(option, arg_name = "CIDR")]
-    /// a subnet, IPv4 or IPv6; may be repeated; else the first free one of Docker's IPv4 pools
-    subnet: Vec<String>,
-    #[argh(option, arg_name = "ADDRESS")]
-    /// the bridge's address in a subnet; else its first; may be repeated
-    gateway: Vec<String>,
-    #[argh(option, arg_name = "CIDR")]
-    /// the part of a subnet that addresses are taken from; may be repeated
-    ip_range: Vec<String>,
-    /// IPv6 too, with a unique local subnet where none is given
-    #[argh(switch)]
-    ipv6: bool,
-    /// no IPv4; also as --ipv4=false
-    #[argh(switch)]
-    no_ipv4: bool,
-    /// no way out and none in: sandboxes reach each other and the host
-    #[argh(switch)]
-    internal: bool,
-    /// what goes out keeps its source address
-    #[argh(switch)]
-    no_masquerade: bool,
-    /// no traffic between its own sandboxes
-    #[argh(switch)]
-    isolate: bool,
-    /// leave the host's forwarding as it is
-    #[argh(switch)]
-    no_forwarding: bool,
-    #[argh(option, arg_name = "BYTES")]
-    /// the MTU; else the uplink's
-    mtu: Option<String>,
-    #[argh(option, arg_name = "NAME")]
-    /// the bridge's name; else the first free netcellN
-    interface: Option<String>,
-    #[argh(option, arg_name = "KEY[=VALUE]")]
-    /// set a label; may be repeated
-    label: Vec<String>,
-    #[argh(option, short = 'o', arg_name = "KEY=VALUE")]
-    /// an option in Docker's spelling; may be repeated
-    opt: Vec<String>,
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-}
+const CREATE: Page = Page {
+    command: "network create",
+    words: "NAME",
+    about: "Create a network: its bridge, gateway addresses and rules.",
+    own: &[
+        option("--driver", Some('d'), "DRIVER", "bridge"),
+        option(
+            "--subnet",
+            None,
+            "CIDR",
+            "a subnet, IPv4 or IPv6; may be repeated; else a free one of Docker's",
+        ),
+        option(
+            "--gateway",
+            None,
+            "ADDRESS",
+            "the bridge's address in a subnet; may be repeated; else its first",
+        ),
+        option(
+            "--ip-range",
+            None,
+            "CIDR",
+            "the part of a subnet that addresses are taken from; may be repeated",
+        ),
+        switch(
+            "--ipv6",
+            None,
+            "IPv6 too, with a unique local subnet where none is given",
+        ),
+        switch("--ipv4", None, "--ipv4=false: no IPv4"),
+        switch(
+            "--internal",
+            None,
+            "no way out and none in: sandboxes reach each other and the host",
+        ),
+        switch(
+            "--no-masquerade",
+            None,
+            "what goes out keeps its source address",
+        ),
+        switch("--isolate", None, "no traffic between its own sandboxes"),
+        switch(
+            "--no-forwarding",
+            None,
+            "leave the host's forwarding as it is",
+        ),
+        option("--mtu", None, "BYTES", "the MTU; else the uplink's"),
+        option(
+            "--interface",
+            None,
+            "NAME",
+            "the bridge's name; else the first free netcellN",
+        ),
+        option(
+            "--label",
+            None,
+            "KEY[=VALUE]",
+            "set a label; may be repeated",
+        ),
+        option(
+            "--opt",
+            Some('o'),
+            "KEY=VALUE",
+            "an option in Docker's spelling; may be repeated",
+        ),
+        switch("--verbose", Some('v'), "say each operation as it is done"),
+        switch(
+            "--dry-run",
+            None,
+            "print the operations as a shell script and change nothing",
+        ),
+    ],
+    end: "Example:
+  netcell network create --subnet 10.50.0.0/24 --ipv6 lan
+
+-o knows Docker's com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade and
+com.docker.network.driver.mtu.
+
+Exit codes: 1 an error.
+",
+};
 
 const LS: Page = Page {
     command: "network ls",
@@ -213,53 +230,49 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 }
 
 fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    // Docker's switch is on by default, and netcell's is off.
-    let plain = words.iter().filter_map(|word| match word.as_str() {
-        "--ipv4=false" => Some("--no-ipv4".to_owned()),
-        "--ipv4" | "--ipv4=true" => None,
-        _ => Some(word.clone()),
-    });
-    let plain: Vec<_> = plain.collect();
-    let words: Create = argv::parse("network create", &plain, Options::Anywhere)?;
-    let spec = wanted(&words)?;
-    let id = cli.engine(Voice::of(words.verbose, words.dry_run), |engine, run| {
-        engine.network_create(&spec, run)
-    })?;
-    if !words.dry_run {
+    let given = Given::parse(&CREATE, words)?;
+    let [name] = given.rest.as_slice() else {
+        return Err(Usage::Wrong(Error::new(
+            "'netcell network create' requires exactly 1 argument",
+        )));
+    };
+    let spec = wanted(&given, name)?;
+    let voice = given.voice();
+    let id = cli.engine(voice, |engine, run| engine.network_create(&spec, run))?;
+    if voice != Voice::Script {
         output::line(&id)?;
     }
     Ok(0)
 }
 
-fn wanted(words: &Create) -> Result<NetworkSpec> {
-    if words.driver != "bridge" {
+fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
+    let driver = given.last("--driver").unwrap_or("bridge");
+    if driver != "bridge" {
         return Err(Error::new(format!(
-            "plugin \"{}\" not found: bridge is the driver there is",
-            words.driver
+            "plugin \"{driver}\" not found: bridge is the driver there is"
         )));
     }
-    let address = |text: &String| {
+    let address = |text: &str| {
         text.parse::<IpAddr>()
             .map_err(|_| Error::new(format!("invalid gateway {text}: an address is wanted")))
     };
-    let cidrs =
-        |texts: &[String]| -> Result<Vec<Cidr>> { texts.iter().map(|text| text.parse()).collect() };
+    let cidrs = |option| -> Result<Vec<Cidr>> { given.all(option).map(str::parse).collect() };
     let mut spec = NetworkSpec {
-        subnets: cidrs(&words.subnet)?,
-        gateways: words.gateway.iter().map(address).collect::<Result<_>>()?,
-        ranges: cidrs(&words.ip_range)?,
-        ipv6: words.ipv6,
-        no_ipv4: words.no_ipv4,
-        internal: words.internal,
-        no_masquerade: words.no_masquerade,
-        isolate: words.isolate,
-        no_forwarding: words.no_forwarding,
-        interface: words.interface.as_deref().map(str::parse).transpose()?,
-        mtu: words.mtu.as_deref().map(mtu).transpose()?,
-        labels: labels(&words.label)?,
-        ..NetworkSpec::named(words.name.parse()?)
+        subnets: cidrs("--subnet")?,
+        gateways: given.all("--gateway").map(address).collect::<Result<_>>()?,
+        ranges: cidrs("--ip-range")?,
+        ipv6: given.has("--ipv6"),
+        no_ipv4: given.last("--ipv4") == Some("false"),
+        internal: given.has("--internal"),
+        no_masquerade: given.has("--no-masquerade"),
+        isolate: given.has("--isolate"),
+        no_forwarding: given.has("--no-forwarding"),
+        interface: given.last("--interface").map(str::parse).transpose()?,
+        mtu: given.last("--mtu").map(mtu).transpose()?,
+        labels: labels(given.all("--label"))?,
+        ..NetworkSpec::named(name.parse()?)
     };
-    for option in &words.opt {
+    for option in given.all("--opt") {
         set(&mut spec, option)?;
     }
     Ok(spec)
@@ -298,8 +311,8 @@ fn mtu(text: &str) -> Result<u32> {
 }
 
 /// `KEY=VALUE` each, by key; the later of two values of one key holds.
-fn labels(words: &[String]) -> Result<Vec<String>> {
-    let mut labels: Vec<String> = Vec::with_capacity(words.len());
+fn labels<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+    let mut labels: Vec<String> = Vec::new();
     for word in words {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         if key.is_empty() {

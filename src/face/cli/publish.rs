@@ -1,69 +1,70 @@
 //! `netcell publish` and `netcell unpublish`.
 
 use super::Cli;
-use super::argv::{self, Options, Usage};
+use super::argv::{self, Usage};
+use super::options::{Given, Page, switch};
 use super::output::{self, Voice};
 use super::port::arrow;
 use crate::error::Result;
 use crate::types::PortSpec;
-use argh::{ArgsInfo, FromArgs};
+use argh::FlagInfo;
 
-/// Publish more ports of a sandbox that lives, by any of its members.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell publish web 8080:80 127.0.0.1::9090 8443:443,on=eth0",
-    note = "PORT is as with run -p: [IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/tcp|/udp|/sctp][,on=IFACE][,from=CIDR].",
-    error_code(1, "an error; then nothing was published")
-)]
-struct Publish {
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-    #[argh(positional, greedy, arg_name = "PORT…")]
-    ports: Vec<String>,
-}
+const OPTIONS: [FlagInfo<'static>; 2] = [
+    switch("--verbose", Some('v'), "say each operation as it is done"),
+    switch(
+        "--dry-run",
+        None,
+        "print the operations as a shell script and change nothing",
+    ),
+];
 
-/// Withdraw published ports of a sandbox, and the connections that came through them.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell unpublish web 8080:80",
-    note = "PORT names what was published: 80/tcp all that leads to port 80, 8080:80 what does from 8080.",
-    error_code(1, "an error, or a port is not published")
-)]
-struct Unpublish {
-    /// say each operation as it is done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-    /// print the operations as a shell script and change nothing
-    #[argh(switch)]
-    dry_run: bool,
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-    #[argh(positional, greedy, arg_name = "PORT…")]
-    ports: Vec<String>,
-}
+const PUBLISH: Page = Page {
+    command: "publish",
+    words: "NAME PORT…",
+    about: "Publish more ports of a sandbox that lives, by any of its members.",
+    own: &OPTIONS,
+    end: "Example:
+  netcell publish web 8080:80 127.0.0.1::9090 8443:443,on=eth0
 
-fn specs(command: &str, words: &[String]) -> Result<Vec<PortSpec>, Usage> {
-    argv::at_least_one(command, words)?;
-    Ok(words
-        .iter()
-        .map(|word| word.parse())
-        .collect::<Result<_>>()?)
+PORT is as with run -p: [IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/tcp|/udp|/sctp][,on=IFACE][,from=CIDR].
+
+Exit codes: 1 an error; then nothing was published.
+",
+};
+
+const UNPUBLISH: Page = Page {
+    command: "unpublish",
+    words: "NAME PORT…",
+    about: "Withdraw published ports of a sandbox, and the connections that came through them.",
+    own: &OPTIONS,
+    end: "Example:
+  netcell unpublish web 8080:80
+
+PORT names what was published: 80/tcp all that leads to port 80, 8080:80 what does from 8080.
+
+Exit codes: 1 an error, or a port is not published.
+",
+};
+
+/// The name, and what the ports say.
+fn specs<'a>(page: &Page, given: &'a Given) -> Result<(&'a str, Vec<PortSpec>), Usage> {
+    let Some((name, ports)) = given.rest.split_first() else {
+        return Err(argv::too_few(page.command, 2));
+    };
+    if ports.is_empty() {
+        return Err(argv::too_few(page.command, 2));
+    }
+    let specs = ports.iter().map(|port| port.parse());
+    Ok((name, specs.collect::<Result<_>>()?))
 }
 
 /// Carries out `netcell publish`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Publish = argv::parse("publish", words, Options::Anywhere)?;
-    let specs = specs("publish", &words.ports)?;
-    let new = cli.engine(Voice::of(words.verbose, words.dry_run), |engine, run| {
-        engine.publish(&words.name, &specs, run)
-    })?;
-    if !words.dry_run {
+    let given = Given::parse(&PUBLISH, words)?;
+    let (name, specs) = specs(&PUBLISH, &given)?;
+    let voice = given.voice();
+    let new = cli.engine(voice, |engine, run| engine.publish(name, &specs, run))?;
+    if voice != Voice::Script {
         output::text(&new.iter().map(arrow).collect::<String>())?;
     }
     Ok(0)
@@ -71,10 +72,10 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 
 /// Carries out `netcell unpublish`.
 pub fn withdraw(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Unpublish = argv::parse("unpublish", words, Options::Anywhere)?;
-    let specs = specs("unpublish", &words.ports)?;
-    cli.engine(Voice::of(words.verbose, words.dry_run), |engine, run| {
-        engine.unpublish(&words.name, &specs, run)
+    let given = Given::parse(&UNPUBLISH, words)?;
+    let (name, specs) = specs(&UNPUBLISH, &given)?;
+    cli.engine(given.voice(), |engine, run| {
+        engine.unpublish(name, &specs, run)
     })?;
     Ok(0)
 }
