@@ -1,6 +1,6 @@
 //! `netcell network create`, `ls`, `inspect`, `rm`.
 
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
 use super::filter::{self, Filters};
 use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
@@ -9,7 +9,6 @@ use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
 use crate::types::Cidr;
-use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
