@@ -211,7 +211,7 @@ fn it_needs_nothing_in_the_image_and_no_program_on_the_host() {
 }
 
 fn verbose_prints_each_operation_as_it_is_done() {
-    let answer = cell("create --verbose --name web -p 8080:80").exits(0);
+    let answer = cell("create -v --name web -p 8080:80").exits(0);
     let (address, prefix) = address_in("web", "eth0");
     assert_eq!(
         answer.stdout.trim_end().lines().count(),
@@ -242,7 +242,7 @@ fn verbose_prints_each_operation_as_it_is_done() {
         answer.stderr.contains("ip link add") && answer.stderr.contains("10.50.0.1/24"),
         "{answer:?}"
     );
-    let answer = netcell(&["run", "--verbose", "--rm", "alpine", "true"]).exits(0);
+    let answer = netcell(&["run", "--rm", "-v", "alpine", "true"]).exits(0);
     assert!(answer.stderr.contains("ip link add"), "{answer:?}");
 }
 

@@ -260,7 +260,9 @@ fn volumes_that_make_no_sense_are_refused() {
         ("/a:/x:rx", "invalid mode: rx"),
         ("/a:/x:ro:y", "invalid volume specification"),
     ] {
-        sh(&format!("-v {volume}"), "true").refused(125, &[words]);
+        // Without a colon -v is --verbose.
+        let option = if volume.contains(':') { "-v" } else { "--volume" };
+        sh(&format!("{option} {volume}"), "true").refused(125, &[words]);
     }
     sh("-v /tmp:/x -v /run:/y/../x", "true").refused(125, &["Duplicate mount point: /x"]);
     assert_eq!(containers(), 0);

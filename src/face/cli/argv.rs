@@ -191,6 +191,15 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
             continue;
         }
         let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
+        // Docker's -v is a volume, SRC:DST; without one it is what -v is everywhere else in netcell.
+        let is_volume = |word: &String| word.contains(':') && !word.starts_with('-');
+        if flag.long == "--volume"
+            && joined.is_empty()
+            && !words.as_slice().first().is_some_and(is_volume)
+        {
+            normal.options.push(("--verbose".to_owned(), None));
+            continue;
+        }
         let value = if joined.is_empty() {
             words.next().cloned()
         } else {

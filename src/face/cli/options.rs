@@ -169,7 +169,11 @@ const COMMON: &[FlagInfo<'static>] = &[
         "SIZE",
         "the most the log keeps, as in 64k; default 1m",
     ),
-    switch("--verbose", None, "say each operation as it is done"),
+    switch(
+        "--verbose",
+        None,
+        "say each operation as it is done; also -v without SRC:DST",
+    ),
     switch(
         "--dry-run",
         None,
