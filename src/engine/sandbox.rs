@@ -5,7 +5,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
 use crate::kernel::announce::Announce;
 use crate::kernel::conntrack::Flow;
-use crate::kernel::nft::{AddElement, DelElement, Element, ExpireElement, RestoreElement};
+use crate::kernel::nft::{AddElement, CutOff, DelElement, Element, ExpireElement, RestoreElement};
 use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
 use crate::types::{IfName, Mac, Name, PortMapping, Proto};
 
@@ -187,17 +187,34 @@ pub fn undo(sandbox: &SandboxRecord) -> Plan {
     let ports = sandbox.ports.iter().map(|port| &port.mapping);
     let mut plan = guard(sandbox, |element| DelElement(element).into());
     plan.extend(withdraw(sandbox, ports));
-    take_down(plan, sandbox, |link| link::DelLink::veth(link).into())
+    if let Some(endpoint) = &sandbox.endpoint {
+        plan.push(link::DelLink::veth(endpoint.link.clone()));
+    }
+    plan.push(netns::Unpin {
+        name: sandbox.name.clone(),
+    });
+    plan
 }
 
-/// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is blocked,
-/// so that packets have stopped; then the pin goes, and with the last reference to the namespace all its links.
+/// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is cut off, by
+/// the guard where there is one, so that packets have stopped; then the pin goes, and with the last reference to the
+/// namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {
     let ports = sandbox.ports.iter().map(|port| &port.mapping);
     let expire = |element| ExpireElement(element).into();
     let mut plan = elements(sandbox, ports, expire);
     plan.extend(guard(sandbox, expire));
-    take_down(plan, sandbox, |link| link::Block { link }.into())
+    if let Some(endpoint) = &sandbox.endpoint {
+        let link = endpoint.link.clone();
+        match endpoint.unguarded {
+            false => plan.push(CutOff { link }),
+            true => plan.push(link::Block { link }),
+        }
+    }
+    plan.push(netns::Unpin {
+        name: sandbox.name.clone(),
+    });
+    plan
 }
 
 /// The plan that puts back what somebody else's flush took of a sandbox's part in the tables.
@@ -219,15 +236,5 @@ fn guard(sandbox: &SandboxRecord, done: fn(Element) -> Op) -> Plan {
             plan.push(done(element));
         }
     }
-    plan
-}
-
-fn take_down(mut plan: Plan, sandbox: &SandboxRecord, cut_off: fn(IfName) -> Op) -> Plan {
-    if let Some(endpoint) = &sandbox.endpoint {
-        plan.push(cut_off(endpoint.link.clone()));
-    }
-    plan.push(netns::Unpin {
-        name: sandbox.name.clone(),
-    });
     plan
 }

@@ -41,6 +41,8 @@ pub enum Element {
     Target(IfName, IpAddr),
     /// A bridge's port that may send from any, in `free` of the guard.
     Free(IfName),
+    /// The port of a sandbox that was removed, in `gone` of the guard: nothing passes it.
+    Gone(IfName),
 }
 
 impl Element {
@@ -73,6 +75,7 @@ impl Element {
             Element::Own(_, address) => of(address.is_ipv4(), "own4", "own6"),
             Element::Target(..) => "targets6",
             Element::Free(_) => "free",
+            Element::Gone(_) => "gone",
         }
     }
 
@@ -89,7 +92,11 @@ impl Element {
     fn is_of_port(&self) -> bool {
         matches!(
             self,
-            Element::Mac(..) | Element::Own(..) | Element::Target(..) | Element::Free(_)
+            Element::Mac(..)
+                | Element::Own(..)
+                | Element::Target(..)
+                | Element::Free(_)
+                | Element::Gone(_)
         )
     }
 
@@ -140,7 +147,10 @@ impl Element {
                     port(&mut key);
                 }
             }
-            Element::Bridge(link) | Element::Internal(link) | Element::Free(link) => {
+            Element::Bridge(link)
+            | Element::Internal(link)
+            | Element::Free(link)
+            | Element::Gone(link) => {
                 key.put(&link.padded());
             }
             Element::Siblings(bridge) | Element::Isolated(bridge) => {
@@ -282,7 +292,10 @@ impl fmt::Display for Element {
                 }
                 write!(f, " : {to} . {}", mapping.container_port)
             }
-            Element::Bridge(link) | Element::Internal(link) | Element::Free(link) => {
+            Element::Bridge(link)
+            | Element::Internal(link)
+            | Element::Free(link)
+            | Element::Gone(link) => {
                 write!(f, "\"{link}\"")
             }
             Element::Siblings(bridge) | Element::Isolated(bridge) => {

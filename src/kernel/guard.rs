@@ -3,7 +3,8 @@
 //! Sandboxes' ports are known by their group, and what a port may send from is an element of a set: the rules are the same
 //! however many there are. No sandbox hears a router advertisement, whoever sends it: its addresses and routes are
 //! netcell's, and its namespace's own settings need not be written, which would cost more the more namespaces there
-//! are. The Ethernet type is the packet's, not the frame's: a VLAN tag is no way around.
+//! are. The Ethernet type is the packet's, not the frame's: a VLAN tag is no way around. Nothing passes a port whose
+//! sandbox was removed, until the kernel has taken it away.
 
 use super::expression::*;
 use super::link::GROUP;
@@ -36,7 +37,8 @@ const UDP: u8 = 17;
 const DHCP_SERVER: u16 = 67;
 const DHCPV6_SERVER: u16 = 547;
 
-const SETS: [SetDef; 5] = [
+const SETS: [SetDef; 6] = [
+    SetDef::set("gone", &[Link], NFT_SET_TIMEOUT),
     SetDef::set("macs", &[Link, Mac], NFT_SET_TIMEOUT),
     SetDef::set("own4", &[Link, V4], NFT_SET_TIMEOUT),
     SetDef::set("own6", &[Link, V6], NFT_SET_TIMEOUT),
@@ -57,6 +59,7 @@ impl fmt::Display for AddGuard {
             "nft -f - <<'END'
 table bridge {TABLE} {{
 {sets}\tchain port {{
+\t\tiifname @gone drop
 \t\tiifname @free accept
 \t\tmeta protocol ip6 icmpv6 type nd-router-advert drop
 \t\tmeta protocol ip udp sport {DHCP_SERVER} drop
@@ -76,6 +79,7 @@ table bridge {TABLE} {{
 \t}}
 \tchain postrouting {{
 \t\ttype filter hook postrouting priority {FILTER}; policy accept;
+\t\toifname @gone drop
 \t\toifgroup {GROUP} meta protocol ip6 icmpv6 type nd-router-advert drop
 \t}}
 }}
@@ -100,10 +104,16 @@ impl Operation for AddGuard {
         table.chain("port", None);
         table.chain("prerouting", base(PREROUTING));
         table.chain("postrouting", base(POSTROUTING));
+        table.rule("port", |r| {
+            r.meta(IIFNAME, 1).within("gone", 1).verdict(DROP, None);
+        });
         services(&mut table);
         senders(&mut table);
         table.rule("prerouting", |r| {
             r.group(IIFGROUP).verdict(JUMP, Some("port"));
+        });
+        table.rule("postrouting", |r| {
+            r.meta(OIFNAME, 1).within("gone", 1).verdict(DROP, None);
         });
         table.rule("postrouting", |r| {
             r.group(OIFGROUP)

@@ -185,6 +185,8 @@ operations! {
     RestoreElement(nft::RestoreElement),
     /// Take an element out of a set or map.
     DelElement(nft::DelElement),
+    /// Let nothing more through a guarded bridge port.
+    CutOff(nft::CutOff),
     /// Let an element of a set or map run out.
     ExpireElement(nft::ExpireElement),
     /// Tell the neighbours of a link.

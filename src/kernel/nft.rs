@@ -182,6 +182,41 @@ impl Operation for DelElement {
     }
 }
 
+/// Lets nothing more through the bridge's port of a sandbox that goes, at once: by the guard, and not by a message to
+/// rtnetlink, which would wait while the kernel sees off the sandbox removed before. The element goes by itself.
+#[derive(Debug, Clone)]
+pub struct CutOff {
+    /// The port.
+    pub link: IfName,
+}
+
+/// How long, in milliseconds: the link is gone before.
+const CUT_OFF: u64 = 1000;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let element = Element::Gone(self.link.clone());
+        let place = element.place();
+        write!(
+            f,
+            "nft add element {place} '{{ {element} timeout {CUT_OFF}ms }}'"
+        )
+    }
+}
+
+impl Operation for CutOff {
+    fn channel(&self) -> Channel {
+        Channel::Nftables
+    }
+
+    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        Element::Gone(self.link.clone()).message(batch, NFT_MSG_NEWSETELEM, flags::CREATE, &|a| {
+            a.be64(NFTA_SET_ELEM_TIMEOUT, CUT_OFF);
+        });
+        Ok(())
+    }
+}
+
 /// Lets an element of a map with timeouts run out: it is gone at the next tick of the kernel's clock, 1 to 10 ms later,
 /// and nobody waits for a grace period. Timeouts can be changed since 6.12 (NFT_TRANS_UPD_TIMEOUT in
 /// net/netfilter/nf_tables_api.c); an older kernel deletes.

@@ -4,6 +4,7 @@ use crate::harness::frames::{self, Mac};
 use crate::harness::*;
 use crate::tests;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 pub const TESTS: &[runner::Test] = tests![
@@ -227,15 +228,32 @@ fn guarded() -> usize {
     sets.map(Vec::len).sum()
 }
 
+/// The only element of a set of links of the guard.
+fn element_of(set: &str) -> String {
+    let objects = nft_json(&["list", "set", "bridge", "netcell", set]);
+    let elements = objects
+        .iter()
+        .find_map(|object| object["set"]["elem"].as_array());
+    let element = &elements.expect("a set with elements")[0];
+    // With its timeout it is an object.
+    let value = element["elem"].get("val").unwrap_or(element);
+    value.as_str().expect("the name of a link").to_owned()
+}
+
 fn what_a_sandbox_leaves_at_the_guard_is_gone_with_it() {
     lan();
     for options in ["", "--allow-spoof"] {
         cell(&format!("create --name web --network lan {options}")).ok();
         assert_eq!(guarded(), if options.is_empty() { 4 } else { 1 });
         cell("rm web").ok();
+        // What cuts its port off stays until the link is gone for certain.
         wait_within(Duration::from_millis(50), "they have run out", || {
-            guarded() == 0
+            guarded() == 1
         });
+        let link = element_of("gone");
+        assert!(link.starts_with("nc"), "{link}");
+        wait_within(Duration::from_millis(1500), "that, too", || guarded() == 0);
+        assert!(!Path::new("/sys/class/net").join(link).exists());
     }
 }
 

@@ -261,7 +261,11 @@ fn volumes_that_make_no_sense_are_refused() {
         ("/a:/x:ro:y", "invalid volume specification"),
     ] {
         // Without a colon -v is --verbose.
-        let option = if volume.contains(':') { "-v" } else { "--volume" };
+        let option = if volume.contains(':') {
+            "-v"
+        } else {
+            "--volume"
+        };
         sh(&format!("{option} {volume}"), "true").refused(125, &[words]);
     }
     sh("-v /tmp:/x -v /run:/y/../x", "true").refused(125, &["Duplicate mount point: /x"]);
