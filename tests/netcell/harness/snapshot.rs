@@ -115,6 +115,10 @@ impl Snapshot {
                 if name == "no_transit" {
                     continue;
                 }
+                // What cuts a removed sandbox's port off goes by itself within a second: a test of the guard sees to it.
+                if name == "gone" {
+                    continue;
+                }
                 for element in object[kind]["elem"].as_array().into_iter().flatten() {
                     self.add("element", &format!("{name} {}", without_counts(element)));
                 }
