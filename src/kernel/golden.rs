@@ -182,7 +182,7 @@ fn a_bridge_is_iproute2s() {
 }
 
 #[test]
-fn a_pair_of_links_is_iproute2s_in_two_messages_for_four() {
+fn a_pair_of_links_is_iproute2s_in_three_messages_for_four() {
     let veth = |hairpin| {
         Op::from(link::AddVeth {
             host: ifname("nc0123456789"),
@@ -210,11 +210,14 @@ fn a_pair_of_links_is_iproute2s_in_two_messages_for_four() {
     let hairpin = "1c00 1280 0b00 0400 62726964676500 00 0c00 0580 0500 0400 01000000";
     for (op, port) in [(veth(false), ""), (veth(true), hairpin)] {
         let sent = sends(&op);
-        assert_eq!(sent.len(), 2);
+        assert_eq!(sent.len(), 3);
         same_message(&sent[0], 16, CREATE_EXCL, 16, &hex(made));
-        let set = format!("00000000 04000000 01000000 01000000 {port} {ADDRGENMODE_NONE}");
+        let set = format!("00000000 04000000 00000000 00000000 {port} {ADDRGENMODE_NONE}");
         let ours = by_index(&sent[1], "nc0123456789", VETH);
         same_message(&ours, 16, REQUEST_ACK, 16, &hex(&set));
+        let up = hex("00000000 04000000 01000000 01000000");
+        let ours = by_index(&sent[2], "nc0123456789", VETH);
+        same_message(&ours, 16, REQUEST_ACK, 16, &up);
     }
 }
 

@@ -211,15 +211,15 @@ impl Operation for AddVeth {
                 });
             },
         );
-        // IFLA_AF_SPEC is refused while a veth is made (EAFNOSUPPORT), so the rest is a second message of the batch. It may
-        // go with IFF_UP: the link has no carrier, and so no address, before its peer is up. A port's attributes need
-        // its bridge, hence not a moment earlier (rtnl_changelink in net/core/rtnetlink.c).
+        // IFLA_AF_SPEC is refused while a veth is made (EAFNOSUPPORT), so the rest is messages of their own. A port's attributes
+        // need its bridge, hence not a moment earlier (rtnl_changelink in net/core/rtnetlink.c).
+        let name = u16::from(Ifla::Ifname);
         batch.request(
             u16::from(Rtm::Newlink),
             flags::NONE,
-            &header(0, 0, IFF_UP),
+            &header(0, 0, 0),
             |a| {
-                a.str(u16::from(Ifla::Ifname), self.host.as_str());
+                a.str(name, self.host.as_str());
                 if self.hairpin {
                     a.nest(u16::from(Ifla::Linkinfo), |a| {
                         a.str(IFLA_INFO_SLAVE_KIND, "bridge");
@@ -228,6 +228,14 @@ impl Operation for AddVeth {
                 }
                 no_link_local(a);
             },
+        );
+        // IFF_UP goes alone: a change of attributes of a link that is up and has no carrier yet makes addrconf_notify
+        // (net/ipv6/addrconf.c) walk all IPv6 routes of the host, of which each port of the bridge has one.
+        batch.request(
+            u16::from(Rtm::Newlink),
+            flags::NONE,
+            &header(0, 0, IFF_UP),
+            |a| a.str(name, self.host.as_str()),
         );
         Ok(())
     }
