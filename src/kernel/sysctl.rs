@@ -8,7 +8,7 @@ use super::{Channel, Holds, Operation, Place};
 use crate::error::{Errno, Error, Result};
 use crate::sys::path::{self, Links};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, open, statvfs};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -28,6 +28,11 @@ const IPV6: &str = "net/ipv6/";
 pub fn read(key: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/sys/{key}")).ok()?;
     Some(text.trim_end().to_owned())
+}
+
+/// Whether no sysctl of the host can be set: /proc/sys is mounted read-only, as container engines do it.
+pub fn is_sealed() -> bool {
+    statvfs("/proc/sys").is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// The link of a default IPv6 route that the kernel itself learnt by a router advertisement, and would throw away when
@@ -82,10 +87,14 @@ fn write(key: &str, value: &str) -> Result<()> {
 
 fn write_to(opened: Result<OwnedFd, Errno>, key: &str, value: &str) -> Result<()> {
     let failed = |errno| {
-        Error::os(
+        let error = Error::os(
             format_args!("set {} to {value}", key.replace('/', ".")),
             errno,
-        )
+        );
+        match errno {
+            Errno::ROFS => error.because("/proc/sys is mounted read-only"),
+            _ => error,
+        }
     };
     let fd = match opened {
         Ok(fd) => fd,

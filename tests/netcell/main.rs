@@ -35,6 +35,7 @@ mod restart;
 mod router;
 mod run;
 mod sandbox;
+mod sealed;
 mod self_test;
 mod share;
 mod show;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         run::TESTS,
         sandbox::TESTS,
         self_test::TESTS,
+        sealed::TESTS,
         share::TESTS,
         show::TESTS,
         template::TESTS,

@@ -130,7 +130,11 @@ impl Engine {
                 address: SOLICITING,
             });
         }
-        plan.push(set(key("ipv6/conf/BRIDGE/accept_ra"), "0"));
+        // Where no sysctl can be set the guard's rule, which drops advertisements at the ports, has to do.
+        let sealed = sysctl::is_sealed();
+        if !sealed || record.unguarded {
+            plan.push(set(key("ipv6/conf/BRIDGE/accept_ra"), "0"));
+        }
         plan.push(AddTable);
         if !record.unguarded {
             plan.push(AddGuard);
@@ -142,7 +146,7 @@ impl Engine {
             }
         }
         plan.extend(firewall::add_network(record));
-        if record.subnet(true).is_some() {
+        if record.subnet(true).is_some() && !sealed {
             plan.push(set(key("ipv4/conf/BRIDGE/route_localnet"), "1"));
         }
         if !host.has_network(&bridge) {

@@ -14,7 +14,7 @@ use crate::engine::{Engine, Run, execute, firewall};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::guard::AddGuard;
 use crate::kernel::uapi::nf_tables::NFPROTO_BRIDGE;
-use crate::kernel::{Op, foreign, link};
+use crate::kernel::{Op, foreign, link, sysctl};
 use crate::sys::lock::Hold;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
@@ -221,6 +221,12 @@ impl Engine {
         execute::execute(&plan, &mut self.sockets(), run.say)?;
         if !record.internal {
             self.say_who_drops(record, run)?;
+        }
+        if record.subnet(true).is_some() && !record.internal && sysctl::is_sealed() {
+            run.say.note(&format_args!(
+                "/proc/sys is mounted read-only, so that net.ipv4.conf.{}.route_localnet stays off: this host does not reach published ports at 127.0.0.1, only at its other addresses",
+                record.link
+            ));
         }
         for key in turned_on {
             run.say.note(&format_args!(
