@@ -64,6 +64,12 @@ impl Error {
         self
     }
 
+    /// Where in a file it was asked for, before the sentence: `lan.conf:3:16`.
+    pub fn at(mut self, place: &str) -> Self {
+        self.0.sentence = format!("{place}: {}", self.0.sentence);
+        self
+    }
+
     /// Words that replace the errno's text, for the few errnos that mislead.
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.0.cause = Some(cause.into());

@@ -1,6 +1,7 @@
 //! Staying with a container that runs: `attach`, `start -a`, and the foreground of `run`.
 
 use crate::engine::process::{Attended, Running, visit};
+use crate::engine::record::ContainerRecord;
 use crate::engine::spec::Stay;
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run};
@@ -50,6 +51,21 @@ impl Engine {
     /// Stays with a container that this command has started.
     pub(super) fn attend(&self, running: Running, stay: &Stay, run: &mut Run) -> Result<u8> {
         let attended = running.attend(stay)?;
+        self.attended(attended, || Ok(0), run)
+    }
+
+    /// The same, with one that it has made.
+    pub(super) fn stay(
+        &self,
+        running: Running,
+        record: &ContainerRecord,
+        stay: &Stay,
+        run: &mut Run,
+    ) -> Result<u8> {
+        let attended = running.attend(stay)?;
+        if matches!(attended, Attended::Detached) {
+            self.note_left(record)?;
+        }
         self.attended(attended, || Ok(0), run)
     }
 

@@ -42,6 +42,7 @@ impl Engine {
             names: &spec.names,
             publish: &spec.publish,
             endpoint: &spec.endpoint,
+            applied: None,
         };
         let sandbox = match &target {
             Target::Host => None,
@@ -73,6 +74,7 @@ impl Engine {
             log_max: spec.log_max,
             labels: spec.labels.clone(),
             settings: spec.settings.clone(),
+            applied: spec.applied.clone(),
             again: None,
             start: None,
             failure: None,
@@ -138,7 +140,7 @@ pub(super) fn check_hostname(hostname: &str) -> Result<()> {
 }
 
 /// Docker's environment: PATH and HOSTNAME, then what was asked for; the later of two values of one name holds.
-fn environment(asked: &[String], hostname: &str) -> Vec<String> {
+pub(super) fn environment(asked: &[String], hostname: &str) -> Vec<String> {
     let mut env = vec![
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         format!("HOSTNAME={hostname}"),

@@ -58,6 +58,8 @@ impl Engine {
 
     /// Creates a container and runs it: in the foreground until it ends or the user leaves, or detached.
     pub fn run(&self, spec: &ContainerSpec, stay: Option<&Stay>, run: &mut Run) -> Result<Ran> {
+        let again = self.clear_respawned(spec, stay, run)?;
+        let spec = again.as_ref().unwrap_or(spec);
         let (made, record) = self.make_container(spec, run)?;
         let Some(made) = made else {
             self.say_start(&record, run);
@@ -89,6 +91,7 @@ impl Engine {
             names: &spec.names,
             publish: &spec.publish,
             endpoint: &spec.endpoint,
+            applied: spec.applied.as_deref(),
         };
         let Some(made) = self.make(&wanted, &target, run)? else {
             return random::id();
@@ -358,7 +361,7 @@ fn newest_ports(sandbox: &SandboxRecord) -> Vec<PortMapping> {
 }
 
 /// The refusal of a sandbox without a namespace of its own.
-fn no_sandbox_in(mode: &str) -> Error {
+pub(super) fn no_sandbox_in(mode: &str) -> Error {
     Error::new(format!(
         "conflicting options: a sandbox alone is a network namespace, and --network {mode} asks for another's"
     ))

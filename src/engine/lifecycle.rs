@@ -10,7 +10,7 @@ use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERS
 use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
-use crate::engine::{Engine, Run, Silence, derived, hosts, restart};
+use crate::engine::{Engine, Run, Silence, derived, hosts, respawn, restart};
 use crate::error::{Result, exit};
 use crate::kernel::netns;
 use crate::sys::lock::{self, Hold};
@@ -49,7 +49,10 @@ impl Engine {
                 return Err(error);
             }
         };
-        record.start = Some(started(&spawned));
+        record.start = Some(Start {
+            foreground: stay.and_then(|_| respawn::this()),
+            ..started(&spawned)
+        });
         if let Err(error) = self.commit(&made, &record, run) {
             drop(spawned);
             self.unmake(made, run)?;
@@ -62,7 +65,7 @@ impl Engine {
             Ok(running) => Ok(Ran {
                 id: record.id,
                 exit: match stay {
-                    Some(stay) => Some(self.attend(running, stay, run)?),
+                    Some(stay) => Some(self.stay(running, &record, stay, run)?),
                     None => None,
                 },
             }),
@@ -348,6 +351,7 @@ fn started(spawned: &Spawned) -> Start {
         pid: spawned.pid(),
         pid_start: spawned.pid_start(),
         monitor: spawned.monitor(),
+        foreground: None,
     }
 }
 

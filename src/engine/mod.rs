@@ -3,6 +3,7 @@
 //! The engine never prints, never reads the environment and never sees the command line: what it has to say goes
 //! through [`Say`], what it was asked arrives as the types of [`spec`].
 
+pub mod apply;
 mod attend;
 mod container;
 mod create;
@@ -29,6 +30,7 @@ mod remove;
 mod rename;
 mod repair;
 mod reserve;
+mod respawn;
 pub mod restart;
 mod sandbox;
 pub mod settings;

@@ -69,6 +69,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes a member's ports those that are asked for, in one change: what it has of them stays as it is.
+    pub(super) fn set_ports(&self, member: &Name, specs: &[PortSpec], run: &mut Run) -> Result<()> {
+        let become_ = |sandbox: &SandboxRecord, before: &[PortMapping]| {
+            let (mut after, missing) = ports_as_asked(specs, before);
+            after.extend(self.more_ports(sandbox, (member, &missing), before)?);
+            Ok(after)
+        };
+        self.change_ports(member, &become_, run).map(drop)
+    }
+
     /// The member that a reference means, and its sandbox.
     fn member(&self, reference: &str) -> Result<(Name, SandboxRecord)> {
         match self.find(reference)? {
@@ -203,6 +213,27 @@ impl Engine {
         }
         self.store.end(file)
     }
+}
+
+/// Whether a member's ports are those that are asked for.
+pub(super) fn has_ports_as_asked(specs: &[PortSpec], ports: &[PortMapping]) -> bool {
+    let (kept, missing) = ports_as_asked(specs, ports);
+    missing.is_empty() && kept.len() == ports.len()
+}
+
+/// Those of a member's ports that are asked for, and what is asked for that it has not got.
+fn ports_as_asked(specs: &[PortSpec], ports: &[PortMapping]) -> (Vec<PortMapping>, Vec<PortSpec>) {
+    let kept = ports
+        .iter()
+        .filter(|port| specs.iter().any(|spec| spec.asks_for(port)));
+    let missing = specs.iter().filter(|spec| {
+        let has = |port: u16| {
+            let mut asked = ports.iter().filter(|have| spec.asks_for(have));
+            asked.any(|have| have.container_port == port)
+        };
+        !spec.container.iter().all(has)
+    });
+    (kept.cloned().collect(), missing.cloned().collect())
 }
 
 /// The plan that makes a sandbox's ports of one member these instead of those.

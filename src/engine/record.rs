@@ -5,6 +5,7 @@
 
 use crate::engine::settings::Settings;
 use crate::engine::spec::Image;
+use crate::engine::store::Process;
 use crate::types::json::{Json, Wrong, json_object};
 use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ pub struct ContainerRecord {
     pub labels: BTreeMap<String, String>,
     /// What else it is set to; none for nothing.
     pub settings: Option<Settings>,
+    /// The file of `apply` that it came from; none for one made by hand.
+    pub applied: Option<String>,
     /// What its restart policy has come to; none before its first end, or a start by hand.
     pub again: Option<Again>,
     /// Its last start; none while it has never run.
@@ -90,6 +93,7 @@ json_object!(ContainerRecord {
     log_max,
     labels,
     settings,
+    applied,
     again,
     start,
     failure
@@ -113,12 +117,15 @@ pub struct Start {
     pub pid_start: u64,
     /// The monitor's pid.
     pub monitor: u32,
+    /// The `run` that stays with it, until it ends or leaves it on purpose.
+    pub foreground: Option<Process>,
 }
 json_object!(Start {
     at,
     pid,
     pid_start,
-    monitor
+    monitor,
+    foreground
 });
 
 /// Starts by a policy.
@@ -185,6 +192,8 @@ pub struct SandboxRecord {
     pub ports: Vec<SandboxPort>,
     /// Who may be its members: those whose container record names it really are.
     pub members: Vec<Name>,
+    /// The file of `apply` that a sandbox created alone came from.
+    pub applied: Option<String>,
 }
 json_object!(SandboxRecord {
     version,
@@ -197,7 +206,8 @@ json_object!(SandboxRecord {
     endpoint,
     names,
     ports,
-    members
+    members,
+    applied
 });
 
 impl SandboxRecord {
@@ -405,6 +415,8 @@ pub struct NetworkRecord {
     /// The kernel has no nf_tables for bridges: nothing guards the ports, and each sandbox's own settings have to do
     /// what they can.
     pub unguarded: bool,
+    /// The file of `apply` that it came from; none for one made by hand.
+    pub applied: Option<String>,
 }
 
 json_object!(NetworkRecord {
@@ -422,7 +434,8 @@ json_object!(NetworkRecord {
     isolate,
     no_forwarding,
     labels,
-    unguarded
+    unguarded,
+    applied
 });
 
 impl NetworkRecord {

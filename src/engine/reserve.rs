@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub publish: &'a [PortSpec],
     /// What the sandbox's attachment is to be.
     pub endpoint: &'a EndpointSpec,
+    /// The file of `apply` that a sandbox alone comes from.
+    pub applied: Option<&'a str>,
 }
 
 /// What an operation does to the sandbox of its object.
@@ -136,6 +138,7 @@ impl Engine {
                 .iter()
                 .map(|_| wanted.name.clone())
                 .collect(),
+            applied: wanted.applied.map(str::to_owned),
         };
         sandbox.set_ports(&wanted.name, &ports);
         Ok(Change::Make { sandbox, bury })
@@ -425,24 +428,31 @@ pub fn conflict(name: &Name, holder: &str) -> Error {
 
 /// Whoever takes a sandbox over may leave its attachment alone, or ask for what it has.
 fn refuse_other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Result<()> {
+    match other_endpoint(sandbox, asked) {
+        None => Ok(()),
+        Some(differs) => Err(Error::new(format!(
+            "sandbox {} lives on with its other members, and a container that takes it over cannot ask for {differs}",
+            sandbox.name
+        ))),
+    }
+}
+
+/// What is asked of a sandbox's attachment that it has not got.
+pub(super) fn other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Option<String> {
     let endpoint = sandbox.endpoint.as_ref();
     let has = |address: IpAddr| sandbox.leased().any(|(_, leased)| leased == address);
-    let differs = if let Some(ip) = asked.ip.filter(|ip| !has((*ip).into())) {
-        format!("the address {ip}")
+    if let Some(ip) = asked.ip.filter(|ip| !has((*ip).into())) {
+        Some(format!("the address {ip}"))
     } else if let Some(ip) = asked.ip6.filter(|ip| !has((*ip).into())) {
-        format!("the address {ip}")
+        Some(format!("the address {ip}"))
     } else if let Some(mac) = asked
         .mac
         .filter(|mac| endpoint.is_none_or(|e| e.mac != *mac))
     {
-        format!("the MAC {mac}")
+        Some(format!("the MAC {mac}"))
     } else if asked.allow_spoof && endpoint.is_none_or(|endpoint| !endpoint.allow_spoof) {
-        "--allow-spoof".to_owned()
+        Some("--allow-spoof".to_owned())
     } else {
-        return Ok(());
-    };
-    Err(Error::new(format!(
-        "sandbox {} lives on with its other members, and a container that takes it over cannot ask for {differs}",
-        sandbox.name
-    )))
+        None
+    }
 }

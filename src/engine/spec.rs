@@ -67,6 +67,8 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// What else it is set to; none for nothing.
     pub settings: Option<Settings>,
+    /// The file of `apply` that asks for it.
+    pub applied: Option<String>,
 }
 
 /// How a command stays with a container's process.
@@ -95,6 +97,8 @@ pub struct SandboxSpec {
     pub publish: Vec<PortSpec>,
     /// What its attachment to the network is to be.
     pub endpoint: EndpointSpec,
+    /// The file of `apply` that asks for it.
+    pub applied: Option<String>,
 }
 
 /// A command to run in a container or a bare sandbox.
@@ -149,6 +153,8 @@ pub struct NetworkSpec {
     pub interface: Option<IfName>,
     /// `KEY=VALUE` each, by key.
     pub labels: Vec<String>,
+    /// The file of `apply` that asks for it.
+    pub applied: Option<String>,
 }
 
 impl NetworkSpec {
@@ -168,6 +174,7 @@ impl NetworkSpec {
             mtu: None,
             interface: None,
             labels: Vec::new(),
+            applied: None,
         }
     }
 }

@@ -170,6 +170,16 @@ impl Snapshot {
         self.links.iter().find(|link| link.name == name.as_str())
     }
 
+    /// As it would be without a link, its addresses and the routes that leave by it.
+    pub fn without(&mut self, name: &IfName) {
+        let Some(index) = self.link(name).map(|link| link.index) else {
+            return;
+        };
+        self.links.retain(|link| link.index != index);
+        self.addresses.retain(|address| address.link != index);
+        self.routes.retain(|route| route.link != Some(index));
+    }
+
     /// Whether a network, by its bridge, has its part in netcell's table: all its elements are made in one transaction.
     pub fn has_network(&self, bridge: &IfName) -> bool {
         self.networks.contains(bridge)

@@ -322,6 +322,25 @@ impl PortSpec {
             && (self.from.is_none() || self.from == port.from)
     }
 
+    /// Whether this mapping is one that it asks for: what it leaves open is open there, too.
+    pub fn asks_for(&self, port: &PortMapping) -> bool {
+        let in_step = self.host.is_none_or(|host| {
+            let offset = port.container_port.wrapping_sub(self.container.first);
+            host.count() != self.container.count()
+                || host.first.wrapping_add(offset) == port.host_port
+        });
+        self.means(port)
+            && in_step
+            && (self.host_ip.is_some() || port.host_ip.is_unspecified())
+            && (&self.on, &self.from) == (&port.on, &port.from)
+    }
+
+    /// The host's ports that it takes, whatever else is taken: those at both ends in step, or one of each.
+    pub fn fixed(&self) -> Option<Ports> {
+        self.host
+            .filter(|host| host.count() == self.container.count())
+    }
+
     fn checked(self, text: &str) -> Result<Self> {
         if let Some(host) = self.host
             && host.count() != self.container.count()

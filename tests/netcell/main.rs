@@ -10,6 +10,7 @@
 )]
 
 mod addresses;
+mod apply;
 mod attach;
 mod bad_input;
 mod crash;
@@ -31,6 +32,7 @@ mod ports;
 mod publish;
 mod race;
 mod rename;
+mod respawn;
 mod restart;
 mod router;
 mod run;
@@ -49,6 +51,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let code = harness::runner::main(&[
         addresses::TESTS,
+        apply::TESTS,
         attach::TESTS,
         bad_input::TESTS,
         crash::TESTS,
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         publish::TESTS,
         race::TESTS,
         rename::TESTS,
+        respawn::TESTS,
         restart::TESTS,
         router::TESTS,
         run::TESTS,

@@ -49,8 +49,18 @@ impl Engine {
 
     fn decide_on(&self, host: &Snapshot, spec: &NetworkSpec) -> Result<NetworkRecord> {
         let others = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
+        self.decide_beside(&others, host, spec)
+    }
+
+    /// What a network would be beside these others, on such a host.
+    pub(in crate::engine) fn decide_beside(
+        &self,
+        others: &[NetworkRecord],
+        host: &Snapshot,
+        spec: &NetworkSpec,
+    ) -> Result<NetworkRecord> {
         let name = &spec.name;
-        let subnets = subnets(spec, &others, host)?;
+        let subnets = subnets(spec, others, host)?;
         let mtu = spec.mtu.or(host.uplink_mtu()).unwrap_or(MTU);
         let ipv6 = subnets.iter().any(|part| part.gateway.is_ipv6());
         if ipv6 && host.forwarding6.is_none() {
@@ -77,8 +87,8 @@ impl Engine {
             name: name.clone(),
             created: time::now(),
             link: match &spec.interface {
-                Some(wanted) => wanted_link(wanted, &others, host)?,
-                None => free_link(name, &others, host)?,
+                Some(wanted) => wanted_link(wanted, others, host)?,
+                None => free_link(name, others, host)?,
             },
             mac: mac.ok_or_else(|| {
                 Error::new(format!(
@@ -93,6 +103,7 @@ impl Engine {
             no_forwarding: spec.no_forwarding,
             labels: spec.labels.clone(),
             unguarded: false,
+            applied: spec.applied.clone(),
         })
     }
 

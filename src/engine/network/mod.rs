@@ -80,11 +80,7 @@ impl Engine {
     /// Creates a network.
     pub fn network_create(&self, spec: &NetworkSpec, run: &mut Run) -> Result<Id> {
         let name = &spec.name;
-        if PREDEFINED.contains(&name.as_str()) {
-            return Err(Error::new(format!(
-                "operation is not permitted on predefined {name} network"
-            )));
-        }
+        refuse_predefined(name)?;
         let exists = || Error::new(format!("network with name {name} already exists"));
         if run.dry_run {
             if self.store.read::<NetworkRecord>(name)?.is_some() {
@@ -391,7 +387,7 @@ impl Engine {
             .remove_with_files(&format!("networks/{name}"))
     }
 
-    fn network_record(&self, reference: &str) -> Result<Option<NetworkRecord>> {
+    pub(super) fn network_record(&self, reference: &str) -> Result<Option<NetworkRecord>> {
         if let Ok(name) = reference.parse::<Name>()
             && let Some(record) = self.store.read(&name)?
         {
@@ -416,6 +412,16 @@ impl Engine {
     }
 }
 
+/// Nobody makes what is always there.
+pub(super) fn refuse_predefined(name: &Name) -> Result<()> {
+    match PREDEFINED.contains(&name.as_str()) {
+        true => Err(Error::new(format!(
+            "operation is not permitted on predefined {name} network"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// The plan that takes away what a network's sandboxes shared.
 fn unshare(record: &NetworkRecord) -> Plan {
     firewall::remove_network(record).chain(Plan::of(link::DelLink::bridge(
@@ -424,7 +430,7 @@ fn unshare(record: &NetworkRecord) -> Plan {
     )))
 }
 
-fn not_found(reference: &str) -> Error {
+pub(super) fn not_found(reference: &str) -> Error {
     Error::new(format!("network {reference} not found"))
 }
 

@@ -114,6 +114,12 @@ impl Store {
         )
     }
 
+    /// Takes the lock of `apply`, before all others: of two at once one waits.
+    pub fn lock_apply(&self) -> Result<OwnedFd> {
+        self.root.make("apply")?;
+        self.locked_file("apply/lock", Hold::Exclusive, "another apply")
+    }
+
     /// Opens and locks a file; when it was unlinked or replaced while waiting, once more.
     fn locked_file(&self, path: &str, hold: Hold, what: &str) -> Result<OwnedFd> {
         loop {

@@ -3,9 +3,10 @@
 use super::argv::{self, Usage};
 use super::options::{Given, Page};
 use super::{Cli, output};
+use crate::engine::spec::{ContainerSpec, SandboxSpec};
 use crate::error::Error;
 
-const PAGE: Page = Page {
+pub(super) const PAGE: Page = Page {
     command: "create",
     words: "[IMAGE COMMAND [ARG…]]",
     about: "Create a container without starting it; without IMAGE, a sandbox alone.",
@@ -20,27 +21,38 @@ Exit codes: 1 an error.
 ",
 };
 
+/// The sandbox alone that is asked for.
+pub(super) fn sandbox(given: &Given) -> Result<SandboxSpec, Usage> {
+    if let Some(option) = given.of_a_process() {
+        return Err(Usage::Wrong(Error::new(format!(
+            "a sandbox alone has no process: {option} needs an image and a command"
+        ))));
+    }
+    Ok(given.sandbox()?)
+}
+
+/// The container that is asked for.
+pub(super) fn container(given: &Given, command: &str) -> Result<ContainerSpec, Usage> {
+    let Some((image, words)) = given.rest.split_first() else {
+        return Err(argv::too_few(command, 1));
+    };
+    let spec = given.container(image, words)?;
+    match spec.command.is_empty() {
+        true => Err(argv::no_command(image, command)),
+        false => Ok(spec),
+    }
+}
+
 /// Carries out `netcell create`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
     let voice = given.voice();
-    let id = match given.rest.split_first() {
-        None => {
-            if let Some(option) = given.of_a_process() {
-                return Err(Usage::Wrong(Error::new(format!(
-                    "a sandbox alone has no process: {option} needs an image and a command"
-                ))));
-            }
-            let spec = given.sandbox()?;
-            cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
-        }
-        Some((image, command)) => {
-            let spec = given.container(image, command)?;
-            if spec.command.is_empty() {
-                return Err(argv::no_command(image, "create"));
-            }
-            cli.engine(voice, |engine, run| engine.create(&spec, run))?
-        }
+    let id = if given.rest.is_empty() {
+        let spec = sandbox(&given)?;
+        cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
+    } else {
+        let spec = container(&given, "create")?;
+        cli.engine(voice, |engine, run| engine.create(&spec, run))?
     };
     if !given.has("--dry-run") {
         output::line(&id)?;

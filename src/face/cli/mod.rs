@@ -4,6 +4,7 @@
 //! message to stderr as one sentence; the exit code is what it returns.
 
 mod age;
+mod apply;
 mod argv;
 mod attach;
 mod create;
@@ -62,7 +63,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 21] = [
+const COMMANDS: [Command; 22] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -132,6 +133,11 @@ const COMMANDS: [Command; 21] = [
         "network",
         network::main,
         "create, list, inspect and remove networks",
+    ),
+    command(
+        "apply",
+        apply::main,
+        "make what runs what a file of command lines asks for",
     ),
     command("version", version::main, "the version of netcell"),
     command("help", help, "this page"),

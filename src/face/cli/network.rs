@@ -228,7 +228,8 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     }
 }
 
-fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+/// What `network create` is asked for.
+pub(super) fn asked(words: &[String]) -> Result<(Given, NetworkSpec), Usage> {
     let given = Given::parse(&CREATE, words)?;
     let [name] = given.rest.as_slice() else {
         return Err(Usage::Wrong(Error::new(
@@ -236,6 +237,11 @@ fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         )));
     };
     let spec = wanted(&given, name)?;
+    Ok((given, spec))
+}
+
+fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let (given, spec) = asked(words)?;
     let voice = given.voice();
     let id = cli.engine(voice, |engine, run| engine.network_create(&spec, run))?;
     if voice != Voice::Script {

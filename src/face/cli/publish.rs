@@ -18,7 +18,7 @@ const OPTIONS: [FlagInfo<'static>; 2] = [
     ),
 ];
 
-const PUBLISH: Page = Page {
+pub(super) const PUBLISH: Page = Page {
     command: "publish",
     words: "NAME PORT…",
     about: "Publish more ports of a sandbox that lives, by any of its members.",
@@ -47,7 +47,7 @@ Exit codes: 1 an error, or a port is not published.
 };
 
 /// The name, and what the ports say.
-fn specs<'a>(page: &Page, given: &'a Given) -> Result<(&'a str, Vec<PortSpec>), Usage> {
+pub(super) fn specs<'a>(page: &Page, given: &'a Given) -> Result<(&'a str, Vec<PortSpec>), Usage> {
     let Some((name, ports)) = given.rest.split_first() else {
         return Err(argv::too_few(page.command, 2));
     };

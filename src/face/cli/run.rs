@@ -12,7 +12,7 @@ use crate::types::{Mac, Name, PortSpec};
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
 
-const PAGE: Page = Page {
+pub(super) const PAGE: Page = Page {
     command: "run",
     words: "IMAGE [COMMAND [ARG…]]",
     about: "Create a container and run a command in it. Without COMMAND: make a sandbox and show it.",
@@ -61,6 +61,7 @@ impl Given {
             env: self.environment()?,
             labels: self.labels()?,
             settings: self.settings(&network)?,
+            applied: None,
             workdir,
             user: owned("--user"),
             hostname,
@@ -86,6 +87,7 @@ impl Given {
             network,
             publish,
             endpoint: self.endpoint()?,
+            applied: None,
         })
     }
 

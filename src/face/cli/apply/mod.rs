@@ -1,0 +1,442 @@
+//! `netcell apply`: a file of command lines, read by the parsers of the commands themselves, and what runs made so.
+
+mod text;
+
+use super::argv::{self, Usage};
+use super::options::{Given, Page, switch};
+use super::output::{self, Voice};
+use super::{Cli, create, network, publish, run};
+use crate::engine::apply::{Asked, At, Item, Step};
+use crate::error::{Errno, Error, Result, exit};
+use crate::types::{Name, PortSpec};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use text::{Place, Word};
+
+/// Where the files for apply at boot are.
+const DEFAULT: &str = "/etc/netcell";
+
+/// No file for `apply` is longer, in bytes: a wrong path must not take the memory of a small host.
+const LONGEST: u64 = 4 << 20;
+
+const PAGE: Page = Page {
+    command: "apply",
+    words: "[FILE|DIR|-]",
+    about: "Make what runs what a file of command lines asks for: what is as asked stays untouched.",
+    own: &[
+        switch(
+            "--prune",
+            None,
+            "remove what came from this file and is in it no longer",
+        ),
+        switch("--dry-run", None, "say what would be done, and do nothing"),
+        switch("--verbose", Some('v'), "say each operation as it is done"),
+    ],
+    end: "Example:
+  netcell apply --dry-run /etc/netcell
+
+A file has lines as
+  network create lan --subnet ${LAN:-10.88.0.0/24}    # comments, 'quotes', \"$VARIABLES\"
+  run -d --name web --network lan -p 8080:80 \\
+      alpine httpd -f                                 # and lines that go on
+  publish web 8443:443
+The lines are network create, run -d, create and publish; all but the first need a name, and order
+does not matter. DIR is its *.conf files in the order of their names; without an argument it is /etc/netcell.
+
+Each step is printed when it is done: + made, ~ removed and made again, > started or its ports changed,
+- removed. Containers of run -d that have ended or were stopped start.
+
+Exit codes: 1 an error. One in the files, or one that can be seen before anything is done, is named with
+file, line and column, and nothing was changed; after one that comes later the rest is done, and what
+was not is said.
+",
+};
+
+/// A file.
+struct Source {
+    /// As messages name it.
+    name: String,
+    lines: Vec<Vec<Word>>,
+}
+
+/// A line's place: its file, and its words.
+type Line<'a> = (&'a Source, &'a [Word]);
+
+/// Carries out `netcell apply`.
+pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
+    let given = Given::parse(&PAGE, words)?;
+    let argument = match given.rest.as_slice() {
+        [] => DEFAULT,
+        [argument] => argument,
+        _ => return Err(argv::too_many("apply", 1)),
+    };
+    let (sources, mark) = sources(argument)?;
+    let (items, lines) = items(&sources, &mark)?;
+    let voice = Voice::of(given.has("--verbose"), false);
+    let prune = given.has("--prune").then_some(mark.as_str());
+    let code = cli.engine(voice, |engine, run| {
+        let at = |(item, error): At| match item.and_then(|item| lines.get(item)) {
+            Some(line) => error_at(line, error),
+            None => error,
+        };
+        if given.has("--dry-run") {
+            let steps = engine.difference(&items, prune, run).map_err(at)?;
+            steps.iter().try_for_each(|step| output::line(step))?;
+            return Ok(0);
+        }
+        let _alone = engine.alone()?;
+        let steps = engine.difference(&items, prune, run).map_err(at)?;
+        let mut left = Vec::new();
+        engine.carry_out(&items, &steps, run, &mut |step: &Step, done| {
+            let Err(error) = done else {
+                return output::line(step);
+            };
+            output::complain(&at((step.item, error)));
+            left.push(step.to_string());
+            Ok(())
+        })?;
+        match left.as_slice() {
+            [] => Ok(0),
+            left => {
+                let done = steps.len() - left.len();
+                output::complain(&format_args!(
+                    "{done} of {} steps were done, and not: {}",
+                    steps.len(),
+                    left.join(", ")
+                ));
+                Ok(exit::FAILURE)
+            }
+        }
+    });
+    Ok(code?)
+}
+
+/// The files that an argument means, and what marks what comes from them.
+fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
+    if argument == "-" {
+        let source = read(&mut std::io::stdin().lock(), "stdin".to_owned())?;
+        return Ok((vec![source], argument.to_owned()));
+    }
+    let path = Path::new(argument);
+    let mark = path.canonicalize().map_err(|e| cannot("open", path, &e))?;
+    let mark = mark.to_string_lossy().into_owned();
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = std::fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+            .map_err(|e| cannot("read", path, &e))?;
+        files.retain(|file: &PathBuf| {
+            let name = file.file_name().map(|name| name.to_string_lossy());
+            name.is_some_and(|name| name.ends_with(".conf") && !name.starts_with('.'))
+        });
+        files.sort_unstable();
+    }
+    let open = |file: &PathBuf| {
+        let mut opened = std::fs::File::open(file).map_err(|e| cannot("open", file, &e))?;
+        read(&mut opened, file.display().to_string())
+    };
+    let sources = files.iter().map(open).collect::<Result<_>>()?;
+    Ok((sources, mark))
+}
+
+fn cannot(action: &str, path: &Path, error: &std::io::Error) -> Error {
+    let path = path.display();
+    match Errno::from_io_error(error) {
+        Some(errno) => Error::os(format_args!("{action} {path}"), errno),
+        None => Error::new(format!("cannot {action} {path}: {error}")),
+    }
+}
+
+fn read(from: &mut dyn Read, name: String) -> Result<Source> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| cannot("read", Path::new(&name), &e))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Error::new(format!(
+            "cannot read {name}: a file for apply has at most {LONGEST} bytes"
+        )));
+    }
+    match text::lines(&bytes, &|name| std::env::var(name)) {
+        Ok(lines) => Ok(Source { name, lines }),
+        Err((place, why)) => Err(Error::new(format!("{}: {why}", say(&name, place)))),
+    }
+}
+
+fn say(file: &str, place: Place) -> String {
+    format!("{file}:{}:{}", place.line, place.column)
+}
+
+/// What the lines ask for, and where they are.
+fn items<'a>(sources: &'a [Source], mark: &str) -> Result<(Vec<Item>, Vec<Line<'a>>)> {
+    let (mut items, mut lines, mut ports) = (Vec::new(), Vec::new(), Vec::new());
+    for source in sources {
+        for words in &source.lines {
+            let line = (source, words.as_slice());
+            match asked(words, mark).map_err(|error| error_at(&line, error))? {
+                Said::Item(item) => {
+                    items.push(item);
+                    lines.push(line);
+                }
+                Said::Ports(name, specs) => ports.push((line, name, specs)),
+            }
+        }
+    }
+    for (line, name, specs) in ports {
+        let publish = items.iter_mut().find_map(|item| match &mut item.asked {
+            Asked::Sandbox(spec) if item.name.as_str() == name => Some(&mut spec.publish),
+            Asked::Container(spec, _) if item.name.as_str() == name => Some(&mut spec.publish),
+            _ => None,
+        });
+        let Some(publish) = publish else {
+            let error = Error::new(format!(
+                "no line makes {name}, whose ports are to be published"
+            ));
+            return Err(error_at(&line, error));
+        };
+        publish.extend(specs);
+    }
+    Ok((items, lines))
+}
+
+/// What a line says.
+enum Said {
+    Item(Item),
+    /// More ports of what another line makes.
+    Ports(String, Vec<PortSpec>),
+}
+
+fn asked(line: &[Word], mark: &str) -> Result<Said> {
+    let words: Vec<_> = line.iter().map(|word| word.text.clone()).collect();
+    said(&words, mark).map_err(|usage| match usage {
+        Usage::Help(_) => Error::new("--help is of no use in a file"),
+        Usage::Wrong(error) | Usage::Failed(error) => error,
+    })
+}
+
+fn said(words: &[String], mark: &str) -> Result<Said, Usage> {
+    let applied = Some(mark.to_owned());
+    let Some((command, words)) = words.split_first() else {
+        return Err(wrong("a line without words"));
+    };
+    Ok(Said::Item(match (command.as_str(), words) {
+        ("network", [create, words @ ..]) if create == "create" => {
+            let (given, mut spec) = network::asked(words)?;
+            refuse_voice(&given)?;
+            spec.applied = applied;
+            Item {
+                name: spec.name.clone(),
+                asked: Asked::Network(Box::new(spec)),
+            }
+        }
+        ("run", words) => {
+            let given = Given::parse(&run::PAGE, words)?;
+            refuse_voice(&given)?;
+            if !given.has("--detach") {
+                return Err(wrong(
+                    "apply does not stay with what it starts: run needs -d",
+                ));
+            }
+            container(create::container(&given, "run")?, true, applied)?
+        }
+        ("create", words) => {
+            let given = Given::parse(&create::PAGE, words)?;
+            refuse_voice(&given)?;
+            match given.rest.is_empty() {
+                false => container(create::container(&given, "create")?, false, applied)?,
+                true => {
+                    let mut spec = create::sandbox(&given)?;
+                    spec.applied = applied;
+                    Item {
+                        name: named(spec.name.as_ref())?,
+                        asked: Asked::Sandbox(Box::new(spec)),
+                    }
+                }
+            }
+        }
+        ("publish", words) => {
+            let given = Given::parse(&publish::PUBLISH, words)?;
+            refuse_voice(&given)?;
+            let (name, specs) = publish::specs(&publish::PUBLISH, &given)?;
+            return Ok(Said::Ports(name.to_owned(), specs));
+        }
+        _ => {
+            return Err(wrong(&format!(
+                "'{command}' begins no line of a file: network create, run -d, create and publish do"
+            )));
+        }
+    }))
+}
+
+fn wrong(sentence: &str) -> Usage {
+    Usage::Wrong(Error::new(sentence))
+}
+
+fn container(
+    mut spec: crate::engine::spec::ContainerSpec,
+    start: bool,
+    applied: Option<String>,
+) -> Result<Item> {
+    spec.applied = applied;
+    Ok(Item {
+        name: named(spec.name.as_ref())?,
+        asked: Asked::Container(Box::new(spec), start),
+    })
+}
+
+/// Without a name the next run of `apply` could not find it again.
+fn named(name: Option<&Name>) -> Result<Name> {
+    name.cloned()
+        .ok_or_else(|| Error::new("a line of a file needs --name"))
+}
+
+/// How much is said is said to `apply` itself.
+fn refuse_voice(given: &Given) -> Result<()> {
+    match given.voice() {
+        Voice::Quiet => Ok(()),
+        _ => Err(Error::new(
+            "--dry-run and --verbose are options of apply itself, not of a line",
+        )),
+    }
+}
+
+/// An error with its file, line and column: those of the first word of the line that the sentence names, else of the
+/// line's first word, which is then named.
+fn error_at((source, words): &Line, error: Error) -> Error {
+    let sentence = error.to_string();
+    // `network create` and `run` say what the line is, not what is wrong with it.
+    let skip = match words.first().map(|word| word.text.as_str()) {
+        Some("network") => 2,
+        _ => 1,
+    };
+    let own = words.get(skip..).unwrap_or_default();
+    let named = own.iter().filter_map(|word| {
+        let at = mention(&sentence, &word.text)?;
+        Some((at, std::cmp::Reverse(word.text.len()), word))
+    });
+    let found = named.min_by_key(|(at, length, _)| (*at, *length));
+    let found = found.map(|(_, _, word)| word).or_else(|| {
+        // A sentence may name a part of a word alone, as in `-p 80:x`; mostly it ends with it.
+        let parts = sentence.split(|c: char| " \"':,()".contains(c)).rev();
+        let mut parts = parts.filter(|part| !part.is_empty());
+        parts.find_map(|part| own.iter().find(|word| mention(&word.text, part).is_some()))
+    });
+    match (found, words.first()) {
+        (Some(word), _) => error.at(&say(&source.name, word.place)),
+        (None, Some(first)) => {
+            let place = say(&source.name, first.place);
+            match sentence.contains(&first.text) {
+                true => error.at(&place),
+                false => error.at(&format!("{place}: {}", first.text)),
+            }
+        }
+        (None, None) => error,
+    }
+}
+
+/// Where a sentence names a word, or an option's value that is part of the word: as a word of its own.
+fn mention(sentence: &str, word: &str) -> Option<usize> {
+    let value = word.split_once('=').map(|(_, value)| value);
+    let joined = word
+        .strip_prefix('-')
+        .filter(|rest| !rest.starts_with('-'))
+        .and_then(|rest| rest.get(1..));
+    let wanted = [Some(word), value, joined].into_iter().flatten();
+    let inside = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    wanted
+        .filter(|wanted| !wanted.is_empty())
+        .filter_map(|wanted| {
+            sentence
+                .match_indices(wanted)
+                .find(|(at, _)| {
+                    let before = sentence.get(..*at).and_then(|s| s.chars().next_back());
+                    let after = sentence
+                        .get(at + wanted.len()..)
+                        .and_then(|s| s.chars().next());
+                    !before.is_some_and(inside) && !after.is_some_and(inside)
+                })
+                .map(|(at, _)| at)
+        })
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong_at(text: &str) -> String {
+        let lines = text::lines(text.as_bytes(), &|_| Err(std::env::VarError::NotPresent));
+        let sources = [Source {
+            name: "f".into(),
+            lines: lines.unwrap_or_else(|(place, why)| panic!("{}: {why}", say("f", place))),
+        }];
+        match items(&sources, "/f") {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_error_has_the_place_of_the_word_that_it_names() {
+        for (text, wanted) in [
+            (
+                "network create lan --subnett 10.0.0.0/8",
+                "f:1:20: unknown flag: --subnett",
+            ),
+            ("network create lan --subnet 10.0.0.0/99", "f:1:29: "),
+            ("network create lan --subnet=10.0.0.0/99", "f:1:20: "),
+            ("network create --mtu x lan", "f:1:22: invalid MTU x"),
+            ("network create", "f:1:1: 'netcell network create' requires"),
+            ("network create x", "f:1:16: Invalid container name (x)"),
+            ("\nrun -d --name web -p80:x / true", "f:2:19: "),
+            (
+                "run -d --name web --ip x / true",
+                "f:1:24: invalid IP address: x",
+            ),
+            (
+                "run -d --name web --rm --restart always / true",
+                "f:1:24: conflicting options: cannot specify both --restart",
+            ),
+            (
+                "run --name web / true",
+                "f:1:1: apply does not stay with what it starts: run needs -d",
+            ),
+            ("run -d / true", "f:1:1: run: a line of a file needs --name"),
+            ("run -d --name web /", "f:1:19: No command specified: /"),
+            ("create --name web --tty", "f:1:19: "),
+            (
+                "create --name web -v",
+                "f:1:1: create: --dry-run and --verbose",
+            ),
+            ("publish web", "f:1:1: 'netcell publish' requires"),
+            ("publish web 80:80", "f:1:9: no line makes web"),
+            ("rm web", "f:1:1: 'rm' begins no line"),
+            ("network rm web", "f:1:1: 'network' begins no line"),
+            ("network", "f:1:1: 'network' begins no line"),
+            ("run --help", "f:1:5: --help is"),
+        ] {
+            let said = wrong_at(text);
+            assert!(said.starts_with(wanted), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn lines_ask_for_what_their_commands_do_and_publish_adds_ports() {
+        let text = "publish web 81:81\nrun -d --name web -p 80:80 / true\ncreate --name lab\nnetwork create lan\n";
+        let lines = text::lines(text.as_bytes(), &|_| Err(std::env::VarError::NotPresent));
+        let sources = [Source {
+            name: "f".into(),
+            lines: lines.expect("lines"),
+        }];
+        let (items, _) = items(&sources, "/f").expect("items");
+        let kinds: Vec<_> = items
+            .iter()
+            .map(|item| match &item.asked {
+                Asked::Network(spec) => format!("network {:?}", spec.applied),
+                Asked::Sandbox(_) => format!("sandbox {}", item.name),
+                Asked::Container(spec, start) => format!("{start} {}", spec.publish.len()),
+            })
+            .collect();
+        assert_eq!(kinds, ["true 2", "sandbox lab", "network Some(\"/f\")"]);
+    }
+}
