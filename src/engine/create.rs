@@ -62,13 +62,25 @@ impl Engine {
         let spec = again.as_ref().unwrap_or(spec);
         let (made, record) = self.make_container(spec, run)?;
         let Some(made) = made else {
-            self.say_start(&record, run);
+            self.say_start(&record, stay.is_none(), run);
+            if record.auto_remove && stay.is_some() {
+                self.say_end(Some(&record.name), run);
+            }
             return Ok(Ran {
                 id: record.id,
                 exit: None,
             });
         };
         self.start_made(made, record, stay, run)
+    }
+
+    /// Says how the sandbox goes again that a dry run has just said, if that is this one's own.
+    pub fn say_end(&self, of: Option<&Name>, run: &mut Run) {
+        let said = self.said.take();
+        if let Some(sandbox) = said.filter(|sandbox| of.is_none_or(|of| *of == sandbox.name)) {
+            sandbox::unmake(&sandbox).say(run.say);
+            sandbox::forget(&sandbox).say(run.say);
+        }
     }
 
     /// Creates a sandbox alone.
@@ -147,6 +159,7 @@ impl Engine {
                     }
                     burial(&change).say(run.say);
                     self.plan(&change, network.as_ref())?.say(run.say);
+                    *self.said.borrow_mut() = change.sandbox().cloned();
                     return Ok(None);
                 }
                 Decided::Change(change) => {

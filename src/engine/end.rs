@@ -33,11 +33,18 @@ impl Engine {
         references: &[String],
         grace: Option<Duration>,
         watch: &mut dyn FnMut(usize),
+        run: &mut Run,
     ) -> Vec<Result<()>> {
         let asked: Vec<_> = references
             .iter()
-            .map(|reference| self.ask_to_end(reference, grace))
+            .map(|reference| self.ask_to_end(reference, grace, run))
             .collect();
+        if run.dry_run {
+            return asked
+                .into_iter()
+                .map(|asked| asked.map(|ending| say_wait(&ending, run)))
+                .collect();
+        }
         let began = Instant::now();
         for (at, asked) in asked.iter().enumerate() {
             watch(at);
@@ -49,6 +56,7 @@ impl Engine {
                 && !process.wait(grace.saturating_sub(began.elapsed()))
             {
                 process.kill();
+                say_signal(process, Signal::KILL.as_raw(), run);
             }
         }
         let ended = |ending: Ending| {
@@ -60,8 +68,16 @@ impl Engine {
         asked.into_iter().map(|asked| asked.map(ended)).collect()
     }
 
-    fn ask_to_end(&self, reference: &str, grace: Option<Duration>) -> Result<Ending> {
-        let container = self.note_stopped(self.find_container(reference)?)?;
+    fn ask_to_end(
+        &self,
+        reference: &str,
+        grace: Option<Duration>,
+        run: &mut Run,
+    ) -> Result<Ending> {
+        let mut container = self.find_container(reference)?;
+        if !run.dry_run {
+            container = self.note_stopped(container)?;
+        }
         let process = handle(&container);
         let settings = container.record.settings();
         let signal = settings
@@ -71,7 +87,7 @@ impl Engine {
             .stop_timeout
             .map(|seconds| Duration::from_secs(seconds.into()));
         if let Some(process) = &process {
-            process.signal(signal.unwrap_or(Signal::TERM.as_raw()))?;
+            send(process, signal.unwrap_or(Signal::TERM.as_raw()), run)?;
         }
         Ok(Ending {
             process,
@@ -84,13 +100,16 @@ impl Engine {
     ///
     /// # Errors
     /// A container that is not running.
-    pub fn kill(&self, references: &[String], signal: i32) -> Vec<Result<()>> {
-        let send = |reference: &String| {
+    pub fn kill(&self, references: &[String], signal: i32, run: &mut Run) -> Vec<Result<()>> {
+        let mut sent_to = |reference: &String| {
             let sent = self.find_container(reference).and_then(|container| {
-                let (container, waited) = self.meant_to_end(container, signal)?;
+                let (container, waited) = match run.dry_run {
+                    true => (container, false),
+                    false => self.meant_to_end(container, signal)?,
+                };
                 let process = handle(&container);
                 match &process {
-                    Some(process) => process.signal(signal)?,
+                    Some(process) => send(process, signal, run)?,
                     // What waited for its next start waits no longer.
                     None if waited => {}
                     None => {
@@ -102,9 +121,11 @@ impl Engine {
             });
             sent.map_err(|error| Error::new(format!("Cannot kill container: {reference}: {error}")))
         };
-        let sent: Vec<_> = references.iter().map(send).collect();
+        let sent: Vec<_> = references.iter().map(&mut sent_to).collect();
+        let dry_run = run.dry_run;
         let end = |(container, process): (Container, Option<Handle>)| {
-            if let Some(process) = process.filter(|_| signal == Signal::KILL.as_raw()) {
+            let ends = signal == Signal::KILL.as_raw() && !dry_run;
+            if let Some(process) = process.filter(|_| ends) {
                 process.wait(DEATH);
                 self.wait_for_monitor(&container);
             }
@@ -187,12 +208,46 @@ impl Engine {
         };
         let asked: Vec<Result<String>> = references.iter().map(refused).collect();
         let stopping: Vec<String> = asked.iter().flatten().cloned().collect();
-        let mut stopped = self.stop(&stopping, grace, watch).into_iter();
+        let mut stopped = self.stop(&stopping, grace, watch, run).into_iter();
         let again = |asked: Result<String>| {
             let reference = asked?;
             stopped.next().unwrap_or(Ok(()))?;
-            self.start(&reference, None, run).map(drop)
+            match run.dry_run {
+                true => self.say_start(&self.find_container(&reference)?.record, true, run),
+                false => drop(self.start(&reference, None, run)?),
+            }
+            Ok(())
         };
         asked.into_iter().map(again).collect()
     }
+}
+
+/// Sends a signal, or says so.
+fn send(process: &Handle, signal: i32, run: &mut Run) -> Result<()> {
+    if !run.dry_run {
+        process.signal(signal)?;
+    }
+    say_signal(process, signal, run);
+    Ok(())
+}
+
+fn say_signal(process: &Handle, signal: i32, run: &mut Run) {
+    let pid = process.pid();
+    run.say.operation(&format_args!("kill -{signal} {pid}"));
+}
+
+/// Says how long somebody is waited for, and what then. timeout(1) takes 0 for no limit.
+fn say_wait(ending: &Ending, run: &mut Run) {
+    let Some(pid) = ending.process.as_ref().map(Handle::pid) else {
+        return;
+    };
+    let seconds = ending.grace.as_secs();
+    let wait = match seconds {
+        0 => String::new(),
+        seconds => format!(
+            "timeout {seconds} sh -c 'while kill -0 {pid}; do sleep 0.1; done' 2>/dev/null || "
+        ),
+    };
+    run.say
+        .operation(&format_args!("{wait}kill -9 {pid} 2>/dev/null || true"));
 }

@@ -17,6 +17,7 @@ use crate::sys::lock::{self, Hold};
 use crate::sys::{terminal, time};
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Engine {
             }
             if run.dry_run {
                 if !running {
-                    self.say_start(&record, run);
+                    self.say_start(&record, stay.is_none(), run);
                 }
                 return Ok(None);
             }
@@ -246,19 +247,45 @@ impl Engine {
     }
 
     /// Says what a start would do: the mounts, in namespaces of the container's own, and the command.
-    pub(super) fn say_start(&self, record: &ContainerRecord, run: &mut Run) {
+    pub(super) fn say_start(&self, record: &ContainerRecord, detached: bool, run: &mut Run) {
         let directory = self.store.path(&format!("containers/{}", record.name));
+        let spec = self.child_spec(record, &directory, false);
+        let mut say = |line: fmt::Arguments| run.say.operation(&line);
+        say(format_args!("mkdir -p {}", directory.display()));
         let inside = match &record.sandbox {
-            Some(sandbox) => format!("nsenter --net={}", netns::pin_path(sandbox).display()),
+            Some(sandbox) => {
+                let [hosts, hostname, resolv] = spec.etc.named().map(|(_, path)| path.display());
+                let files = self.store.path(&format!("sandboxes/{sandbox}"));
+                say(format_args!(
+                    "mkdir -p {} && touch {hosts} {hostname} {resolv}",
+                    files.display()
+                ));
+                format!("nsenter --net={}", netns::pin_path(sandbox).display())
+            }
             None => "env".to_owned(),
         };
-        run.say
-            .operation(&format_args!("mkdir -p {}", directory.display()));
-        run.say.operation(&format_args!(
-            "unshare --mount --uts --ipc --pid --fork {inside} sh -e <<'CONTAINER'"
+        let behind = if detached { " >/dev/null 2>&1 &" } else { "" };
+        say(format_args!(
+            "unshare --mount --uts --ipc --pid --fork {inside} sh -e <<'CONTAINER'{behind}"
         ));
-        for planned in rootfs::plan(&self.child_spec(record, &directory, false)) {
-            run.say.operation(&planned.step);
+        let mut steps = rootfs::plan(&spec);
+        // The host's own root is not left.
+        let (root, leave) = match spec.image == Path::new("/") {
+            true => (spec.image, None),
+            false => (directory.join("root"), steps.pop()),
+        };
+        for planned in &steps {
+            say(format_args!("{}", planned.step));
+        }
+        if record.terminal {
+            let dev = root.join("dev");
+            let dev = dev.display();
+            say(format_args!(
+                "exec 3<>{dev}/pts/ptmx; touch {dev}/console && mount --bind {dev}/pts/0 {dev}/console"
+            ));
+        }
+        if let Some(planned) = leave {
+            say(format_args!("{}", planned.step));
         }
         let words: Vec<_> = record
             .command
@@ -337,6 +364,7 @@ impl Engine {
 fn attachment(record: &ContainerRecord, stay: Option<&Stay>) -> Attach {
     Attach {
         output: stay.is_some(),
+        streams: stay.map_or([false; 2], |stay| stay.streams),
         stdin: match stay {
             _ if !record.interactive => Stdin::Null,
             Some(stay) if stay.stdin => Stdin::Fed,

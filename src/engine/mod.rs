@@ -14,6 +14,7 @@ mod find;
 mod firewall;
 mod hosts;
 mod image;
+pub mod info;
 mod inside;
 mod ipam;
 mod lifecycle;
@@ -47,6 +48,7 @@ pub use reaper::Leaving;
 use crate::error::Result;
 use crate::sys::release;
 use execute::Sockets;
+use record::SandboxRecord;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
 use std::fmt::Display;
@@ -94,6 +96,8 @@ pub struct Engine {
     store: Store,
     sockets: RefCell<Sockets>,
     leaving: RefCell<Leaving>,
+    /// What a dry run has said that it would make.
+    said: RefCell<Option<SandboxRecord>>,
     places: Places,
     /// The inode of the network namespace that is the host's.
     host: u64,
@@ -111,6 +115,7 @@ impl Engine {
             store: Store::open(places)?,
             sockets: sockets.into(),
             leaving: RefCell::default(),
+            said: RefCell::default(),
             places: places.clone(),
             host,
         };

@@ -286,7 +286,8 @@ fn mappings(
     ends.iter().map(mapping).collect()
 }
 
-fn ephemeral() -> Ports {
+/// Where a port is taken from that nobody named.
+pub(super) fn ephemeral() -> Ports {
     let text = sysctl::read("net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut ends = text.split_whitespace().filter_map(|word| word.parse().ok());
     match (ends.next(), ends.next()) {

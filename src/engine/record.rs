@@ -335,6 +335,8 @@ pub struct Endpoint {
     pub unguarded: bool,
     /// It may send from other MACs and addresses than its own.
     pub allow_spoof: bool,
+    /// The addresses that were asked for (`--ip`, `--ip6`).
+    pub asked: Vec<IpAddr>,
 }
 
 json_object!(Endpoint {
@@ -348,7 +350,8 @@ json_object!(Endpoint {
     gateways,
     mtu,
     unguarded,
-    allow_spoof
+    allow_spoof,
+    asked
 });
 
 impl Endpoint {

@@ -72,6 +72,9 @@ impl Engine {
             }
             if run.dry_run {
                 drop(locked);
+                for process in &intent.processes {
+                    run.say.operation(&format_args!("kill -9 {}", process.pid));
+                }
                 self.removal_plan(&intent)?.say(run.say);
                 if let Some(sandbox) = &intent.whole {
                     sandbox::forget(sandbox).say(run.say);

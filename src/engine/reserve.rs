@@ -180,6 +180,7 @@ impl Engine {
             mtu: record.mtu,
             unguarded: record.unguarded,
             allow_spoof: asked.allow_spoof,
+            asked: asked.addresses().collect(),
         };
         let bury = choices.into_iter().filter_map(|choice| choice.bury);
         Ok((endpoint, bury.collect()))

@@ -76,6 +76,8 @@ pub struct ContainerSpec {
 pub struct Stay {
     /// Hand the command's stdin on, where the container keeps its own open.
     pub stdin: bool,
+    /// Which outputs come here: stdout, stderr. A terminal has one for both.
+    pub streams: [bool; 2],
     /// Hand its signals on.
     pub proxy: bool,
     /// What leaves a terminal without ending its program.
@@ -190,6 +192,14 @@ pub struct EndpointSpec {
     pub mac: Option<Mac>,
     /// It may send from other MACs and addresses than its own.
     pub allow_spoof: bool,
+}
+
+impl EndpointSpec {
+    /// The addresses that are asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let (ip, ip6) = (self.ip.map(IpAddr::V4), self.ip6.map(IpAddr::V6));
+        ip.into_iter().chain(ip6)
+    }
 }
 
 /// An image: a root filesystem.

@@ -95,6 +95,11 @@ impl Rule<'_, '_> {
         self
     }
 
+    /// An expression of which only the name is said.
+    pub fn named(&mut self, name: &str) -> &mut Self {
+        self.expression(name, |_| {})
+    }
+
     /// meta KEY => register
     pub fn meta(&mut self, key: u32, register: u32) -> &mut Self {
         self.expression("meta", |a| {
@@ -244,7 +249,7 @@ impl Rule<'_, '_> {
     }
 
     pub fn masquerade(&mut self) -> &mut Self {
-        self.expression("masq", |_| {})
+        self.named("masq")
     }
 
     pub fn verdict(&mut self, code: i32, chain: Option<&str>) -> &mut Self {

@@ -22,6 +22,7 @@ pub mod neigh;
 pub mod netns;
 pub mod nft;
 pub mod owner;
+pub mod probe;
 pub mod route;
 pub mod ruleset;
 mod sets;

@@ -39,6 +39,11 @@ pub fn filesystem<'a>(
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attr)
 }
 
+/// Whether there are file systems of this kind: ENODEV where there are none. A module that has it is loaded. See fsopen(2).
+pub fn has_filesystem(kind: &str) -> Result<(), Errno> {
+    rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map(drop)
+}
+
 /// A copy of the mount that `place` lies on, from `place` down, attached nowhere yet. See open_tree(2).
 pub fn copy(place: impl AsFd, recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE

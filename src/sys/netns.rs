@@ -140,6 +140,20 @@ fn make_at<T>(path: &Path, back: &NetNs, inside: impl FnOnce() -> Result<T>) -> 
     pinned
 }
 
+/// Leaves for new network and mount namespaces, in which nothing can go wrong: for a process that soon ends. Who is not
+/// root takes a user namespace, too. See unshare(2).
+pub fn leave_for_new_ones() -> rustix::io::Result<()> {
+    let leave = |flags| {
+        // SAFETY: of what unshare can change only namespaces are named: no memory or descriptor table is touched.
+        unsafe { rustix::thread::unshare_unsafe(flags) }
+    };
+    let both = UnshareFlags::NEWNET | UnshareFlags::NEWNS;
+    match leave(both) {
+        Err(Errno::PERM) => leave(both | UnshareFlags::NEWUSER),
+        left => left,
+    }
+}
+
 /// Pins the namespace that `from` pins at `to` as well. Where that is done already, nothing is.
 ///
 /// # Errors

@@ -8,6 +8,14 @@ pub fn at_least(major: u32, minor: u32) -> bool {
         .is_ok_and(|release| parse(release) >= (major, minor))
 }
 
+/// The running kernel's release.
+pub fn name() -> String {
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
+}
+
 fn parse(release: &str) -> (u32, u32) {
     let mut parts = release
         .split(|c: char| !c.is_ascii_digit())

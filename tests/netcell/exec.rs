@@ -76,7 +76,8 @@ fn environment_directory_and_user_are_as_asked() {
         "pwd; echo $A$B",
     ]);
     assert_eq!(said.quiet(), "/tmp\n32");
-    cell("exec -u nosuch web id").refused(1, &["nosuch"]);
+    cell("exec -u nosuch web id").refused(126, &["unable to find user nosuch"]);
+    cell("exec -w tmp web pwd").refused(126, &["absolute path"]);
     if std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !map.trim().ends_with(" 1")) {
         assert_eq!(cell("exec -u 1000 web id -u").quiet(), "1000");
         assert_eq!(

@@ -15,10 +15,13 @@ mod attach;
 mod bad_input;
 mod crash;
 mod docker;
+mod dry_run;
+mod engine;
 mod exec;
 mod guard;
 mod harness;
 mod hostile;
+mod info;
 mod inspect;
 mod isolation;
 mod layering;
@@ -44,6 +47,7 @@ mod show;
 mod template;
 mod terminal;
 mod traffic;
+mod typed;
 mod volume;
 
 use std::process::ExitCode;
@@ -56,9 +60,12 @@ fn main() -> ExitCode {
         bad_input::TESTS,
         crash::TESTS,
         docker::TESTS,
+        dry_run::TESTS,
+        engine::TESTS,
         exec::TESTS,
         guard::TESTS,
         hostile::TESTS,
+        info::TESTS,
         inspect::TESTS,
         isolation::TESTS,
         layering::TESTS,
@@ -84,6 +91,7 @@ fn main() -> ExitCode {
         template::TESTS,
         traffic::TESTS,
         terminal::TESTS,
+        typed::TESTS,
         volume::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))

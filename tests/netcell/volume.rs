@@ -327,9 +327,9 @@ fn a_dry_run_says_the_mounts() {
     let script = cell(&format!("run --dry-run --rm -v {data}:/data:ro --tmpfs /t:size=1m --read-only --sysctl net.ipv4.tcp_syn_retries=3 alpine true")).quiet();
     for line in [
         format!("mount -o rbind {data} "),
-        "ro=recursive".into(),
+        "mount -o remount,bind,$old,ro,nodev".into(),
         "nosuid,nodev,noexec,size=1m tmpfs ".into(),
-        "mount -o remount,bind,ro ".into(),
+        "mount -o remount,bind,ro,nodev ".into(),
         "echo '3' >".into(),
     ] {
         assert!(script.contains(&line), "{line} is not in:\n{script}");

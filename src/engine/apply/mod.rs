@@ -157,7 +157,7 @@ impl Engine {
             .iter()
             .filter(early)
             .partition(|step| step.noun == Noun::Network);
-        self.end(&others);
+        self.end(&others, run);
         for step in others.into_iter().chain(networks) {
             match self.take_away(step, run) {
                 Ok(()) if step.act != Act::Remove => {}
@@ -222,7 +222,7 @@ impl Engine {
             Act::Start => return self.start(item.name.as_str(), None, run).map(drop),
             Act::Ports => return self.set_ports(&item.name, item.publish(), run),
             Act::Again(_) if !step.first => {
-                self.end(&[step]);
+                self.end(&[step], run);
                 self.take_away(step, run)?;
             }
             _ => {}
@@ -242,10 +242,10 @@ impl Engine {
     }
 
     /// Asks all their processes to end, and waits as `stop` does.
-    fn end(&self, steps: &[&Step]) {
+    fn end(&self, steps: &[&Step], run: &mut Run) {
         let names: Vec<_> = steps.iter().map(|step| step.name.to_string()).collect();
         // One that has no process, or is gone by now, is as good.
-        drop(self.stop(&names, None, &mut |_| {}));
+        drop(self.stop(&names, None, &mut |_| {}, run));
     }
 
     /// Removes what may have gone by itself meanwhile.

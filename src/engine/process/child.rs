@@ -233,7 +233,7 @@ fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Re
                 file.renew()?;
             }
             limits::take(&program.limits);
-            let user = users::lookup(program)?;
+            let user = users::lookup(program).map_err(|e| e.exit(exit::CANNOT_EXECUTE))?;
             match program.terminal {
                 Some(_) => {
                     line::own(&user);

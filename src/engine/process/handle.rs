@@ -8,20 +8,29 @@ use rustix::process::{Pid, Signal};
 use std::time::{Duration, Instant};
 
 /// A process that was alive when this was opened.
-pub struct Handle(OwnedFd);
+pub struct Handle {
+    fd: OwnedFd,
+    pid: Pid,
+}
 
 impl Handle {
     /// The process with this pid that began at this time; none when it has ended.
     pub fn open(pid: u32, start: u64) -> Option<Self> {
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let handle = Handle(process::pidfd(pid, start).ok()?);
+        let fd = process::pidfd(pid, start).ok()?;
+        let handle = Handle { fd, pid };
         // A zombie still has its pid, and has ended all the same.
         (!handle.wait(Duration::ZERO)).then_some(handle)
     }
 
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: i32) -> Result<()> {
-        match process::signal(&self.0, signal) {
+        match process::signal(&self.fd, signal) {
             // Ended meanwhile, which is what most signals are for.
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(Error::os(format_args!("send signal {signal}"), errno)),
@@ -39,7 +48,10 @@ impl Handle {
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref()) {
+            match poll(
+                &mut [PollFd::new(&self.fd, PollFlags::IN)],
+                timeout.as_ref(),
+            ) {
                 Ok(ready) => return ready > 0,
                 Err(Errno::INTR) => {}
                 Err(_) => return false,

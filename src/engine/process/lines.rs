@@ -12,8 +12,8 @@ pub(super) struct Lines {
     pub stdin: Option<OwnedFd>,
     /// Reading ends of its outputs.
     pub outputs: [Option<OwnedFd>; 2],
-    /// Whether the output goes to the command's own stdout and stderr, too.
-    pub foreground: bool,
+    /// Which outputs go to the command's own stdout and stderr, too.
+    pub foreground: [bool; 2],
     /// Whether it makes a terminal, whose master it sends through its gate.
     pub terminal: bool,
     /// What the terminal's output is written to, besides the log.
@@ -36,10 +36,11 @@ impl Lines {
     /// The outputs, each with who gets it besides the log.
     pub fn take_outputs(&mut self) -> [Output; 2] {
         let own = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).ok();
-        let (out, err) = match self.foreground {
-            true => (own(stdout()), own(stderr())),
-            false => (self.visitor.take(), None),
+        let out = match self.foreground[0] {
+            true => own(stdout()),
+            false => self.visitor.take(),
         };
+        let err = self.foreground[1].then(|| own(stderr())).flatten();
         let [out_pipe, err_pipe] = std::mem::take(&mut self.outputs);
         let output = |pipe, stream, to: Option<OwnedFd>| Output {
             pipe,

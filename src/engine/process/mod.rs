@@ -132,7 +132,7 @@ json_object!(EtcFiles {
 
 impl EtcFiles {
     /// Each with its name in /etc.
-    fn named(&self) -> [(&'static str, &PathBuf); 3] {
+    pub fn named(&self) -> [(&'static str, &PathBuf); 3] {
         [
             ("hosts", &self.hosts),
             ("hostname", &self.hostname),

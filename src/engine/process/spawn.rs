@@ -39,8 +39,10 @@ pub enum Stdin {
 /// Who gets the output, and what stdin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attach {
-    /// The command gets the output, too; without it the log alone.
+    /// The command stays.
     pub output: bool,
+    /// Which outputs it gets then, besides the log: stdout, stderr.
+    pub streams: [bool; 2],
     /// What stdin is.
     pub stdin: Stdin,
 }
@@ -187,7 +189,7 @@ fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
         stdio: [child_in, child_out, child_err],
         stdin: kept,
         outputs: [Some(out), Some(err)],
-        foreground: attach.output,
+        foreground: attach.streams.map(|stream| stream && attach.output),
         terminal: false,
         visitor: None,
         line: None,
@@ -206,7 +208,7 @@ fn terminal(attach: Attach) -> Result<(Lines, Mine)> {
         stdio: [null()?, null()?, null()?],
         stdin: None,
         outputs: [None, None],
-        foreground: false,
+        foreground: [false; 2],
         terminal: true,
         visitor: None,
         line: None,

@@ -38,7 +38,8 @@ pub fn now() -> UnixNanos {
 pub fn parse(option: &str, text: &str) -> Result<UnixNanos> {
     let wrong = || {
         Error::new(format!(
-            "invalid value for \"{option}\": {text}: a time as 2026-11-24T07:56:18Z, seconds since 1970, or an age as 1h30m is wanted"
+            "invalid value for \"{}\": failed to parse value as time or duration: \"{text}\": a time as 2026-11-24T07:56:18Z, seconds since 1970, or an age as 1h30m is wanted",
+            option.trim_start_matches('-')
         ))
     };
     let ago = ago(text).map(|ago| now().saturating_sub(ago));

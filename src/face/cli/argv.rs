@@ -1,11 +1,11 @@
-//! Docker's spellings, made plain for argh: `-dit`, `--name=x`, `-p8080:80`, options only before IMAGE.
+//! Docker's spellings, made plain: `-dit`, `--name=x`, `-p8080:80`, options only before IMAGE.
 //!
-//! argh tells which options a subcommand has (`ArgsInfo`); here the words are put in argh's form and what is no
-//! option goes behind `--`, so that a container's command reaches it untouched.
+//! Which options a subcommand has is said in argh's terms (`FlagInfo`), in the table of its page. argh's own parser knows
+//! no `-dit`, no `--name=x` and no option that two subcommands share.
 
 use super::unknown;
 use crate::error::{Error, Result};
-use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
+use argh::{FlagInfo, FlagInfoKind};
 use std::ffi::OsString;
 
 /// Why a subcommand did not do what its words say.
@@ -49,45 +49,6 @@ pub enum Options {
     Anywhere,
     /// Only before the first word that is none: the rest belongs to a container's command.
     First,
-}
-
-/// Parses a subcommand's words.
-pub fn parse<T: FromArgs + ArgsInfo>(
-    command: &str,
-    words: &[String],
-    options: Options,
-) -> Result<T, Usage> {
-    let flags = T::get_args_info().flags;
-    let normal = normalise(words, &|| flags.iter(), options).map_err(Usage::Wrong)?;
-    let mut plain = Vec::new();
-    let is_switch = |option: &str| {
-        let flag = flags.iter().find(|flag| flag.long == option);
-        flag.is_some_and(|flag| flag.kind == FlagInfoKind::Switch)
-    };
-    // A switch that is off is one that was not given.
-    let given = normal.options.iter();
-    for (option, value) in given.filter(|(option, value)| value.is_none() || !is_switch(option)) {
-        plain.push(option.as_str());
-        plain.extend(value.as_deref());
-    }
-    plain.push(if normal.help { "--help" } else { "--" });
-    plain.extend(normal.rest.iter().map(String::as_str));
-    let mut name = vec!["netcell"];
-    name.extend(command.split(' '));
-    T::from_args(&name, &plain).map_err(|early| match early.status {
-        Ok(()) => Usage::Help(early.output),
-        Err(()) => Usage::Wrong(Error::new(one_line(&early.output))),
-    })
-}
-
-/// argh's complaints have several lines.
-fn one_line(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .trim_end_matches("Run netcell --help for more information.")
-        .trim_end()
-        .to_owned()
 }
 
 /// A command line with Docker's spellings made plain.
@@ -216,30 +177,6 @@ fn needs_value(word: &str) -> Error {
     Error::new(format!("flag needs an argument: {word}"))
 }
 
-/// The words that are not options, at least one.
-pub fn at_least_one(command: &str, words: &[String]) -> Result<(), Usage> {
-    match words {
-        [] => Err(too_few(command, 1)),
-        _ => Ok(()),
-    }
-}
-
-/// That a subcommand wants fewer words than there are.
-pub fn too_many(command: &str, most: usize) -> Usage {
-    let plural = if most == 1 { "" } else { "s" };
-    Usage::Wrong(Error::new(format!(
-        "'netcell {command}' requires at most {most} argument{plural}"
-    )))
-}
-
-/// That a subcommand wants more words than there are.
-pub fn too_few(command: &str, least: usize) -> Usage {
-    let plural = if least == 1 { "" } else { "s" };
-    Usage::Wrong(Error::new(format!(
-        "'netcell {command}' requires at least {least} argument{plural}"
-    )))
-}
-
 /// That an image has no command, which is wanted for something.
 pub fn no_command(image: &str, wanted: &str) -> Usage {
     Usage::Wrong(Error::new(format!(
@@ -250,59 +187,57 @@ pub fn no_command(image: &str, wanted: &str) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::face::cli::options::{option, switch};
 
-    #[derive(FromArgs, ArgsInfo, Debug)]
-    /// Test.
-    struct Words {
-        /// a
-        #[argh(switch, short = 'd')]
-        detach: bool,
-        /// b
-        #[argh(switch, short = 'i')]
-        interactive: bool,
-        /// c
-        #[argh(option, short = 'p')]
-        publish: Vec<String>,
-        /// d
-        #[argh(option)]
-        name: Option<String>,
-        #[argh(positional, greedy)]
-        rest: Vec<String>,
-    }
+    const FLAGS: [FlagInfo<'static>; 4] = [
+        switch("--detach", Some('d'), ""),
+        switch("--interactive", Some('i'), ""),
+        option("--publish", Some('p'), "", ""),
+        option("--name", None, "", ""),
+    ];
 
-    fn parsed(text: &str) -> Result<Words, String> {
+    fn plain(text: &str) -> Result<(Vec<String>, Vec<String>), String> {
         let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
-        parse("run", &words, Options::First).map_err(|usage| match usage {
-            Usage::Help(text) => text,
-            Usage::Wrong(error) | Usage::Failed(error) => error.to_string(),
-        })
+        let normal = normalise(&words, &|| FLAGS.iter(), Options::First);
+        let normal = normal.map_err(|error| error.to_string())?;
+        let option = |(name, value): (String, Option<String>)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name,
+        };
+        Ok((
+            normal.options.into_iter().map(option).collect(),
+            normal.rest,
+        ))
     }
 
     #[test]
     fn dockers_spellings_are_understood() {
-        let words =
-            parsed("-di -p8080:80 -p 81:81 --name=web --publish=82:82 alpine -d --name x -- y")
-                .expect("parsed");
-        assert!(words.detach && words.interactive);
-        assert_eq!(words.publish, ["8080:80", "81:81", "82:82"]);
-        assert_eq!(words.name.as_deref(), Some("web"));
-        assert_eq!(words.rest, ["alpine", "-d", "--name", "x", "--", "y"]);
-        assert_eq!(parsed("-- help").expect("parsed").rest, ["help"]);
+        let (options, rest) =
+            plain("-di -p8080:80 -p 81:81 --name=web --publish=82:82 alpine -d --name x -- y")
+                .expect("plain");
+        assert_eq!(
+            options,
+            [
+                "--detach",
+                "--interactive",
+                "--publish=8080:80",
+                "--publish=81:81",
+                "--name=web",
+                "--publish=82:82"
+            ]
+        );
+        assert_eq!(rest, ["alpine", "-d", "--name", "x", "--", "y"]);
+        assert_eq!(plain("-- help").expect("plain").1, ["help"]);
     }
 
     #[test]
     fn what_is_unknown_is_named() {
-        assert_eq!(
-            parsed("--nonsense alpine").expect_err("refused"),
-            "unknown flag: --nonsense"
-        );
-        assert_eq!(
-            parsed("-dx alpine").expect_err("refused"),
-            "unknown shorthand flag: 'x' in -dx"
-        );
-        assert_eq!(
-            parsed("--name").expect_err("refused"),
-            "flag needs an argument: --name"
-        );
+        for (text, said) in [
+            ("--nonsense alpine", "unknown flag: --nonsense"),
+            ("-dx alpine", "unknown shorthand flag: 'x' in -dx"),
+            ("--name", "flag needs an argument: --name"),
+        ] {
+            assert_eq!(plain(text).expect_err("refused"), said);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `netcell attach`, and what the others that stay with a container share.
 
 use super::Cli;
-use super::argv::{self, Usage};
+use super::argv::Usage;
 use super::options::{Given, Page, option, switch};
 use super::output::Voice;
 use crate::engine::spec::Stay;
@@ -35,15 +35,7 @@ Exit codes: 1 an error, else the container's own.
 /// Carries out `netcell attach`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    let name = match given.rest.as_slice() {
-        [] => return Err(argv::too_few("attach", 1)),
-        [name] => name,
-        [..] => {
-            return Err(Usage::Wrong(Error::new(
-                "'netcell attach' requires exactly 1 argument",
-            )));
-        }
-    };
+    let name = given.one_name()?;
     let stay = Stay {
         stdin: !given.has("--no-stdin"),
         ..given.stay()?
@@ -65,6 +57,7 @@ impl Given {
 pub(super) fn stay(keys: Option<&str>) -> Result<Stay> {
     Ok(Stay {
         stdin: false,
+        streams: [true; 2],
         proxy: true,
         keys: keys.unwrap_or_default().parse()?,
     })

@@ -33,9 +33,7 @@ pub(super) fn sandbox(given: &Given) -> Result<SandboxSpec, Usage> {
 
 /// The container that is asked for.
 pub(super) fn container(given: &Given, command: &str) -> Result<ContainerSpec, Usage> {
-    let Some((image, words)) = given.rest.split_first() else {
-        return Err(argv::too_few(command, 1));
-    };
+    let (image, words) = given.first()?;
     let spec = given.container(image, words)?;
     match spec.command.is_empty() {
         true => Err(argv::no_command(image, command)),

@@ -65,7 +65,8 @@ impl Filters {
 /// Whether a text has a part that is so; `^` and `$` are its ends.
 pub fn matches(text: &str, pattern: &str) -> bool {
     let (pattern, first) = match pattern.strip_prefix('^') {
-        Some(rest) => (rest, true),
+        // Docker's names begin with a slash.
+        Some(rest) => (rest.strip_prefix('/').unwrap_or(rest), true),
         None => (pattern, false),
     };
     let (pattern, last) = match pattern.strip_suffix('$') {

@@ -310,9 +310,23 @@ fn some(names: &Names, option: &str) -> Value {
     }
 }
 
+/// The addresses that were asked for; null where none was.
+fn asked(endpoint: &Endpoint) -> Value {
+    let mut value = Value::Null;
+    for ip in &endpoint.asked {
+        let key = if ip.is_ipv4() {
+            "IPv4Address"
+        } else {
+            "IPv6Address"
+        };
+        value[key] = ip.to_string().into();
+    }
+    value
+}
+
 fn attachment(endpoint: &Endpoint) -> Value {
     let mut value = json!({
-        "IPAMConfig": null,
+        "IPAMConfig": asked(endpoint),
         "Links": null,
         "Aliases": null,
         "NetworkID": endpoint.network_id,

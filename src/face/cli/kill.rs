@@ -2,20 +2,23 @@
 
 use super::Cli;
 use super::argv::Usage;
-use super::options::{Given, Page, option};
-use super::output::Voice;
+use super::options::{DRY_RUN, Given, Page, VERBOSE, option};
 use crate::error::{Error, Result};
 
 const PAGE: Page = Page {
     command: "kill",
     words: "NAME…",
     about: "Send a signal to containers' first processes.",
-    own: &[option(
-        "--signal",
-        Some('s'),
-        "SIGNAL",
-        "a signal's name or number; default KILL",
-    )],
+    own: &[
+        option(
+            "--signal",
+            Some('s'),
+            "SIGNAL",
+            "a signal's name or number; default KILL",
+        ),
+        VERBOSE,
+        DRY_RUN,
+    ],
     end: "Example:
   netcell kill -s HUP web
 
@@ -64,8 +67,9 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
     let names = given.names()?;
     let signal = signal(given.last("--signal").unwrap_or("KILL"))?;
-    let answers = cli.engine(Voice::Quiet, |engine, _| Ok(engine.kill(names, signal)))?;
-    Ok(super::answer(names, answers)?)
+    let voice = given.voice();
+    let answers = cli.engine(voice, |engine, run| Ok(engine.kill(names, signal, run)))?;
+    Ok(super::answer(voice, names, answers)?)
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ mod apply;
 mod argv;
 mod attach;
 mod create;
+mod endpoint;
 mod exec;
 mod filter;
+mod info;
 mod inspect;
 mod json;
 mod kill;
@@ -38,7 +40,7 @@ use crate::engine::spec::Places;
 use crate::engine::{self, Engine, Leaving, Run, Say};
 use crate::error::{Error, Result, exit};
 use argv::Usage;
-use output::Voice;
+use output::{Progress, Voice};
 use std::cell::RefCell;
 use std::ffi::OsString;
 
@@ -63,7 +65,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 22] = [
+const COMMANDS: [Command; 23] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -139,6 +141,11 @@ const COMMANDS: [Command; 22] = [
         apply::main,
         "make what runs what a file of command lines asks for",
     ),
+    command(
+        "info",
+        info::main,
+        "what the kernel has of what is needed, paths, limits",
+    ),
     command("version", version::main, "the version of netcell"),
     command("help", help, "this page"),
 ];
@@ -178,14 +185,19 @@ impl Cli {
     /// Does something to each of several objects and prints its name; goes on after an error, which is said.
     fn each(
         &self,
+        what: &'static str,
         voice: Voice,
         names: &[String],
         mut act: impl FnMut(&Engine, &str, &mut Run) -> Result<Option<String>>,
     ) -> Result<u8> {
         self.engine(voice, |engine, run| {
             let mut code = 0;
-            for name in names {
-                match act(engine, name, run) {
+            let mut progress = Progress::new(what, names);
+            for (at, name) in names.iter().enumerate() {
+                progress.at(at);
+                let done = act(engine, name, run);
+                progress.clear();
+                match done {
                     Ok(Some(line)) => output::line(&line)?,
                     Ok(None) => {}
                     Err(error) => {
@@ -200,10 +212,11 @@ impl Cli {
 }
 
 /// Prints the name of each thing that was done, and says why others were not: the exit code.
-fn answer(names: &[String], answers: Vec<Result<()>>) -> Result<u8> {
+fn answer(voice: Voice, names: &[String], answers: Vec<Result<()>>) -> Result<u8> {
     let mut code = 0;
     for (name, answer) in names.iter().zip(answers) {
         match answer {
+            Ok(()) if voice == Voice::Script => {}
             Ok(()) => output::line(name)?,
             Err(error) => {
                 output::complain(&error);

@@ -2,7 +2,7 @@
 
 use super::argv::Usage;
 use super::filter::{self, Filters};
-use super::options::{Given, Page, option, switch};
+use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
 use super::{Cli, inspect, json};
@@ -94,12 +94,8 @@ const CREATE: Page = Page {
             "KEY=VALUE",
             "an option in Docker's spelling; may be repeated",
         ),
-        switch("--verbose", Some('v'), "say each operation as it is done"),
-        switch(
-            "--dry-run",
-            None,
-            "print the operations as a shell script and change nothing",
-        ),
+        VERBOSE,
+        DRY_RUN,
     ],
     end: "Example:
   netcell network create --subnet 10.50.0.0/24 --ipv6 lan
@@ -160,12 +156,8 @@ const RM: Page = Page {
     about: "Remove networks that nobody uses.",
     own: &[
         switch("--force", Some('f'), "a network that is not there is fine"),
-        switch("--verbose", Some('v'), "say each operation as it is done"),
-        switch(
-            "--dry-run",
-            None,
-            "print the operations as a shell script and change nothing",
-        ),
+        VERBOSE,
+        DRY_RUN,
     ],
     end: "Example:
   netcell network rm lan
@@ -196,7 +188,7 @@ const PRUNE: Page = Page {
     command: "network prune",
     words: "",
     about: "Remove all networks that nobody uses.",
-    own: &[switch("--force", Some('f'), "do not ask")],
+    own: &[switch("--force", Some('f'), "do not ask"), VERBOSE, DRY_RUN],
     end: "Example:
   netcell network prune -f
 
@@ -222,6 +214,9 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         "rm" | "remove" => rm(cli, words),
         "prune" => prune(cli, words),
         "--help" | "help" => Err(Usage::Help(PAGE.into())),
+        "connect" | "disconnect" => Err(Usage::Failed(Error::new(format!(
+            "'network {command}' is not a netcell command: Docker has it, netcell has not: a sandbox has one network, which its creation names"
+        )))),
         _ => Err(Usage::Wrong(Error::new(format!(
             "'network {command}' is not a netcell command: create, ls, inspect, rm and prune are"
         )))),
@@ -231,12 +226,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 /// What `network create` is asked for.
 pub(super) fn asked(words: &[String]) -> Result<(Given, NetworkSpec), Usage> {
     let given = Given::parse(&CREATE, words)?;
-    let [name] = given.rest.as_slice() else {
-        return Err(Usage::Wrong(Error::new(
-            "'netcell network create' requires exactly 1 argument",
-        )));
-    };
-    let spec = wanted(&given, name)?;
+    let spec = wanted(&given, given.one_name()?)?;
     Ok((given, spec))
 }
 
@@ -413,7 +403,8 @@ fn row(network: &Value, whole: bool) -> Value {
 
 fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PRUNE, words)?;
-    if !given.has("--force") {
+    let voice = given.voice();
+    if !given.has("--force") && voice != Voice::Script {
         output::text(
             "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ",
         )?;
@@ -424,8 +415,8 @@ fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             return Ok(0);
         }
     }
-    let gone = cli.engine(Voice::Quiet, |engine, run| engine.network_prune(run))?;
-    if !gone.is_empty() {
+    let gone = cli.engine(voice, |engine, run| engine.network_prune(run))?;
+    if !gone.is_empty() && voice != Voice::Script {
         let names: String = gone.iter().map(|name| format!("{name}\n")).collect();
         output::text(&format!("Deleted Networks:\n{names}\n"))?;
     }
@@ -436,7 +427,7 @@ fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&RM, words)?;
     let names = given.names()?;
     let force = given.has("--force");
-    let code = cli.each(given.voice(), names, |engine, name, run| {
+    let code = cli.each("removing", given.voice(), names, |engine, name, run| {
         if force && !engine.has_network(name)? {
             return Ok(None);
         }

@@ -5,7 +5,7 @@
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
-use crate::error::Error;
+use crate::error::{Error, exit};
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
@@ -20,7 +20,7 @@ const COMMON: &[FlagInfo<'static>] = &[
         "--network",
         None,
         "NETWORK",
-        "bridge (default), none, host, container:NAME|ID, or a network's name",
+        "bridge (default), none, host, container:NAME|ID, or a network: lan or name=lan,ip=10.50.0.9",
     ),
     option(
         "--publish",
@@ -174,12 +174,22 @@ const COMMON: &[FlagInfo<'static>] = &[
         None,
         "say each operation as it is done; also -v without SRC:DST",
     ),
-    switch(
-        "--dry-run",
-        None,
-        "print the operations as a shell script and change nothing",
-    ),
+    DRY_RUN,
 ];
+
+/// What most that change something have.
+pub(super) const VERBOSE: FlagInfo<'static> =
+    switch("--verbose", Some('v'), "say each operation as it is done");
+
+/// The same.
+pub(super) const DRY_RUN: FlagInfo<'static> = switch(
+    "--dry-run",
+    None,
+    "print the operations as a shell script and change nothing",
+);
+
+/// What those that list or show have.
+pub(super) const JSON: FlagInfo<'static> = switch("--json", None, "as JSON");
 
 /// What is of no use to a sandbox alone, which has no process.
 const OF_A_PROCESS: [&str; 23] = [
@@ -254,7 +264,7 @@ pub(super) struct Page {
 /// The words of a command line, by option.
 pub(super) struct Given {
     page: &'static Page,
-    options: Vec<(String, Option<String>)>,
+    pub(super) options: Vec<(String, Option<String>)>,
     /// What is no option: IMAGE, COMMAND and its arguments.
     pub rest: Vec<String>,
 }
@@ -267,11 +277,14 @@ impl Given {
         if normal.help {
             return Err(Usage::Help(page.text()));
         }
-        Ok(Given {
+        page.check(normal.rest.len())?;
+        let mut given = Given {
             page,
             options: normal.options,
             rest: normal.rest,
-        })
+        };
+        given.expand_network().map_err(Usage::Failed)?;
+        Ok(given)
     }
 
     fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = Option<&str>> {
@@ -311,16 +324,22 @@ impl Given {
 
     /// The words that are no options, at least one.
     pub fn names(&self) -> Result<&[String], Usage> {
-        argv::at_least_one(self.page.command, &self.rest)?;
+        self.first()?;
         Ok(&self.rest)
+    }
+
+    /// The first word that is no option, and the others.
+    pub fn first(&self) -> Result<(&str, &[String]), Usage> {
+        let first = self.rest.split_first();
+        // The page says that there is one.
+        first
+            .map(|(first, rest)| (first.as_str(), rest))
+            .ok_or_else(|| self.page.wants("at least 1 argument"))
     }
 
     /// The only word that is no option.
     pub fn one_name(&self) -> Result<&str, Usage> {
-        match self.names()? {
-            [name] => Ok(name),
-            _ => Err(argv::too_many(self.page.command, 1)),
-        }
+        Ok(self.first()?.0)
     }
 
     /// A number as the value of an option.
@@ -345,17 +364,60 @@ impl Page {
     /// Whether a container's command may stand behind the options.
     fn place(&self) -> Options {
         match self.command {
-            "run" | "create" => Options::First,
+            "run" | "create" | "exec" => Options::First,
             _ => Options::Anywhere,
         }
     }
 
     fn flags(&self) -> impl Iterator<Item = &FlagInfo<'static>> {
-        let common: &[FlagInfo<'static>] = match self.place() {
-            Options::First => COMMON,
-            Options::Anywhere => &[],
+        let common: &[FlagInfo<'static>] = match self.command {
+            "run" | "create" => COMMON,
+            _ => &[],
         };
         self.own.iter().chain(common)
+    }
+
+    /// How many words may be no option, as its usage says: `NAME`, `NAME…`, `NAME [PORT]`.
+    fn count(&self) -> (usize, usize) {
+        let (mut least, mut all, mut depth) = (0, 0, 0);
+        for word in self.words.split(' ').filter(|word| !word.is_empty()) {
+            all += 1;
+            least += usize::from(depth == 0 && !word.starts_with('['));
+            depth += word.matches('[').count();
+            depth = depth.saturating_sub(word.matches(']').count());
+        }
+        let most = if self.words.contains('…') {
+            usize::MAX
+        } else {
+            all
+        };
+        (least, most)
+    }
+
+    /// Refuses too few words, and too many, as Docker does.
+    fn check(&self, count: usize) -> Result<(), Usage> {
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let (least, most) = self.count();
+        if (least..=most).contains(&count) {
+            return Ok(());
+        }
+        Err(self.wants(&match (least, most) {
+            (_, 0) => "no arguments".to_owned(),
+            (least, usize::MAX) => format!("at least {least} argument{}", plural(least)),
+            (0, most) => format!("at most {most} argument{}", plural(most)),
+            (least, most) if least == most => format!("exactly {least} argument{}", plural(least)),
+            (least, most) => format!("at least {least} and at most {most} arguments"),
+        }))
+    }
+
+    fn wants(&self, what: &str) -> Usage {
+        let verb = if what.starts_with("no") {
+            "accepts"
+        } else {
+            "requires"
+        };
+        let error = Error::new(format!("'netcell {}' {verb} {what}", self.command));
+        Usage::Wrong(error.exit(exit::FAILURE))
     }
 
     /// What `--help` prints.

@@ -64,11 +64,18 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
+impl Progress<'_> {
+    /// Makes room for what is printed meanwhile.
+    pub fn clear(&self) {
         if self.seen {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

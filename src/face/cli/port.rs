@@ -1,28 +1,24 @@
 //! `netcell port`.
 
-use super::argv::{self, Options, Usage};
+use super::argv::Usage;
+use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
 use super::{Cli, json};
 use crate::engine::view::Subject;
 use crate::error::Error;
 use crate::types::PortMapping;
-use argh::{ArgsInfo, FromArgs};
 
-/// List the published ports of a container's sandbox, or where one of them is published.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    example = "netcell port web 80/tcp",
-    error_code(1, "an error, or the port is not published")
-)]
-struct Words {
-    #[argh(positional, arg_name = "NAME")]
-    name: String,
-    #[argh(positional, arg_name = "PORT[/PROTO]")]
-    port: Option<String>,
-    /// as JSON
-    #[argh(switch)]
-    json: bool,
-}
+const PAGE: Page = Page {
+    command: "port",
+    words: "NAME [PORT[/PROTO]]",
+    about: "List the published ports of a container's sandbox, or where one of them is published.",
+    own: &[JSON],
+    end: "Example:
+  netcell port web 80/tcp
+
+Exit codes: 0; 1 an error, or the port is not published.
+",
+};
 
 /// `80/tcp -> 0.0.0.0:8080`, and a line's end.
 pub(super) fn arrow(port: &PortMapping) -> String {
@@ -32,8 +28,10 @@ pub(super) fn arrow(port: &PortMapping) -> String {
 
 /// Carries out `netcell port`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let words: Words = argv::parse("port", words, Options::Anywhere)?;
-    let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(&words.name))?;
+    let given = Given::parse(&PAGE, words)?;
+    let (name, wanted) = given.first()?;
+    let wanted = wanted.first();
+    let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(name))?;
     let sandbox = match &subject {
         Subject::Container(container) => container.sandbox.as_ref(),
         Subject::Sandbox(sandbox, _) => Some(&**sandbox),
@@ -49,11 +47,11 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             port.host_port,
         )
     });
-    if words.json {
+    if given.has("--json") {
         output::line(&json::text(&json::ports(&ports)))?;
         return Ok(0);
     }
-    let Some(wanted) = &words.port else {
+    let Some(wanted) = wanted else {
         let lines: String = ports.iter().map(arrow).collect();
         output::text(&lines)?;
         return Ok(0);
@@ -67,11 +65,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         .map(|p| format!("{}\n", p.host_end()))
         .collect();
     if lines.is_empty() {
-        return Err(Error::new(format!(
-            "No public port '{wanted}' published for {}",
-            words.name
-        ))
-        .into());
+        return Err(Error::new(format!("No public port '{wanted}' published for {name}")).into());
     }
     output::text(&lines)?;
     Ok(0)

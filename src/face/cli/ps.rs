@@ -1,6 +1,6 @@
 //! `netcell ps`.
 
-use super::argv::{self, Usage};
+use super::argv::Usage;
 use super::filter::{self, Filters};
 use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
@@ -79,9 +79,6 @@ const COMMAND: usize = 20;
 /// Carries out `netcell ps`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    if !given.rest.is_empty() {
-        return Err(argv::too_many("ps", 0));
-    }
     let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
     let filters = Filters::parse(given.all("--filter"), &FILTERS)?;
     check(&filters)?;

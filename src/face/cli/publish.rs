@@ -1,22 +1,15 @@
 //! `netcell publish` and `netcell unpublish`.
 
 use super::Cli;
-use super::argv::{self, Usage};
-use super::options::{Given, Page, switch};
+use super::argv::Usage;
+use super::options::{DRY_RUN, Given, Page, VERBOSE};
 use super::output::{self, Voice};
 use super::port::arrow;
 use crate::error::Result;
 use crate::types::PortSpec;
 use argh::FlagInfo;
 
-const OPTIONS: [FlagInfo<'static>; 2] = [
-    switch("--verbose", Some('v'), "say each operation as it is done"),
-    switch(
-        "--dry-run",
-        None,
-        "print the operations as a shell script and change nothing",
-    ),
-];
+const OPTIONS: [FlagInfo<'static>; 2] = [VERBOSE, DRY_RUN];
 
 pub(super) const PUBLISH: Page = Page {
     command: "publish",
@@ -47,13 +40,8 @@ Exit codes: 1 an error, or a port is not published.
 };
 
 /// The name, and what the ports say.
-pub(super) fn specs<'a>(page: &Page, given: &'a Given) -> Result<(&'a str, Vec<PortSpec>), Usage> {
-    let Some((name, ports)) = given.rest.split_first() else {
-        return Err(argv::too_few(page.command, 2));
-    };
-    if ports.is_empty() {
-        return Err(argv::too_few(page.command, 2));
-    }
+pub(super) fn specs(given: &Given) -> Result<(&str, Vec<PortSpec>), Usage> {
+    let (name, ports) = given.first()?;
     let specs = ports.iter().map(|port| port.parse());
     Ok((name, specs.collect::<Result<_>>()?))
 }
@@ -61,7 +49,7 @@ pub(super) fn specs<'a>(page: &Page, given: &'a Given) -> Result<(&'a str, Vec<P
 /// Carries out `netcell publish`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PUBLISH, words)?;
-    let (name, specs) = specs(&PUBLISH, &given)?;
+    let (name, specs) = specs(&given)?;
     let voice = given.voice();
     let new = cli.engine(voice, |engine, run| engine.publish(name, &specs, run))?;
     if voice != Voice::Script {
@@ -73,7 +61,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 /// Carries out `netcell unpublish`.
 pub fn withdraw(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&UNPUBLISH, words)?;
-    let (name, specs) = specs(&UNPUBLISH, &given)?;
+    let (name, specs) = specs(&given)?;
     cli.engine(given.voice(), |engine, run| {
         engine.unpublish(name, &specs, run)
     })?;

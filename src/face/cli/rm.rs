@@ -1,8 +1,8 @@
 //! `netcell rm`.
 
-use super::Cli;
 use super::argv::Usage;
-use super::options::{Given, Page, switch};
+use super::options::{DRY_RUN, Given, Page, VERBOSE, switch};
+use super::{Cli, output};
 
 const PAGE: Page = Page {
     command: "rm",
@@ -10,15 +10,13 @@ const PAGE: Page = Page {
     about: "Remove containers and sandboxes. A sandbox goes with its last member.",
     own: &[
         switch("--force", Some('f'), "kill a running container first"),
-        switch("--verbose", Some('v'), "say each operation as it is done"),
-        switch(
-            "--dry-run",
-            None,
-            "print the operations as a shell script and change nothing",
-        ),
+        VERBOSE,
+        DRY_RUN,
     ],
     end: "Example:
   netcell rm -f web db
+
+With -f, what is not there is said, and is no error.
 
 Exit codes: 0; 1 an error: the others are removed.
 ",
@@ -30,12 +28,18 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let names = given.names()?;
     let force = given.has("--force");
     let mut doomed = !force || names.len() == 1;
-    let code = cli.each(given.voice(), names, |engine, name, run| {
+    let code = cli.each("removing", given.voice(), names, |engine, name, run| {
         if !std::mem::replace(&mut doomed, true) && !run.dry_run {
             engine.doom(names);
         }
-        engine.remove(name, force, run)?;
-        Ok((!run.dry_run).then(|| name.to_owned()))
+        match engine.remove(name, force, run) {
+            // As with Docker, what is not there is said, and is as it was to be.
+            Err(error) if force && engine.look_up(name)?.is_none() => {
+                output::complain(&error);
+                Ok(None)
+            }
+            done => done.map(|()| (!run.dry_run).then(|| name.to_owned())),
+        }
     });
     Ok(code?)
 }

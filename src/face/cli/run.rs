@@ -6,7 +6,7 @@ use super::options::{Given, Page, option, switch};
 use super::{Cli, attach, names, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::{Engine, Run};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, exit};
 use crate::types::{Mac, Name, PortSpec};
 
 /// Two log files share it, and each keeps at least a line.
@@ -21,6 +21,12 @@ pub(super) const PAGE: Page = Page {
             "--detach",
             Some('d'),
             "run in the background and print the id",
+        ),
+        option(
+            "--attach",
+            Some('a'),
+            "STREAM",
+            "only stdin, stdout or stderr; may be repeated",
         ),
         option("--detach-keys", None, "KEYS", DETACH_KEYS),
         switch("--sig-proxy", None, SIG_PROXY),
@@ -120,7 +126,16 @@ impl Given {
     }
 
     fn network(&self) -> Result<NetworkMode> {
-        mode(self.last("--network").unwrap_or("bridge"))
+        let mut networks = self.all("--network");
+        match (networks.next(), networks.next()) {
+            (Some(one), Some(other)) if one == other => Err(Error::new(format!(
+                "network \"{one}\" is specified multiple times"
+            ))),
+            (Some(one), Some(other)) => Err(Error::new(format!(
+                "cannot attach to both {one} and {other}: a sandbox has one network"
+            ))),
+            (one, _) => mode(one.unwrap_or("bridge")),
+        }
     }
 
     fn published(&self, network: &NetworkMode) -> Result<Vec<PortSpec>> {
@@ -212,9 +227,7 @@ fn size(text: &str) -> Result<u64> {
 /// Carries out `netcell run`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    let Some((image, command)) = given.rest.split_first() else {
-        return Err(argv::too_few("run", 1));
-    };
+    let (image, command) = given.first()?;
     let voice = given.voice();
     let spec = given.container(image, command)?;
     if spec.command.is_empty() {
@@ -226,13 +239,19 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             show_new(engine, image, &alone, remove, run)
         })?);
     }
-    let stay = match given.has("--detach") {
-        true => None,
-        false => {
-            let stdin = given.has("--interactive");
+    let stay = match (given.has("--detach"), streams(&given)?) {
+        (true, None) => None,
+        (true, Some(_)) => {
+            let both = "conflicting options: cannot specify both --attach and --detach";
+            return Err(Usage::Failed(Error::new(both).exit(exit::FAILURE)));
+        }
+        (false, wanted) => {
+            let [stdin, out, err] = wanted.unwrap_or([true; 3]);
+            let stdin = stdin && given.has("--interactive");
             attach::check_terminal(stdin && given.has("--tty"))?;
             Some(Stay {
                 stdin,
+                streams: [out, err],
                 ..given.stay()?
             })
         }
@@ -252,6 +271,24 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     }
 }
 
+/// What `--attach` names: stdin, stdout, stderr.
+fn streams(given: &Given) -> Result<Option<[bool; 3]>> {
+    let mut wanted = None;
+    for name in given.all("--attach") {
+        let known = ["stdin", "stdout", "stderr"];
+        let Some(at) = known
+            .iter()
+            .position(|known| name.eq_ignore_ascii_case(known))
+        else {
+            return Err(Error::new(format!(
+                "invalid argument \"{name}\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
+            )));
+        };
+        wanted.get_or_insert([false; 3])[at] = true;
+    }
+    Ok(wanted)
+}
+
 /// Without a command: a sandbox alone, shown, and with `--rm` removed again.
 fn show_new(
     engine: &Engine,
@@ -263,6 +300,9 @@ fn show_new(
     engine.check_image(image)?;
     let id = engine.create_sandbox(spec, run)?.to_string();
     if run.dry_run {
+        if remove {
+            engine.say_end(None, run);
+        }
         return Ok(0);
     }
     let shown = engine

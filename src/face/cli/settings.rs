@@ -35,8 +35,16 @@ impl Given {
             })?),
         };
         let stop_signal = self.last("--stop-signal").map(kill::signal).transpose()?;
+        let mut volumes: Vec<Volume> = Vec::new();
+        for text in self.all("--volume") {
+            let volume = volume(text)?;
+            // The same twice is once, as with Docker.
+            if !volumes.contains(&volume) {
+                volumes.push(volume);
+            }
+        }
         let settings = Settings {
-            volumes: all(self.all("--volume"), volume)?,
+            volumes,
             tmpfs: all(self.all("--tmpfs"), str::parse)?,
             read_only: self.has("--read-only"),
             privileged: self.has("--privileged"),

@@ -1,7 +1,7 @@
 //! `netcell show`: a namespace at one look, within 80 columns.
 
-use super::argv::{self, Usage};
-use super::options::{Given, Page, switch};
+use super::argv::Usage;
+use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
 use super::{Cli, json};
 use crate::engine::show::{Chain, Link, NamespaceView, Route};
@@ -11,7 +11,7 @@ const PAGE: Page = Page {
     command: "show",
     words: "[NAME]",
     about: "Show the links, addresses, routes, neighbours, chains and listening sockets of a sandbox; without NAME, of the host.",
-    own: &[switch("--json", None, "as JSON")],
+    own: &[JSON],
     end: "Example:
   netcell show web
 
@@ -22,9 +22,6 @@ Exit codes: 0; 1 an error.
 /// Carries out `netcell show`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    if given.rest.len() > 1 {
-        return Err(argv::too_many("show", 1));
-    }
     let name = given.rest.first().map(String::as_str);
     let view = cli.engine(Voice::Quiet, |engine, _| engine.show(name))?;
     if given.has("--json") {

@@ -2,8 +2,8 @@
 
 use super::Cli;
 use super::argv::Usage;
-use super::options::{Given, Page, option};
-use super::output::{Progress, Voice};
+use super::options::{DRY_RUN, Given, Page, VERBOSE, option};
+use super::output::Progress;
 use crate::error::Error;
 use argh::FlagInfo;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const STOP: Page = Page {
     command: "stop",
     words: "NAME…",
     about: "Stop containers, all at once: their stop signal, and SIGKILL when that did not help in time. Their sandboxes stay.",
-    own: &[TIME, TIMEOUT],
+    own: &[TIME, TIMEOUT, VERBOSE, DRY_RUN],
     end: "Example:
   netcell stop -t 2 web db
 
@@ -31,7 +31,7 @@ const RESTART: Page = Page {
     command: "restart",
     words: "NAME…",
     about: "Stop containers, all at once, and start them again. Their sandboxes stay, and who shares them notices nothing.",
-    own: &[TIME, TIMEOUT],
+    own: &[TIME, TIMEOUT, VERBOSE, DRY_RUN],
     end: "Example:
   netcell restart -t 2 web
 
@@ -46,22 +46,24 @@ const TIMEOUT: FlagInfo<'static> = option("--timeout", None, "SECONDS", "the sam
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&STOP, words)?;
     let (names, grace) = (given.names()?, grace(&given)?);
-    let answers = cli.engine(Voice::Quiet, |engine, _| {
+    let voice = given.voice();
+    let answers = cli.engine(voice, |engine, run| {
         let mut progress = Progress::new("stopping", names);
-        Ok(engine.stop(names, grace, &mut |at| progress.at(at)))
+        Ok(engine.stop(names, grace, &mut |at| progress.at(at), run))
     })?;
-    Ok(super::answer(names, answers)?)
+    Ok(super::answer(voice, names, answers)?)
 }
 
 /// Carries out `netcell restart`.
 pub fn restart(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&RESTART, words)?;
     let (names, grace) = (given.names()?, grace(&given)?);
-    let answers = cli.engine(Voice::Quiet, |engine, run| {
+    let voice = given.voice();
+    let answers = cli.engine(voice, |engine, run| {
         let mut progress = Progress::new("stopping", names);
         Ok(engine.restart(names, grace, &mut |at| progress.at(at), run))
     })?;
-    Ok(super::answer(names, answers)?)
+    Ok(super::answer(voice, names, answers)?)
 }
 
 /// How long SIGTERM may take, if that is said.

@@ -42,7 +42,7 @@ const DOCKERS: [(&str, &str); 11] = [
     ("there are no checkpoints", "checkpoint checkpoint-dir"),
     (
         "it is not built",
-        "annotation attach cidfile device domainname expose ipv4 mount publish-all volumes aux-address",
+        "annotation cidfile device domainname expose ipv4 mount publish-all volumes aux-address",
     ),
 ];
 
@@ -71,16 +71,16 @@ const COMMANDS: [(&str, &str); 5] = [
 /// Why a long option is not known.
 pub fn option<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known = known.map(|known| known.trim_start_matches('-'));
-    Error::new(format!(
-        "unknown flag: --{name}{}",
-        hint(name, "--", known, &DOCKERS)
-    ))
+    let hint = match name {
+        "dry-run" => ": this command only looks, waits or hands something on, so there is nothing that a script could do in its place".to_owned(),
+        _ => hint(name, "--", known, &DOCKERS),
+    };
+    Error::new(format!("unknown flag: --{name}{hint}"))
 }
 
 /// What Docker's letters stand for that are not always netcell's.
-const LETTERS: [(char, &str); 7] = [
+const LETTERS: [(char, &str); 6] = [
     ('P', "publish-all"),
-    ('a', "attach"),
     ('c', "cpu-shares"),
     ('l', "label"),
     ('m', "memory"),

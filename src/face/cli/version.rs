@@ -1,30 +1,31 @@
 //! `netcell version`.
 
 use super::argv::Usage;
-use super::options::{Given, Page, option, switch};
+use super::options::{Given, JSON, Page, option};
 use super::template::Template;
 use super::{Cli, json, output};
+use argh::FlagInfo;
 use serde_json::json;
 
 const PAGE: Page = Page {
     command: "version",
     words: "",
     about: "Print the version of netcell.",
-    own: &[
-        option(
-            "--format",
-            Some('f'),
-            "TEMPLATE",
-            "a Go template, as {{.Version}}; json for one line",
-        ),
-        switch("--json", None, "as JSON"),
-    ],
+    own: &[FORMAT, JSON],
     end: "Example:
   netcell version --format '{{.Version}} {{.Arch}}'
 
 Exit codes: 0; 64 a template that is not well formed.
 ",
 };
+
+/// `--format` of what is about netcell itself.
+pub(super) const FORMAT: FlagInfo<'static> = option(
+    "--format",
+    Some('f'),
+    "TEMPLATE",
+    "a Go template; json for one line",
+);
 
 /// Carries out `netcell version`.
 pub fn main(_: &Cli, words: &[String]) -> Result<u8, Usage> {

@@ -66,14 +66,16 @@ impl Step for EtcFile {
 
 impl Display for EtcFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = self.root.join("etc").join(self.name);
-        write!(
-            f,
-            "mount -o bind,{} {} {}",
-            Spelt(INERT),
-            self.source.display(),
-            target.display()
-        )
+        let etc = self.root.join("etc");
+        let (target, source) = (etc.join(self.name), self.source.display());
+        let (etc, target) = (etc.display(), target.display());
+        if self.root != Path::new("/") {
+            write!(
+                f,
+                "mkdir -p {etc}; [ ! -L {target} ] || rm {target}; touch {target}; "
+            )?;
+        }
+        write!(f, "mount -o bind,{} {source} {target}", Spelt(INERT))
     }
 }
 

@@ -191,14 +191,42 @@ impl Step for Filesystem {
 
 impl Display for Filesystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mount -t {} -o {}", self.kind, Spelt(self.attr))?;
+        let writable = self.attr - Attr::MOUNT_ATTR_RDONLY;
+        write!(f, "mount -t {} -o {}", self.kind, Spelt(writable))?;
         for (key, value) in self.options {
             match *value {
                 "" => write!(f, ",{key}")?,
                 value => write!(f, ",{key}={value}")?,
             }
         }
-        write!(f, " {} {}", self.kind, self.at)
+        write!(f, " {} {}", self.kind, self.at)?;
+        Sealed(self.attr, &self.at).fmt(f)
+    }
+}
+
+/// The line that gives options to a mount and to all below it, beside those that each has: mount_setattr(2) with
+/// AT_RECURSIVE, which mount(8) has since util-linux 2.39 only, and busybox not at all.
+pub(super) struct Below<'a, T>(pub(super) &'a dyn Display, pub(super) T);
+
+impl<T: Display> Display for Below<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, options) = (self.0, &self.1);
+        write!(
+            f,
+            "while read -r _ _ _ _ at old _; do case $at in '{at}'|'{at}'/*) mount -o remount,bind,$old,{options} \"$(printf %b \"$at\")\" || true;; esac; done </proc/self/mountinfo"
+        )
+    }
+}
+
+/// The line that makes a new mount read-only, and not its file system with it, as mount(8) would.
+pub(super) struct Sealed<'a>(pub(super) Attr, pub(super) &'a dyn Display);
+
+impl Display for Sealed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.contains(Attr::MOUNT_ATTR_RDONLY) {
+            true => write!(f, " && mount -o remount,bind,{} {}", Spelt(self.0), self.1),
+            false => Ok(()),
+        }
     }
 }
 

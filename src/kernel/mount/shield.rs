@@ -1,6 +1,6 @@
 //! What of the host a container gets to see, and what of it stays out of its reach.
 
-use super::{At, Attr, INERT, Spelt, Step, put, refused, table};
+use super::{At, Attr, Below, INERT, Sealed, Spelt, Step, put, refused, table};
 use crate::error::{Error, Result};
 use crate::sys::mount::{self, Value};
 use crate::sys::path;
@@ -110,10 +110,11 @@ impl Step for Mask {
 impl Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (at, blank) = (&self.at, self.blank.display());
+        let (writable, sealed) = (Spelt(INERT - Attr::MOUNT_ATTR_RDONLY), Sealed(INERT, at));
         let inert = Spelt(INERT);
         write!(
             f,
-            "if [ -d {at} ]; then mount -t tmpfs -o {inert},nr_inodes=1 tmpfs {at}; elif [ -e {at} ]; then mount -o bind,{inert} {blank} {at}; fi"
+            "if [ -d {at} ]; then mount -t tmpfs -o {writable},nr_inodes=1 tmpfs {at}{sealed}; elif [ -e {at} ]; then mount -o bind,{inert} {blank} {at}; fi"
         )
     }
 }
@@ -204,8 +205,9 @@ impl Display for Cover {
         let at = self.0.display();
         write!(
             f,
-            "while umount -l {at} 2>/dev/null; do :; done; mount -t tmpfs -o {},nr_inodes=1,mode=700 tmpfs {at}",
-            Spelt(INERT)
+            "while umount -l {at} 2>/dev/null; do :; done; mount -t tmpfs -o {},nr_inodes=1,mode=700 tmpfs {at}{}",
+            Spelt(INERT - Attr::MOUNT_ATTR_RDONLY),
+            Sealed(INERT, &at)
         )
     }
 }
@@ -227,7 +229,7 @@ impl Step for NoDevices {
 
 impl Display for NoDevices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mount -o remount,bind,nodev=recursive /")
+        Below(&"", "nodev").fmt(f)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a container's user wants to see in it: files and directories of the host's, file systems in memory.
 
-use super::{Attr, Spelt, Step, refused};
+use super::{Attr, Below, Spelt, Step, refused};
 use crate::error::{Error, Result};
 use crate::sys::mount::{self, Value};
 use crate::sys::path::{self, Links};
@@ -117,11 +117,10 @@ impl Display for Bind {
             f,
             "[ -e {source} ] || mkdir -p {source}; if [ -d {source} ]; then mkdir -p {at}; else mkdir -p $(dirname {at}) && touch {at}; fi; mount -o rbind {source} {at}"
         )?;
-        let spelt = Spelt(self.attr).to_string();
-        for option in spelt.split(',').filter(|option| *option != "rw") {
-            write!(f, " && mount -o remount,bind,{option}=recursive {at}")?;
+        if self.attr.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        write!(f, "; {}", Below(&at, Spelt(self.attr)))
     }
 }
 
@@ -199,8 +198,11 @@ impl Step for ReadOnlyRoot {
 
 impl Display for ReadOnlyRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.recursive { "=recursive" } else { "" };
-        write!(f, "mount -o remount,bind,ro{how} {}", self.root.display())
+        let attr = Spelt(self.attr | Attr::MOUNT_ATTR_RDONLY);
+        match self.recursive {
+            true => Below(&"", attr).fmt(f),
+            false => write!(f, "mount -o remount,bind,{attr} {}", self.root.display()),
+        }
     }
 }
 

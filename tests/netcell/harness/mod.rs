@@ -1,5 +1,6 @@
 //! What every test stands on: the runner, the box, those who judge, and the world outside.
 
+pub mod answers;
 pub mod boxes;
 pub mod command;
 pub mod frames;

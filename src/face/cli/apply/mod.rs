@@ -2,7 +2,7 @@
 
 mod text;
 
-use super::argv::{self, Usage};
+use super::argv::Usage;
 use super::options::{Given, Page, switch};
 use super::output::{self, Voice};
 use super::{Cli, create, network, publish, run};
@@ -65,11 +65,7 @@ type Line<'a> = (&'a Source, &'a [Word]);
 /// Carries out `netcell apply`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    let argument = match given.rest.as_slice() {
-        [] => DEFAULT,
-        [argument] => argument,
-        _ => return Err(argv::too_many("apply", 1)),
-    };
+    let argument = given.rest.first().map_or(DEFAULT, String::as_str);
     let (sources, mark) = sources(argument)?;
     let (items, lines) = items(&sources, &mark)?;
     let voice = Voice::of(given.has("--verbose"), false);
@@ -257,7 +253,7 @@ fn said(words: &[String], mark: &str) -> Result<Said, Usage> {
         ("publish", words) => {
             let given = Given::parse(&publish::PUBLISH, words)?;
             refuse_voice(&given)?;
-            let (name, specs) = publish::specs(&publish::PUBLISH, &given)?;
+            let (name, specs) = publish::specs(&given)?;
             return Ok(Said::Ports(name.to_owned(), specs));
         }
         _ => {
