@@ -18,4 +18,12 @@ define NETCELL_LINUX_CONFIG_FIXUPS
 		$(call KCONFIG_ENABLE_OPT,CONFIG_$(option))$(sep))
 endef
 
+define NETCELL_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 755 $(@D)/cross/init.d/netcell $(TARGET_DIR)/etc/init.d/S80netcell
+endef
+
+define NETCELL_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 644 $(@D)/cross/init.d/netcell.service $(TARGET_DIR)/usr/lib/systemd/system/netcell.service
+endef
+
 $(eval $(cargo-package))
