@@ -3,7 +3,7 @@
 //! Chooses the face; the only place that exits.
 
 use netcell::engine::process::child;
-use netcell::engine::restart;
+use netcell::engine::{restart, watch};
 use netcell::face::cli;
 use netcell::sys::alloc::Bump;
 use std::process::ExitCode;
@@ -17,8 +17,11 @@ fn main() -> ExitCode {
     if name.as_ref().is_some_and(|name| name == child::NAME) {
         return child::main().into();
     }
-    if name.is_some_and(|name| name == restart::NAME) {
+    if name.as_ref().is_some_and(|name| name == restart::NAME) {
         return restart::main(std::env::args_os().skip(1)).into();
+    }
+    if name.is_some_and(|name| name == watch::NAME) {
+        return watch::main(std::env::args_os().skip(1)).into();
     }
     cli::main(std::env::args_os().skip(1)).into()
 }

@@ -248,15 +248,8 @@ impl Engine {
         Ok(match change {
             Change::Nothing => Plan::new(),
             Change::Make { sandbox, .. } => {
-                let called = |tables: &str| {
-                    let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
-                    value.is_some_and(|value| value == "1")
-                };
-                let ipv6 = sandbox.leased().any(|(_, address)| address.is_ipv6());
-                let host = HostFacts {
-                    bridge_netfilter: called("iptables") || ipv6 && called("ip6tables"),
-                };
-                sandbox::make(sandbox, network.map(|network| &network.record), host)
+                let network = network.map(|network| &network.record);
+                sandbox::make(sandbox, network, host_facts(sandbox))
             }
             Change::Join { sandbox } => {
                 let new = newest_ports(sandbox);
@@ -353,6 +346,18 @@ impl Engine {
 fn note(named: Result<()>, run: &mut Run) {
     if let Err(error) = named {
         run.say.note(&error);
+    }
+}
+
+/// What of the host decides how a sandbox is made, now.
+pub(super) fn host_facts(sandbox: &SandboxRecord) -> HostFacts {
+    let called = |tables: &str| {
+        let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
+        value.is_some_and(|value| value == "1")
+    };
+    let ipv6 = sandbox.leased().any(|(_, address)| address.is_ipv6());
+    HostFacts {
+        bridge_netfilter: called("iptables") || ipv6 && called("ip6tables"),
     }
 }
 

@@ -31,6 +31,29 @@ pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
     store.write_derived(name, "resolv.conf", &resolv_conf(&sandbox.names))
 }
 
+/// Writes those of the three files that are not what they would be now: whether there were any. Without a reader there is
+/// none yet.
+pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
+    let locked = store.lock()?;
+    let name = &sandbox.name;
+    let path = |file: &str| format!("sandboxes/{name}/{file}");
+    if !store.root.exists(&path("hostname")) && !store.root.exists(&path("hosts")) {
+        return Ok(false);
+    }
+    let mut changed = !store.root.exists(&path("hosts"));
+    hosts::provide(store, &locked, sandbox)?;
+    for (file, text) in [
+        ("hostname", format!("{}\n", sandbox.hostname)),
+        ("resolv.conf", resolv_conf(&sandbox.names)),
+    ] {
+        if store.root.read(&path(file))?.as_deref() != Some(text.as_bytes()) {
+            store.write_derived(name, file, &text)?;
+            changed = true;
+        }
+    }
+    Ok(hosts::mend(store, &locked, sandbox)? || changed)
+}
+
 /// The host's /etc/resolv.conf, or what was asked for instead of its servers, domains and options.
 fn resolv_conf(names: &Names) -> String {
     let host = if names.has("dns") {

@@ -207,6 +207,7 @@ impl Engine {
             attach,
             hook: self.last_act(record),
             held,
+            places: self.places.clone(),
         };
         let mut spawned = spawn(
             &self.child_spec(record, &directory, run.say.wants_operations()),

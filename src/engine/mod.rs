@@ -24,8 +24,10 @@ mod network;
 pub mod plan;
 mod ports;
 pub mod process;
+mod prune;
 mod publish;
 mod reaper;
+mod reconcile;
 pub mod record;
 mod remove;
 mod rename;
@@ -39,11 +41,13 @@ pub mod show;
 pub mod spec;
 mod store;
 pub mod view;
+pub mod watch;
 
 pub use create::Ran;
 pub use network::is_default as network_is_default;
 pub use process::log;
 pub use reaper::Leaving;
+pub use reconcile::Reconciled;
 
 use crate::error::Result;
 use crate::sys::release;

@@ -61,6 +61,7 @@ impl Plan {
             match op.holds(now) {
                 Holds::Yes => {}
                 Holds::No => rest.push(op),
+                Holds::Partly(more) => rest.extend(more),
                 Holds::Differs(what) => return Err(Error::new(what)),
             }
         }

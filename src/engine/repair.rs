@@ -43,6 +43,10 @@ impl Engine {
         match file.intent.verb {
             Verb::Remove => self.complete_removal(file, hosts::renew, run),
             Verb::Rename => self.complete_renaming(file, run),
+            Verb::Repair => {
+                let _locked = self.store.lock()?;
+                self.store.end(file)
+            }
             Verb::Create | Verb::Start if self.is_committed(&file.intent)? => {
                 let locked = self.store.lock()?;
                 // It may have died before the others could find it by name.

@@ -65,29 +65,31 @@ pub(super) fn after(places: &Places, id: &Id, exit: Exit) {
 /// Leaves the process behind that waits: netcell anew, with none of this one's memory and descriptors.
 fn leave_behind(places: &Places, id: &Id, due: UnixNanos, pause: u64) {
     let _ = process::fork(|| {
-        let _ = rustix::process::setsid();
-        let Ok(null) = crate::sys::path::null() else {
-            return 1;
-        };
-        let null = null.as_fd();
-        if fd::place(&[null, null, null]).is_err() {
-            return 1;
-        }
-        let words = [
-            NAME.as_bytes().to_vec(),
-            places.state.as_os_str().as_bytes().to_vec(),
-            places.images.as_os_str().as_bytes().to_vec(),
-            id.to_string().into_bytes(),
-            due.to_string().into_bytes(),
-            pause.to_string().into_bytes(),
-        ];
-        let words: Vec<_> = words
-            .into_iter()
-            .filter_map(|word| CString::new(word).ok())
-            .collect();
-        process::execve(c"/proc/self/exe", &words, &[]);
-        1
+        let [id, due, pause] = [id.to_string(), due.to_string(), pause.to_string()];
+        anew(&[
+            NAME.as_bytes(),
+            places.state.as_os_str().as_bytes(),
+            places.images.as_os_str().as_bytes(),
+            id.as_bytes(),
+            due.as_bytes(),
+            pause.as_bytes(),
+        ])
     });
+}
+
+/// Executes netcell anew with these words: what a process does that has just been forked. Returns only on failure.
+pub(super) fn anew(words: &[&[u8]]) -> u8 {
+    let _ = rustix::process::setsid();
+    let Ok(null) = crate::sys::path::null() else {
+        return 1;
+    };
+    let null = null.as_fd();
+    if fd::place(&[null, null, null]).is_err() {
+        return 1;
+    }
+    let words = words.iter().filter_map(|word| CString::new(*word).ok());
+    process::execve(c"/proc/self/exe", &words.collect::<Vec<_>>(), &[]);
+    1
 }
 
 /// The whole of the process that waits: `words` are what [`leave_behind`] gave it, without the first.

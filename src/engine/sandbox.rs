@@ -5,8 +5,8 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
 use crate::kernel::announce::Announce;
 use crate::kernel::conntrack::Flow;
-use crate::kernel::nft::{AddElement, CutOff, DelElement, Element, ExpireElement, RestoreElement};
-use crate::kernel::{Op, Place, addr, conntrack, link, netns, route, sysctl};
+use crate::kernel::nft::{AddElement, CutOff, DelElement, Element, ExpireElement};
+use crate::kernel::{Op, Place, addr, conntrack, link, netns, port, route, sysctl};
 use crate::types::{IfName, Mac, Name, PortMapping, Proto};
 
 /// What of the host decides how a sandbox is made.
@@ -110,7 +110,7 @@ fn attach(
         hairpin: host.bridge_netfilter,
     });
     if network.isolate {
-        plan.push(link::Isolate {
+        plan.push(port::Isolate {
             link: endpoint.link.clone(),
         });
     }
@@ -208,20 +208,13 @@ pub fn unmake(sandbox: &SandboxRecord) -> Plan {
         let link = endpoint.link.clone();
         match endpoint.unguarded {
             false => plan.push(CutOff { link }),
-            true => plan.push(link::Block { link }),
+            true => plan.push(port::Block { link }),
         }
     }
     plan.push(netns::Unpin {
         name: sandbox.name.clone(),
     });
     plan
-}
-
-/// The plan that puts back what somebody else's flush took of a sandbox's part in the tables.
-pub fn restore(sandbox: &SandboxRecord) -> Plan {
-    let back = |element| RestoreElement(element).into();
-    let ports = sandbox.ports.iter().map(|port| &port.mapping);
-    guard(sandbox, back).chain(elements(sandbox, ports, back))
 }
 
 /// What is done to each element of the guard that is the sandbox's.

@@ -76,10 +76,6 @@ impl Operation for Add {
     // No inverse: an address goes with its link, and every link it is added to is made in the same plan or stays.
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        if now.has_address(&self.link, self.address) {
-            Holds::Yes
-        } else {
-            Holds::No
-        }
+        now.holds_at(&self.place, |now| now.has_address(&self.link, self.address))
     }
 }

@@ -4,8 +4,9 @@
 //! (inetdev_event in net/ipv4/devinet.c, ndisc_netdev_event in net/ipv6/ndisc.c). It would send them when the link comes
 //! up, too, but then the bridge's port forwards nothing yet: its carrier is noticed a moment later.
 
+use super::snapshot::Snapshot;
 use super::sockets::{Sockets, plain};
-use super::{Channel, Lookup, Operation, Place};
+use super::{Channel, Holds, Lookup, Operation, Place};
 use crate::error::Result;
 use crate::netlink::{Batch, flags};
 use crate::types::{IfName, Mac, Name};
@@ -59,5 +60,11 @@ impl Operation for Announce {
         let route = sockets.route(&Place::Sandbox(self.sandbox.clone()))?;
         let sent = route.socket.transact(&mut batch);
         sent.map_err(|error| plain(error, &format!("announce {} to its neighbours", self.mac)))
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        // Its neighbours heard of a link that is still there.
+        let place = Place::Sandbox(self.sandbox.clone());
+        now.holds_at(&place, |now| now.link(&self.link).is_some())
     }
 }

@@ -4,11 +4,12 @@
 //! compared once more, because a kernel that ignored the filter would have somebody else's connections deleted. The walk
 //! itself takes the kernel up to 10 ms: never in anybody's way who does not need it.
 
+use super::snapshot::Snapshot;
 use super::sockets::{Sockets, plain};
 use super::sysctl;
 use super::uapi::conntrack::*;
 use super::uapi::nf_tables::{NFNL_SUBSYS_CTNETLINK, NFPROTO_IPV4, NFPROTO_IPV6};
-use super::{Channel, Operation};
+use super::{Channel, Holds, Operation};
 use crate::error::{Errno, Result};
 use crate::netlink::{Attribute, Batch, Message, TransactError, attributes};
 use crate::types::{PortMapping, any};
@@ -89,6 +90,16 @@ struct Entry {
 impl Operation for Forget {
     fn channel(&self) -> Channel {
         Channel::Syscall
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        match (&self.0, &now.elements) {
+            // While the ports led to the sandbox all the time, no flow went elsewhere.
+            (Flow::To(ports), Some(elements)) if ports.iter().all(|p| elements.leads(p)) => {
+                Holds::Yes
+            }
+            _ => Holds::No,
+        }
     }
 
     fn act(&self, sockets: &mut Sockets) -> Result<()> {

@@ -196,13 +196,32 @@ impl Element {
         }
     }
 
-    /// Writes what a map's element leads to.
-    pub(super) fn encode_data(&self, a: &mut Attributes) {
+    /// What tells it from all elements of netcell's tables.
+    pub(super) fn name_in_table(&self) -> Vec<u8> {
+        let mut name = super::elements::beginning(self.family(), self.set());
+        name.extend_from_slice(&self.key(false));
+        if self.has_intervals() {
+            name.extend_from_slice(&self.key(true));
+        }
+        name
+    }
+
+    /// What a map's element leads to; of a set's, nothing.
+    pub(super) fn data(&self) -> heapless::Vec<u8, 64> {
+        let mut data = Key(heapless::Vec::new());
         if let Element::Publish { mapping, to } = self {
-            let mut data = Key(heapless::Vec::new());
             data.addr(*to);
             data.put(&mapping.container_port.to_be_bytes());
-            a.nest(NFTA_SET_ELEM_DATA, |a| a.bytes(NFTA_DATA_VALUE, &data.0));
+        }
+        data.0
+    }
+
+    /// Writes what a map's element leads to.
+    pub(super) fn encode_data(&self, a: &mut Attributes) {
+        if let Element::Publish { .. } = self {
+            a.nest(NFTA_SET_ELEM_DATA, |a| {
+                a.bytes(NFTA_DATA_VALUE, &self.data())
+            });
         }
     }
 

@@ -196,13 +196,13 @@ fn a_pair_of_links_is_iproute2s_in_three_messages_for_four() {
     };
     assert_eq!(
         veth(true).to_string(),
-        "ip link add nc0123456789 group 28259 mtu 1500 numtxqueues 1 numrxqueues 1 master netcell0 type veth peer name eth0 address 02:00:0a:32:00:02 mtu 1500 numtxqueues 1 numrxqueues 1 netns web\n\
+        "ip link add nc0123456789 group 28259 address 06:01:23:45:67:89 mtu 1500 numtxqueues 1 numrxqueues 1 master netcell0 type veth peer name eth0 address 02:00:0a:32:00:02 mtu 1500 numtxqueues 1 numrxqueues 1 netns web\n\
          ip link set nc0123456789 type bridge_slave hairpin on\n\
          ip link set nc0123456789 addrgenmode none\n\
          ip link set nc0123456789 up"
     );
     assert!(!veth(false).to_string().contains("hairpin"));
-    let made = "00000000000000000000000000000000 0800 1b00 636e0000 0800 0400 dc050000 0800 1f00 01000000 0800 2000 01000000
+    let made = "00000000000000000000000000000000 0a00 0100 0601234567890000 0800 1b00 636e0000 0800 0400 dc050000 0800 1f00 01000000 0800 2000 01000000
         0800 0a00 03000000 1100 0300 6e6330313233343536373839 00000000 5c00 1200 0800 0100 76657468 5000 0200 4c00 0100
         00000000000000000000000000000000 0a00 0100 02000a3200020000 0800 0400 dc050000 0800 1f00 01000000
         0800 2000 01000000 0800 1c00 04000000 0900 0300 6574683000000000";
@@ -260,7 +260,7 @@ fn links_come_up_as_with_iproute2() {
 fn a_bridge_port_is_blocked_and_a_link_deleted_as_iproute2_does() {
     let link = || ifname("nc0123456789");
     same(
-        link::Block { link: link() },
+        port::Block { link: link() },
         "bridge link set dev nc0123456789 state 0",
         19,
         REQUEST_ACK,

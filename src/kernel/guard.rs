@@ -8,7 +8,7 @@
 
 use super::expression::*;
 use super::link::GROUP;
-use super::nft::TABLE;
+use super::nft::{MendTable, TABLE};
 use super::ruleset::{POSTROUTING, PREROUTING, Writer, begin_table};
 use super::sets::Field::{Link, Mac, Target, V4, V6};
 use super::sets::SetDef;
@@ -37,7 +37,7 @@ const UDP: u8 = 17;
 const DHCP_SERVER: u16 = 67;
 const DHCPV6_SERVER: u16 = 547;
 
-const SETS: [SetDef; 6] = [
+pub(super) static SETS: [SetDef; 6] = [
     SetDef::set("gone", &[Link], NFT_SET_TIMEOUT),
     SetDef::set("macs", &[Link, Mac], NFT_SET_TIMEOUT),
     SetDef::set("own4", &[Link, V4], NFT_SET_TIMEOUT),
@@ -50,15 +50,12 @@ const SETS: [SetDef; 6] = [
 #[derive(Debug, Clone)]
 pub struct AddGuard;
 
-impl fmt::Display for AddGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sets = String::new();
-        SETS.iter().for_each(|set| set.text(&mut sets));
-        write!(
-            f,
-            "nft -f - <<'END'
-table bridge {TABLE} {{
-{sets}\tchain port {{
+/// What nft would be given.
+pub(super) fn text() -> String {
+    let mut text = format!("table bridge {TABLE} {{\n");
+    SETS.iter().for_each(|set| set.text(&mut text));
+    text + &format!(
+        "\tchain port {{
 \t\tiifname @gone drop
 \t\tiifname @free accept
 \t\tmeta protocol ip6 icmpv6 type nd-router-advert drop
@@ -83,9 +80,39 @@ table bridge {TABLE} {{
 \t\toifgroup {GROUP} meta protocol ip6 icmpv6 type nd-router-advert drop
 \t}}
 }}
-END"
-        )
+"
+    )
+}
+
+impl fmt::Display for AddGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nft -f - <<'END'\n{}END", text())
     }
+}
+
+/// Writes the table as messages; the table's own fails with EEXIST when it is there, unless it is to be mended.
+pub(super) fn encode(batch: &mut Batch, mend: bool) {
+    let mut table = begin_table(batch, NFPROTO_BRIDGE, &SETS, mend);
+    let base = |hook| Some(("filter", hook, FILTER));
+    table.chain("port", None);
+    table.chain("prerouting", base(PREROUTING));
+    table.chain("postrouting", base(POSTROUTING));
+    table.rule("port", |r| {
+        r.meta(IIFNAME, 1).within("gone", 1).verdict(DROP, None);
+    });
+    services(&mut table);
+    senders(&mut table);
+    table.rule("prerouting", |r| {
+        r.group(IIFGROUP).verdict(JUMP, Some("port"));
+    });
+    table.rule("postrouting", |r| {
+        r.meta(OIFNAME, 1).within("gone", 1).verdict(DROP, None);
+    });
+    table.rule("postrouting", |r| {
+        r.group(OIFGROUP)
+            .icmpv6(ROUTER_ADVERTISEMENT)
+            .verdict(DROP, None);
+    });
 }
 
 impl Operation for AddGuard {
@@ -94,37 +121,12 @@ impl Operation for AddGuard {
     }
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        begin_table(batch, NFPROTO_BRIDGE, &SETS);
-        let mut table = Writer {
-            batch,
-            family: NFPROTO_BRIDGE,
-            last_set: SETS.len() as u32,
-        };
-        let base = |hook| Some(("filter", hook, FILTER));
-        table.chain("port", None);
-        table.chain("prerouting", base(PREROUTING));
-        table.chain("postrouting", base(POSTROUTING));
-        table.rule("port", |r| {
-            r.meta(IIFNAME, 1).within("gone", 1).verdict(DROP, None);
-        });
-        services(&mut table);
-        senders(&mut table);
-        table.rule("prerouting", |r| {
-            r.group(IIFGROUP).verdict(JUMP, Some("port"));
-        });
-        table.rule("postrouting", |r| {
-            r.meta(OIFNAME, 1).within("gone", 1).verdict(DROP, None);
-        });
-        table.rule("postrouting", |r| {
-            r.group(OIFGROUP)
-                .icmpv6(ROUTER_ADVERTISEMENT)
-                .verdict(DROP, None);
-        });
+        encode(batch, false);
         Ok(())
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        if now.guard { Holds::Yes } else { Holds::No }
+        MendTable(NFPROTO_BRIDGE).unless_whole(now.guard, now)
     }
 }
 

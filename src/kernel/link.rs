@@ -1,6 +1,6 @@
 //! Links: the bridge of a network, the pair of a sandbox (rtnetlink(7), RTM_NEWLINK).
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Inside, Snapshot};
 use super::uapi::if_link::*;
 use super::{Channel, Holds, Lookup, Op, Operation, Place};
 use crate::error::{Errno, Error, Result};
@@ -16,7 +16,7 @@ pub const GROUP: u32 = 28259;
 /// IFF_UP (linux/if.h).
 const IFF_UP: u32 = 1;
 
-const AF_BRIDGE: u8 = 7;
+pub(super) const AF_BRIDGE: u8 = 7;
 const AF_INET6: u16 = 10;
 
 /// struct ifinfomsg (linux/rtnetlink.h).
@@ -155,9 +155,13 @@ impl fmt::Display for AddVeth {
             master,
             hairpin,
         } = self;
+        write!(f, "ip link add {host} group {GROUP}")?;
+        if let Some(mac) = Mac::of_link(host.as_str()) {
+            write!(f, " address {mac}")?;
+        }
         writeln!(
             f,
-            "ip link add {host} group {GROUP} mtu {mtu} {QUEUES} master {master} type veth peer name {peer} address {mac} mtu {mtu} {QUEUES} netns {sandbox}"
+            " mtu {mtu} {QUEUES} master {master} type veth peer name {peer} address {mac} mtu {mtu} {QUEUES} netns {sandbox}"
         )?;
         if *hairpin {
             writeln!(f, "ip link set {host} type bridge_slave hairpin on")?;
@@ -192,6 +196,9 @@ impl Operation for AddVeth {
             &header(0, 0, 0),
             |a| {
                 a.str(u16::from(Ifla::Ifname), self.host.as_str());
+                if let Some(mac) = Mac::of_link(self.host.as_str()) {
+                    a.bytes(u16::from(Ifla::Address), &mac.0);
+                }
                 a.u32(u16::from(Ifla::Mtu), self.mtu);
                 a.u32(IFLA_GROUP, GROUP);
                 a.u32(u16::from(Ifla::Master), bridge);
@@ -243,6 +250,42 @@ impl Operation for AddVeth {
     fn inverse(&self) -> Option<Op> {
         // It would go with the namespace, a little later; after a failure nothing is to be left even then.
         Some(DelLink::veth(self.host.clone()).into())
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        let AddVeth { host, peer, .. } = self;
+        let Some(link) = now.link(host) else {
+            return Holds::No;
+        };
+        if link.group != GROUP || link.kind.as_deref() != Some("veth") {
+            return Holds::Differs(format!("a link {host} that is not netcell's is there"));
+        }
+        if let Inside::Gone = now.inside {
+            // The end of an earlier namespace, which goes before this is made.
+            return Holds::No;
+        }
+        let inside = Place::Sandbox(self.sandbox.clone());
+        if let Holds::No = now.holds_at(&inside, |now| now.link(peer).is_some()) {
+            return Holds::Differs(format!(
+                "the other end of {host} is not {peer} in the sandbox any more: somebody renamed or moved it"
+            ));
+        }
+        let bridge = now.link(&self.master);
+        if bridge.is_some_and(|bridge| bridge.group != GROUP) {
+            return Holds::Differs(format!("its bridge {} is not netcell's", self.master));
+        }
+        let mut rest = Vec::new();
+        if link.master.is_none() || link.master != bridge.map(|bridge| bridge.index) {
+            rest.push(super::port::Attach::again(self).into());
+        }
+        if !link.is_up() {
+            let (place, link) = (Place::Host, host.clone());
+            rest.push(SetUp { place, link }.into());
+        }
+        match rest.is_empty() {
+            true => Holds::Yes,
+            false => Holds::Partly(rest),
+        }
     }
 }
 
@@ -303,81 +346,9 @@ impl Operation for SetUp {
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        if now.link(&self.link).is_some_and(|link| link.is_up()) {
-            Holds::Yes
-        } else {
-            Holds::No
-        }
-    }
-}
-
-/// The attributes of a bridge port (IFLA_PROTINFO of a AF_BRIDGE message, net/bridge/br_netlink.c).
-fn port(batch: &mut Batch, index: u32, write: impl FnOnce(&mut Attributes)) {
-    batch.request(
-        u16::from(Rtm::Setlink),
-        flags::NONE,
-        &header(AF_BRIDGE, index, 0),
-        |a| a.nest(u16::from(Ifla::Protinfo), write),
-    );
-}
-
-/// Lets a bridge port and others that are isolated exchange nothing.
-#[derive(Debug, Clone)]
-pub struct Isolate {
-    /// The port.
-    pub link: IfName,
-}
-
-impl fmt::Display for Isolate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ip link set {} type bridge_slave isolated on", self.link)
-    }
-}
-
-impl Operation for Isolate {
-    fn channel(&self) -> Channel {
-        Channel::Route(Place::Host)
-    }
-
-    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        batch.request(
-            u16::from(Rtm::Newlink),
-            flags::NONE,
-            &header(0, 0, 0),
-            |a| {
-                a.str(u16::from(Ifla::Ifname), self.link.as_str());
-                a.nest(u16::from(Ifla::Linkinfo), |a| {
-                    a.str(IFLA_INFO_SLAVE_KIND, "bridge");
-                    a.nest(IFLA_INFO_SLAVE_DATA, |a| a.u8(IFLA_BRPORT_ISOLATED, 1));
-                });
-            },
-        );
-        Ok(())
-    }
-}
-
-/// Lets nothing more through a bridge port, at once, without the grace period that taking the link down waits for.
-#[derive(Debug, Clone)]
-pub struct Block {
-    /// The port.
-    pub link: IfName,
-}
-
-impl fmt::Display for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bridge link set dev {} state 0", self.link)
-    }
-}
-
-impl Operation for Block {
-    fn channel(&self) -> Channel {
-        Channel::Route(Place::Host)
-    }
-
-    fn encode(&self, batch: &mut Batch, lookup: &mut dyn Lookup) -> Result<()> {
-        let index = lookup.index(&Place::Host, &self.link)?;
-        port(batch, index, |a| a.u8(IFLA_BRPORT_STATE, BR_STATE_DISABLED));
-        Ok(())
+        now.holds_at(&self.place, |now| {
+            now.link(&self.link).is_some_and(|link| link.is_up())
+        })
     }
 }
 
@@ -389,7 +360,7 @@ pub struct DelLink {
 }
 
 impl DelLink {
-    /// A network's bridge.
+    /// A network's bridge, or another link that is known by its MAC.
     pub fn bridge(name: IfName, mac: Mac) -> Self {
         DelLink {
             name,

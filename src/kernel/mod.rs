@@ -9,6 +9,7 @@ pub mod addr;
 pub mod announce;
 pub mod conntrack;
 mod element;
+pub mod elements;
 mod expression;
 pub mod foreign;
 #[cfg(test)]
@@ -21,7 +22,9 @@ pub mod mount;
 pub mod neigh;
 pub mod netns;
 pub mod nft;
+pub mod notice;
 pub mod owner;
+pub mod port;
 pub mod probe;
 pub mod route;
 pub mod ruleset;
@@ -61,12 +64,14 @@ pub enum Channel {
 }
 
 /// Whether an operation's effect is already there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Holds {
     /// Nothing to do.
     Yes,
     /// To be done.
     No,
+    /// Some of it is there: what does the rest.
+    Partly(Vec<Op>),
     /// Something else is in its place: what.
     Differs(String),
 }
@@ -120,7 +125,8 @@ pub trait Operation: fmt::Display {
         None
     }
 
-    /// Whether its effect is there, as far as the snapshot can tell.
+    /// Whether its effect is there, as far as the snapshot can tell; an operation in a sandbox is asked by its
+    /// [`Snapshot::inside`].
     fn holds(&self, _now: &Snapshot) -> Holds {
         Holds::No
     }
@@ -158,16 +164,20 @@ operations! {
     Unpin(netns::Unpin),
     /// Pin a namespace once more.
     Repin(netns::Repin),
+    /// Pin the namespace that a process is in.
+    PinOf(netns::PinOf),
     /// Make a bridge.
     AddBridge(link::AddBridge),
     /// Make a sandbox's pair of links.
     AddVeth(link::AddVeth),
     /// Bring a link up.
     SetUp(link::SetUp),
+    /// Make a sandbox's link a bridge's port again.
+    Attach(port::Attach),
     /// Keep a bridge port from its like.
-    Isolate(link::Isolate),
+    Isolate(port::Isolate),
     /// Let nothing more through a bridge port.
-    Block(link::Block),
+    Block(port::Block),
     /// Delete a link of netcell's.
     DelLink(link::DelLink),
     /// Add an address.
@@ -178,6 +188,8 @@ operations! {
     Sysctl(sysctl::Set),
     /// Make the host's table.
     AddTable(nft::AddTable),
+    /// Put back what a table of netcell's lacks.
+    MendTable(nft::MendTable),
     /// Make the guard of bridges' ports.
     AddGuard(guard::AddGuard),
     /// Add an element to a set or map.
@@ -186,6 +198,8 @@ operations! {
     RestoreElement(nft::RestoreElement),
     /// Take an element out of a set or map.
     DelElement(nft::DelElement),
+    /// Take out an element that is nobody's.
+    DropElement(elements::DropElement),
     /// Let nothing more through a guarded bridge port.
     CutOff(nft::CutOff),
     /// Let an element of a set or map run out.

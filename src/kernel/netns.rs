@@ -1,7 +1,8 @@
 //! Pinned network namespaces: `/run/netns/NAME`, where `ip netns` keeps its own.
 
+use super::snapshot::{Inside, Snapshot};
 use super::sockets::Sockets;
-use super::{Channel, Op, Operation};
+use super::{Channel, Holds, Op, Operation};
 use crate::error::{Error, Result};
 use crate::sys::netns::{self, NetNs};
 use crate::types::Name;
@@ -64,12 +65,15 @@ impl Operation for Pin {
 
     fn act(&self, sockets: &mut Sockets) -> Result<()> {
         let path = pin_path(&self.name);
-        let directory = Path::new(DIRECTORY);
-        // The first pin of this boot; or somebody made the directory alone, and no pin would reach other namespaces.
-        if !netns::is_mount_point(directory) {
-            netns::prepare_pin_directory(directory)?;
-        }
+        prepare()?;
         sockets.create_and_pin(&self.name, &path)
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        match now.inside {
+            Inside::Gone => Holds::No,
+            Inside::Unseen | Inside::Seen(_) => Holds::Yes,
+        }
     }
 
     fn inverse(&self) -> Option<Op> {
@@ -79,6 +83,41 @@ impl Operation for Pin {
             }
             .into(),
         )
+    }
+}
+
+/// The first pin of this boot; or somebody made the directory alone, and no pin would reach other namespaces.
+fn prepare() -> Result<()> {
+    let directory = Path::new(DIRECTORY);
+    match netns::is_mount_point(directory) {
+        true => Ok(()),
+        false => netns::prepare_pin_directory(directory),
+    }
+}
+
+/// Pins the namespace that a process is in, where the sandbox's own pin is gone.
+#[derive(Debug, Clone)]
+pub struct PinOf {
+    /// The sandbox.
+    pub name: Name,
+    /// A process of one of its members.
+    pub pid: u32,
+}
+
+impl fmt::Display for PinOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ip netns attach {} {}", self.name, self.pid)
+    }
+}
+
+impl Operation for PinOf {
+    fn channel(&self) -> Channel {
+        Channel::Syscall
+    }
+
+    fn act(&self, _: &mut Sockets) -> Result<()> {
+        prepare()?;
+        netns::pin_of(self.pid, &pin_path(&self.name))
     }
 }
 

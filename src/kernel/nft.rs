@@ -61,12 +61,69 @@ impl Operation for AddTable {
     }
 
     fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
-        ruleset::encode(batch);
+        ruleset::encode(batch, false);
         Ok(())
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        if now.table { Holds::Yes } else { Holds::No }
+        MendTable(NFPROTO_INET).unless_whole(now.table, now)
+    }
+}
+
+/// Puts back what a table of netcell's lacks of chains, sets and rules, with all rules of its chains but `user_forward`, in one
+/// transaction; its elements stay.
+#[derive(Debug, Clone)]
+pub struct MendTable(pub u8);
+
+impl MendTable {
+    /// Whether a table is there, and if so what it lacks.
+    pub(super) fn unless_whole(self, there: bool, now: &Snapshot) -> Holds {
+        match &now.elements {
+            _ if !there => Holds::No,
+            Some(elements) if !elements.is_whole(self.0) => Holds::Partly(vec![self.into()]),
+            _ => Holds::Yes,
+        }
+    }
+}
+
+impl fmt::Display for MendTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (family, text) = match self.0 {
+            NFPROTO_BRIDGE => ("bridge", super::guard::text()),
+            _ => ("inet", ruleset::text()),
+        };
+        // The chains without their rules first, so that each can be flushed.
+        f.write_str("nft -f - <<'END'\n")?;
+        let (mut chain, mut chains) = (false, Vec::new());
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("\tchain ") {
+                chains.extend(name.split(' ').next());
+                chain = true;
+            } else if line.starts_with("\t}") {
+                chain = false;
+            }
+            if !chain || !line.starts_with("\t\t") || line.starts_with("\t\ttype ") {
+                writeln!(f, "{line}")?;
+            }
+        }
+        for chain in chains.into_iter().filter(|chain| *chain != ruleset::OWNERS) {
+            writeln!(f, "flush chain {family} {TABLE} {chain}")?;
+        }
+        write!(f, "{text}END")
+    }
+}
+
+impl Operation for MendTable {
+    fn channel(&self) -> Channel {
+        Channel::Nftables
+    }
+
+    fn encode(&self, batch: &mut Batch, _: &mut dyn Lookup) -> Result<()> {
+        match self.0 {
+            NFPROTO_BRIDGE => super::guard::encode(batch, true),
+            _ => ruleset::encode(batch, true),
+        }
+        Ok(())
     }
 }
 
@@ -121,6 +178,9 @@ impl Operation for AddElement {
     }
 
     fn holds(&self, now: &Snapshot) -> Holds {
+        if let Some(elements) = &now.elements {
+            return self.missing(elements);
+        }
         match self.0.bridge() {
             Some(bridge) if now.has_network(bridge) => Holds::Yes,
             _ => Holds::No,

@@ -277,6 +277,7 @@ fn table(
         batch: &mut batch,
         family,
         last_set: 0,
+        mend: false,
     };
     writer.chain("hooked", Some(("filter", PREROUTING, 0)));
     writer.chain(CHAIN, None);

@@ -1,6 +1,7 @@
 //! Routes (rtnetlink(7), RTM_NEWROUTE).
 
-use super::{Channel, Lookup, Operation, Place, addr};
+use super::snapshot::Snapshot;
+use super::{Channel, Holds, Lookup, Operation, Place, addr};
 use crate::error::Result;
 use crate::netlink::{Batch, flags};
 use crate::types::IfName;
@@ -66,5 +67,15 @@ impl Operation for AddDefault {
             },
         );
         Ok(())
+    }
+
+    fn holds(&self, now: &Snapshot) -> Holds {
+        now.holds_at(&self.place, |now| {
+            let index = now.link(&self.link).map(|link| link.index);
+            let mut routes = now.routes.iter();
+            routes.any(|route| {
+                route.destination.is_none() && route.via == Some(self.via) && route.link == index
+            })
+        })
     }
 }

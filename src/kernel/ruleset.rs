@@ -28,7 +28,7 @@ const fn map6(name: &'static str, key: &'static [super::sets::Field], flags: u32
 }
 
 /// Published ports are elements of the maps: at each address of the host or at one, for all or for some.
-const SETS: [SetDef; 17] = [
+pub(super) static SETS: [SetDef; 17] = [
     map4("publish4", &[Proto, Port], TIMEOUT),
     map4("publish4_addr", &[V4, Proto, Port], TIMEOUT),
     map4("publish4_from", &[Proto, Port, V4, V4], INTERVAL),
@@ -114,15 +114,13 @@ const FORWARD: u32 = 2;
 const OUTPUT: u32 = 3;
 pub(super) const POSTROUTING: u32 = 4;
 
-/// Writes the table as messages; the table's own fails with EEXIST when it is there.
-pub fn encode(batch: &mut Batch) {
-    begin_table(batch, NFPROTO_INET, &SETS);
-    let mut table = Writer {
-        batch,
-        family: NFPROTO_INET,
-        last_set: SETS.len() as u32,
-    };
-    table.chain("user_forward", None);
+/// The chain whose rules are the owner's.
+pub(super) const OWNERS: &str = "user_forward";
+
+/// Writes the table as messages; the table's own fails with EEXIST when it is there, unless it is to be mended.
+pub fn encode(batch: &mut Batch, mend: bool) {
+    let mut table = begin_table(batch, NFPROTO_INET, &SETS, mend);
+    table.chain(OWNERS, None);
     table.chain("raw_prerouting", Some(("filter", PREROUTING, -300)));
     table.chain("publish", None);
     table.chain("nat_prerouting", Some(("nat", PREROUTING, -100)));
@@ -144,13 +142,29 @@ pub fn encode(batch: &mut Batch) {
 }
 
 /// Begins a table: itself, and its sets with their numbers within the transaction.
-pub(super) fn begin_table(batch: &mut Batch, family: u8, sets: &[SetDef]) {
+pub(super) fn begin_table<'a>(
+    batch: &'a mut Batch,
+    family: u8,
+    sets: &[SetDef],
+    mend: bool,
+) -> Writer<'a> {
     let message = kind(NFT_MSG_NEWTABLE);
-    batch.request(message, flags::create_new(), &header(family), |a| {
+    let new = if mend {
+        flags::CREATE
+    } else {
+        flags::create_new()
+    };
+    batch.request(message, new, &header(family), |a| {
         a.str(NFTA_TABLE_NAME, TABLE);
     });
     for (id, set) in (1..).zip(sets) {
         set.encode(batch, family, id);
+    }
+    Writer {
+        batch,
+        family,
+        last_set: sets.len() as u32,
+        mend,
     }
 }
 
@@ -269,6 +283,8 @@ pub(super) struct Writer<'a> {
     pub family: u8,
     /// The number of the last set within the transaction.
     pub last_set: u32,
+    /// The table may be there: rules that its chains have go first, all but the owner's.
+    pub mend: bool,
 }
 
 impl Writer<'_> {
@@ -288,6 +304,14 @@ impl Writer<'_> {
                     a.str(NFTA_CHAIN_TYPE, class);
                 }
             });
+        if self.mend && name != OWNERS {
+            let message = kind(NFT_MSG_DELRULE);
+            self.batch
+                .request(message, flags::NONE, &header(self.family), |a| {
+                    a.str(NFTA_RULE_TABLE, TABLE);
+                    a.str(NFTA_RULE_CHAIN, name);
+                });
+        }
     }
 
     /// A rule at the end of a chain.

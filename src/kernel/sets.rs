@@ -4,7 +4,9 @@
 use super::nft::{TABLE, header, kind};
 use super::uapi::nf_tables::*;
 use crate::netlink::{Batch, flags};
+use crate::types::{Mac, from_bits};
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A field of a key, or of what a map leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,34 @@ pub(super) enum Field {
 }
 
 impl Field {
+    /// Its length in bytes.
+    pub fn length(self) -> usize {
+        self.facts().2 as usize
+    }
+
+    /// A value, as nft writes it between braces.
+    pub fn show(self, bytes: &[u8]) -> String {
+        let number = || {
+            bytes
+                .iter()
+                .fold(0_u128, |all, byte| all << 8 | u128::from(*byte))
+        };
+        let of = |like: IpAddr| from_bits(number(), like).to_string();
+        match self {
+            Field::V4 => of(Ipv4Addr::UNSPECIFIED.into()),
+            Field::V6 => of(Ipv6Addr::UNSPECIFIED.into()),
+            Field::Mac => bytes
+                .try_into()
+                .map_or(String::new(), |mac| Mac(mac).to_string()),
+            Field::Link => {
+                let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+                format!("\"{}\"", String::from_utf8_lossy(name))
+            }
+            Field::Target => format!("{:#034x}", number()),
+            Field::Family | Field::Proto | Field::Port => number().to_string(),
+        }
+    }
+
     /// nft's name, nft's number for the type (the kernel only keeps it), and the length in bytes.
     fn facts(self) -> (&'static str, u32, u32) {
         match self {
@@ -37,6 +67,7 @@ impl Field {
 }
 
 /// A set, or with `to` a map.
+#[derive(Debug)]
 pub(super) struct SetDef {
     pub name: &'static str,
     pub key: &'static [Field],

@@ -1,9 +1,13 @@
 //! What a namespace has now: links, addresses, routes, listening sockets, and on the host netcell's table.
 
+use super::elements::Elements;
 use super::sockets::{self, Sockets, plain};
-use super::uapi::if_link::{IFLA_EXT_MASK, IFLA_GROUP, IFLA_INFO_KIND, RTEXT_FILTER_SKIP_STATS};
+use super::uapi::if_link::{
+    IFLA_BRPORT_ISOLATED, IFLA_EXT_MASK, IFLA_GROUP, IFLA_INFO_KIND, IFLA_INFO_SLAVE_DATA,
+    RTEXT_FILTER_SKIP_STATS,
+};
 use super::uapi::nf_tables::{NFPROTO_BRIDGE, NFPROTO_INET};
-use super::{Place, link, sysctl};
+use super::{Holds, Place, link, sysctl};
 use crate::error::{Error, Result};
 use crate::netlink::{Message, attributes};
 use crate::types::json::json_object;
@@ -30,6 +34,10 @@ pub struct Link {
     pub master: Option<u32>,
     /// Its group.
     pub group: u32,
+    /// As a bridge's port it is kept from its like.
+    pub isolated: bool,
+    /// The index of a pair's other end, in its namespace.
+    pub peer: Option<u32>,
 }
 json_object!(Link {
     index,
@@ -39,7 +47,7 @@ json_object!(Link {
     mtu,
     mac,
     master,
-    group
+    group; isolated, peer
 });
 
 impl Link {
@@ -97,6 +105,18 @@ json_object!(Route {
     source
 });
 
+/// What is known of a sandbox's namespace.
+#[derive(Debug, Default)]
+pub enum Inside {
+    /// Nobody looked: what belongs there counts as there.
+    #[default]
+    Unseen,
+    /// There is none: nothing of it is there.
+    Gone,
+    /// It is like this.
+    Seen(Box<Snapshot>),
+}
+
 /// A namespace at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -116,6 +136,10 @@ pub struct Snapshot {
     pub forwarding: Option<String>,
     /// On the host: the value of net.ipv6.conf.all.forwarding; none on a kernel without IPv6.
     pub forwarding6: Option<String>,
+    /// On the host: every element of netcell's tables, where they were looked at.
+    pub elements: Option<Elements>,
+    /// On the host: the namespace of the sandbox that is looked at.
+    pub inside: Inside,
 }
 
 impl Snapshot {
@@ -128,6 +152,32 @@ impl Snapshot {
         now.forwarding = sysctl::read(sysctl::FORWARDING);
         now.forwarding6 = sysctl::read(sysctl::FORWARDING6);
         Ok(now)
+    }
+
+    /// The same, with every element, chain and rule of netcell's tables.
+    pub fn of_host_whole(sockets: &mut Sockets) -> Result<Self> {
+        let mut now = Self::of_host(sockets)?;
+        now.elements = Some(Elements::of_host(sockets)?);
+        Ok(now)
+    }
+
+    /// Takes netcell's tables for whole: what is only said has made them.
+    pub fn assume_tables(&mut self) {
+        (self.table, self.guard) = (true, true);
+        if let Some(elements) = &mut self.elements {
+            elements.assume_whole();
+        }
+    }
+
+    /// Whether something holds of a place; of a namespace that nobody looked at everything does.
+    pub fn holds_at(&self, place: &Place, what: impl FnOnce(&Snapshot) -> bool) -> Holds {
+        let holds = match (place, &self.inside) {
+            (Place::Host, _) => what(self),
+            (_, Inside::Unseen) => true,
+            (_, Inside::Gone) => false,
+            (_, Inside::Seen(inside)) => what(inside),
+        };
+        if holds { Holds::Yes } else { Holds::No }
     }
 
     /// A namespace's links, addresses and routes.
@@ -244,6 +294,8 @@ fn read_link(message: &Message) -> Option<Link> {
         mac: None,
         master: None,
         group: 0,
+        isolated: false,
+        peer: None,
     };
     for a in attributes(message.body.get(16..)?) {
         match a.kind {
@@ -251,13 +303,20 @@ fn read_link(message: &Message) -> Option<Link> {
             kind if kind == u16::from(Ifla::Ifname) => link.name = a.str()?.to_owned(),
             kind if kind == u16::from(Ifla::Mtu) => link.mtu = a.u32()?,
             kind if kind == u16::from(Ifla::Master) => link.master = a.u32(),
+            kind if kind == u16::from(Ifla::Link) => link.peer = a.u32(),
             kind if kind == u16::from(Ifla::Address) => link.mac = a.value.try_into().ok().map(Mac),
             kind if kind == u16::from(Ifla::Linkinfo) => {
-                link.kind = a
-                    .nested()
-                    .find(|a| a.kind == IFLA_INFO_KIND)
-                    .and_then(|a| a.str())
-                    .map(str::to_owned);
+                for a in a.nested() {
+                    match a.kind {
+                        IFLA_INFO_KIND => link.kind = a.str().map(str::to_owned),
+                        IFLA_INFO_SLAVE_DATA => {
+                            let mut port = a.nested();
+                            link.isolated =
+                                port.any(|a| a.kind == IFLA_BRPORT_ISOLATED && a.value == [1]);
+                        }
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }

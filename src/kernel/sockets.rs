@@ -125,6 +125,11 @@ impl Sockets {
             .ok_or_else(|| Error::new("no socket for nfnetlink"))
     }
 
+    /// A new rtnetlink socket of a namespace.
+    pub fn route_of(&mut self, namespace: &NetNs) -> Result<Route> {
+        namespace.within(self.home()?, Route::open)?
+    }
+
     /// Makes a sandbox's namespace, pins it, and keeps a socket in it.
     pub fn create_and_pin(&mut self, name: &Name, path: &Path) -> Result<()> {
         let (namespace, route) = create_and_pin(path, self.home()?, Route::open)?;
@@ -179,7 +184,7 @@ impl Sockets {
             .is_none_or(|inside| inside.name != *name)
         {
             let namespace = netns::open(name)?;
-            let route = namespace.within(self.home()?, Route::open)??;
+            let route = self.route_of(&namespace)?;
             self.inside = Some(Inside {
                 name: name.clone(),
                 namespace,

@@ -215,17 +215,21 @@ impl Operation for Set {
 
     // No inverse: forwarding may be somebody's by the time this is undone, and the rest goes with its link or namespace.
 
-    fn holds(&self, _: &Snapshot) -> Holds {
+    fn holds(&self, now: &Snapshot) -> Holds {
+        if self.place != Place::Host {
+            // Not looked at, which costs as much as there are namespaces (proc_sys_compare in fs/proc/proc_sysctl.c): it was
+            // set when its link was made, or the namespace was.
+            let of = self.key.split('/').nth(3).unwrap_or_default();
+            return now.holds_at(&self.place, |now| {
+                of == "default" || now.links.iter().any(|link| link.name == of)
+            });
+        }
         let holds = match read(&self.key) {
             Some(now) => now == self.value,
             None => {
                 self.key.starts_with(IPV6) && !std::path::Path::new("/proc/sys/net/ipv6").exists()
             }
         };
-        if self.place == Place::Host && holds {
-            Holds::Yes
-        } else {
-            Holds::No
-        }
+        if holds { Holds::Yes } else { Holds::No }
     }
 }

@@ -21,6 +21,19 @@ pub mod if_link {
     pub const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 }
 
+/// linux/rtnetlink.h and linux/netconf.h: who is told what, and settings of IP.
+pub mod rtnetlink {
+    pub const RTNLGRP_LINK: u32 = 1;
+    pub const RTNLGRP_IPV4_IFADDR: u32 = 5;
+    pub const RTNLGRP_IPV6_IFADDR: u32 = 9;
+    pub const RTNLGRP_IPV4_NETCONF: u32 = 24;
+    pub const RTNLGRP_IPV6_NETCONF: u32 = 25;
+    pub const RTM_NEWNETCONF: u16 = 80;
+    pub const NETCONFA_IFINDEX: u16 = 1;
+    pub const NETCONFA_FORWARDING: u16 = 2;
+    pub const NETCONFA_IFINDEX_ALL: u32 = u32::MAX;
+}
+
 /// linux/netfilter/nfnetlink.h and nf_tables.h.
 pub mod nf_tables {
     pub const NFNL_MSG_BATCH_BEGIN: u16 = 16;
@@ -32,16 +45,24 @@ pub mod nf_tables {
     pub const NFPROTO_BRIDGE: u8 = 7;
     pub const NFPROTO_IPV6: u8 = 10;
 
+    pub const NFNLGRP_NFTABLES: u32 = 7;
     pub const NFT_MSG_NEWTABLE: u16 = 0;
     pub const NFT_MSG_GETTABLE: u16 = 1;
+    pub const NFT_MSG_DELTABLE: u16 = 2;
     pub const NFT_MSG_NEWCHAIN: u16 = 3;
     pub const NFT_MSG_GETCHAIN: u16 = 4;
+    pub const NFT_MSG_DELCHAIN: u16 = 5;
     pub const NFT_MSG_NEWRULE: u16 = 6;
     pub const NFT_MSG_GETRULE: u16 = 7;
+    pub const NFT_MSG_DELRULE: u16 = 8;
     pub const NFT_MSG_NEWSET: u16 = 9;
+    pub const NFT_MSG_DELSET: u16 = 11;
     pub const NFT_MSG_NEWSETELEM: u16 = 12;
     pub const NFT_MSG_GETSETELEM: u16 = 13;
     pub const NFT_MSG_DELSETELEM: u16 = 14;
+    pub const NFT_MSG_NEWGEN: u16 = 15;
+    pub const NFTA_GEN_PROC_PID: u16 = 2;
+    pub const NFTA_GEN_PROC_NAME: u16 = 3;
 
     pub const NFTA_TABLE_NAME: u16 = 1;
     pub const NFTA_CHAIN_TABLE: u16 = 1;

@@ -10,6 +10,6 @@ mod socket;
 
 pub use batch::{Attributes, Batch, flags};
 pub use decode::{Attribute, Message, attributes, messages};
-pub use socket::{Rejected, Socket, TransactError};
+pub use socket::{Notifications, Rejected, Socket, TransactError};
 
 pub use crate::sys::socket::Family;

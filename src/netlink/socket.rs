@@ -6,6 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::sys::socket::{Family, Netlink};
 use crate::types::IfName;
 use neli::consts::nl::{NlmF, Nlmsg};
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// A dump that changed while it was read is asked for again, so often at most.
 const INTERRUPTED: usize = 5;
@@ -216,6 +217,37 @@ impl Socket {
             )),
             Err(errno) => Err(Error::os("hear from the kernel over netlink", errno)),
         }
+    }
+}
+
+/// What the kernel tells of changes in a namespace.
+pub struct Notifications(Netlink);
+
+impl Notifications {
+    /// Listens in the namespace that this process is in to groups, a bit each from group 1 on.
+    pub fn open(family: Family, groups: u32) -> Result<Self> {
+        Netlink::listen(family, groups).map(Notifications)
+    }
+
+    /// Hears all that has been told: whether that was all that happened.
+    pub fn hear(&self, mut each: impl FnMut(Message)) -> bool {
+        let mut whole = true;
+        let mut buffer = [0; ANSWER];
+        loop {
+            match self.0.receive(&mut buffer, false) {
+                Ok(bytes) => messages(bytes).for_each(&mut each),
+                Err(Errno::AGAIN) => return whole,
+                // Too much of it (ENOBUFS), or too long: it is asked for instead.
+                Err(Errno::NOBUFS | Errno::MSGSIZE) => whole = false,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl AsFd for Notifications {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

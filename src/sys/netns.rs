@@ -29,6 +29,12 @@ impl NetNs {
         Self::opened(Path::new(OWN), OFlags::RDONLY | OFlags::CLOEXEC)
     }
 
+    /// The namespace that a process is in.
+    pub fn of(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        Self::opened(Path::new(&path), OFlags::RDONLY | OFlags::CLOEXEC)
+    }
+
     /// The namespace that a file stands for; a symbolic link is refused.
     ///
     /// # Errors
@@ -159,11 +165,23 @@ pub fn leave_for_new_ones() -> rustix::io::Result<()> {
 /// # Errors
 /// A file at `to` that is no pin of the same namespace.
 pub fn repin(from: &Path, to: &Path) -> Result<()> {
+    pin_at(&NetNs::open(from)?, from, to)
+}
+
+/// Pins the namespace that a process is in, as [`repin`] does.
+///
+/// # Errors
+/// As there.
+pub fn pin_of(pid: u32, to: &Path) -> Result<()> {
+    let from = format!("/proc/{pid}/ns/net");
+    pin_at(&NetNs::of(pid)?, Path::new(&from), to)
+}
+
+fn pin_at(namespace: &NetNs, from: &Path, to: &Path) -> Result<()> {
     let failed = |errno| {
         let (from, to) = (from.display(), to.display());
         Error::os(format_args!("pin the namespace of {from} at {to}"), errno)
     };
-    let namespace = NetNs::open(from)?;
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     match fs::open(to, flags, Mode::empty()) {
         Ok(made) => drop(made),

@@ -2,12 +2,12 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::types::IfName;
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Result as Io;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{
-    AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
+    AddressFamily, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType, bind, recvmsg, send,
     socket_with, sockopt,
 };
 use std::io::IoSliceMut;
@@ -68,6 +68,19 @@ impl Netlink {
         // Both are comforts: the kernel's words for errors (4.12), and dumps that honour their filters (4.20).
         socket.set(libc::NETLINK_EXT_ACK);
         socket.set(libc::NETLINK_GET_STRICT_CHK);
+        Ok(socket)
+    }
+
+    /// Opens one that hears what the groups are told (netlink(7)), a bit each from group 1 on; it never waits.
+    ///
+    /// # Errors
+    /// As [`Netlink::open`].
+    pub fn listen(family: Family, groups: u32) -> Result<Self> {
+        let socket = Netlink::open(family)?;
+        // Bound, and so numbered: what the kernel itself tells has the number that an unbound socket has, and would not come
+        // (do_one_broadcast in net/netlink/af_netlink.c).
+        bind(&socket.0, &SocketAddrNetlink::new(0, groups))
+            .map_err(|errno| Error::os("listen to the kernel's notifications", errno))?;
         Ok(socket)
     }
 
@@ -136,5 +149,11 @@ impl Netlink {
             }
         };
         buffer.get(..length).ok_or(Errno::MSGSIZE)
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

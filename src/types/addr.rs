@@ -134,6 +134,25 @@ impl Mac {
         Mac([0x02, 0x6e, a, b, c, d])
     }
 
+    /// The MAC that belongs to the name of a host's end, `nc` and ten hex digits: locally administered, `06` and the five
+    /// bytes. By it the link is known as netcell's when nothing else tells.
+    pub fn of_link(name: &str) -> Option<Self> {
+        let digits = name
+            .strip_prefix("nc")
+            .filter(|digits| digits.len() == 10)?;
+        let mut bytes = [0x06; 6];
+        for (at, byte) in bytes.iter_mut().skip(1).enumerate() {
+            *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        (Mac(bytes).link_name() == name).then_some(Mac(bytes))
+    }
+
+    /// The name that [`Mac::of_link`] would have it of.
+    fn link_name(&self) -> String {
+        let digits = self.0.iter().skip(1);
+        digits.fold("nc".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+    }
+
     /// Whether one interface can have it: a group's address and the one of zeros cannot (is_valid_ether_addr in
     /// linux/etherdevice.h).
     pub fn is_valid(&self) -> bool {
@@ -205,6 +224,22 @@ mod tests {
             "fd00::/129",
         ] {
             assert!(bad.parse::<Cidr>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mac_follows_the_name_of_a_hosts_end_and_no_other_name() {
+        let mac = Mac::of_link("nc5f3a9c21e0").expect("a MAC");
+        assert_eq!(mac.to_string(), "06:5f:3a:9c:21:e0");
+        for other in [
+            "nc5f3a9c21e",
+            "nc5f3a9c21e00",
+            "nc5F3a9c21e0",
+            "nc+f3a9c21e0",
+            "eth0",
+            "nc\u{e9}f3a9c21e",
+        ] {
+            assert_eq!(Mac::of_link(other), None, "{other}");
         }
     }
 

@@ -32,8 +32,10 @@ mod network;
 mod options;
 mod plan;
 mod ports;
+mod prune;
 mod publish;
 mod race;
+mod reconcile;
 mod rename;
 mod respawn;
 mod restart;
@@ -49,6 +51,7 @@ mod terminal;
 mod traffic;
 mod typed;
 mod volume;
+mod watcher;
 
 use std::process::ExitCode;
 
@@ -76,8 +79,10 @@ fn main() -> ExitCode {
         options::TESTS,
         plan::TESTS,
         ports::TESTS,
+        prune::TESTS,
         publish::TESTS,
         race::TESTS,
+        reconcile::TESTS,
         rename::TESTS,
         respawn::TESTS,
         restart::TESTS,
@@ -93,6 +98,7 @@ fn main() -> ExitCode {
         terminal::TESTS,
         typed::TESTS,
         volume::TESTS,
+        watcher::TESTS,
     ]);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -2,9 +2,9 @@
 
 use super::{DEFAULT, MTU, is_default};
 use crate::engine::plan::Plan;
-use crate::engine::record::{NetworkRecord, SandboxRecord, Subnet, VERSION};
+use crate::engine::record::{NetworkRecord, Subnet, VERSION};
 use crate::engine::spec::NetworkSpec;
-use crate::engine::{Engine, firewall, ipam, sandbox};
+use crate::engine::{Engine, firewall, ipam};
 use crate::error::{Error, Result};
 use crate::kernel::guard::AddGuard;
 use crate::kernel::nft::{AddElement, AddTable, Element};
@@ -114,10 +114,21 @@ impl Engine {
     /// IPv6 forwarding would cost the host its own default route.
     pub(super) fn shared(&self, record: &NetworkRecord) -> Result<Plan> {
         let host = Snapshot::of_host(&mut self.sockets())?;
+        let forwarding = forwarding(record, &host)?;
+        self.shared_all(record, &host, forwarding)
+            .without_what_holds(&host)
+    }
+
+    /// The plan for all of a network's shared objects, whatever of it is there; `forwarding` is to be turned on.
+    pub(in crate::engine) fn shared_all(
+        &self,
+        record: &NetworkRecord,
+        host: &Snapshot,
+        forwarding: Vec<&'static str>,
+    ) -> Plan {
         let bridge = record.link.clone();
         let key = |suffix: &str| format!("net/{suffix}").replace("BRIDGE", bridge.as_str());
         let set = |key: String, value| sysctl::Set::one(Place::Host, key, value);
-        let forwarding = forwarding(record, &host)?;
         let mut plan = Plan::new();
         plan.push(link::AddBridge {
             name: bridge.clone(),
@@ -160,14 +171,6 @@ impl Engine {
         if record.subnet(true).is_some() && !sealed {
             plan.push(set(key("ipv4/conf/BRIDGE/route_localnet"), "1"));
         }
-        if !host.has_network(&bridge) {
-            for sandbox in self.store.read_all::<SandboxRecord>(&mut |_| {})? {
-                let mut endpoints = sandbox.endpoint.iter();
-                if endpoints.any(|endpoint| endpoint.network_id == record.id) {
-                    plan.extend(sandbox::restore(&sandbox));
-                }
-            }
-        }
         plan.push(link::SetUp {
             place: Place::Host,
             link: bridge.clone(),
@@ -175,12 +178,18 @@ impl Engine {
         for key in forwarding {
             plan.push(set(key.to_owned(), "1"));
         }
-        plan.without_what_holds(&host)
+        plan
     }
 }
 
 /// The sysctls that have to be turned on for a network whose sandboxes reach beyond their bridge.
-fn forwarding(record: &NetworkRecord, host: &Snapshot) -> Result<Vec<&'static str>> {
+///
+/// # Errors
+/// That would cost the host its own default route.
+pub(in crate::engine) fn forwarding(
+    record: &NetworkRecord,
+    host: &Snapshot,
+) -> Result<Vec<&'static str>> {
     let mut keys = Vec::new();
     let on4 = host.forwards_ipv4()?;
     if record.internal || record.no_forwarding {

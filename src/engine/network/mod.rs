@@ -4,6 +4,9 @@
 //! uses the network and alone by whoever makes or removes it; a lease, reserved under the shared lock, keeps it.
 
 mod decide;
+mod share;
+
+pub(super) use decide::forwarding;
 
 use crate::engine::plan::Plan;
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
@@ -12,9 +15,7 @@ use crate::engine::store::Lease;
 use crate::engine::view::Network;
 use crate::engine::{Engine, Run, execute, firewall};
 use crate::error::{Errno, Error, Result};
-use crate::kernel::guard::AddGuard;
-use crate::kernel::uapi::nf_tables::NFPROTO_BRIDGE;
-use crate::kernel::{Op, foreign, link, sysctl};
+use crate::kernel::link;
 use crate::sys::lock::Hold;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
@@ -198,56 +199,6 @@ impl Engine {
         }
     }
 
-    /// Makes what a network's sandboxes share where it is missing: bridge, address, rules, forwarding.
-    pub(super) fn ensure(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
-        let plan = self.shared(record)?;
-        if plan.is_empty() {
-            return Ok(());
-        }
-        let turned_on: Vec<_> = plan
-            .operations()
-            .filter_map(|op| match op {
-                Op::Sysctl(set) => set.is_forwarding(),
-                _ => None,
-            })
-            .collect();
-        for key in &turned_on {
-            self.store.note_forwarding(key)?;
-        }
-        execute::execute(&plan, &mut self.sockets(), run.say)?;
-        if !record.internal {
-            self.say_who_drops(record, run)?;
-        }
-        if record.subnet(true).is_some() && !record.internal && sysctl::is_sealed() {
-            run.say.note(&format_args!(
-                "/proc/sys is mounted read-only, so that net.ipv4.conf.{}.route_localnet stays off: this host does not reach published ports at 127.0.0.1, only at its other addresses",
-                record.link
-            ));
-        }
-        for key in turned_on {
-            run.say.note(&format_args!(
-                "turned on {}, which published ports and outgoing traffic need; what neither enters nor leaves by a netcell link is still not forwarded",
-                key.replace('/', ".")
-            ));
-        }
-        Ok(())
-    }
-
-    /// Says which chains of others drop what a network's sandboxes send and get, and what lets it pass.
-    fn say_who_drops(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
-        let ipv6 = record.subnets.iter().any(|part| part.subnet.addr.is_ipv6());
-        for chain in foreign::chains_that_drop(&mut self.sockets(), &record.link, ipv6)? {
-            run.say.note(&firewall::way_through(&chain, &record.link));
-        }
-        Ok(())
-    }
-
-    /// Whether the kernel still has what the network's sandboxes share; asks for two objects only.
-    pub(super) fn is_there(&self, record: &NetworkRecord) -> Result<bool> {
-        let mut sockets = self.sockets();
-        Ok(sockets.has_link(&record.link)? && sockets.has_network(&record.link)?)
-    }
-
     /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.
     fn claim(&self, name: &Name) -> Result<Option<OwnedFd>> {
         loop {
@@ -281,27 +232,6 @@ impl Engine {
             self.forget_network(&spec.name)?;
         }
         made
-    }
-
-    /// Makes the guard of bridges' ports where it is missing; true where the kernel cannot have it, which is said.
-    fn guard(&self, run: &mut Run) -> Result<bool> {
-        let sockets = &mut self.sockets();
-        if sockets.has_table(NFPROTO_BRIDGE)? {
-            return Ok(false);
-        }
-        match execute::execute(&Plan::of(AddGuard), sockets, run.say) {
-            // Another network's creation was quicker.
-            Err(error) if error.is(Errno::EXIST) => Ok(false),
-            Err(error)
-                if [Errno::OPNOTSUPP, Errno::AFNOSUPPORT, Errno::NOENT]
-                    .iter()
-                    .any(|e| error.is(*e)) =>
-            {
-                run.say.note(&"this kernel lacks CONFIG_NF_TABLES_BRIDGE or CONFIG_NFT_BRIDGE_META: nothing keeps a sandbox from sending from a neighbour's address; router advertisements are ruled out by each sandbox's own settings");
-                Ok(true)
-            }
-            made => made.map(|()| false),
-        }
     }
 
     fn with_users(&self, record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
@@ -349,7 +279,7 @@ impl Engine {
     }
 
     /// Clears away what a creation that was killed before its record left of a network's directory.
-    fn clear_up_network(&self, reference: &str) -> Result<()> {
+    pub(super) fn clear_up_network(&self, reference: &str) -> Result<()> {
         if let Ok(name) = reference.parse::<Name>()
             && self.store.root.exists(&format!("networks/{name}"))
             && let Some(_lock) = self.claim(&name)?

@@ -112,6 +112,45 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
     })
 }
 
+/// Binds a sandbox's files over those in /etc of a running container with the host's own root again, where a file that was
+/// renamed over one took the mount away: whether that was so.
+pub fn rebind(record: &ContainerRecord, etc: &EtcFiles) -> Result<bool> {
+    const WAS: u8 = 2;
+    let failed = |errno| {
+        Error::os(
+            format_args!("bind files in container {}", record.name),
+            errno,
+        )
+    };
+    let Some(start) = record
+        .start
+        .as_ref()
+        .filter(|_| record.image.root == Path::new("/"))
+    else {
+        return Ok(false);
+    };
+    let pid = Pid::from_raw(start.pid as i32).ok_or_else(|| failed(Errno::SRCH))?;
+    let container = process::pidfd(pid, start.pid_start).map_err(failed)?;
+    let files = etc.hold();
+    let child = process::fork(|| {
+        if process::enter_container(container).is_err() {
+            return 1;
+        }
+        let renewed: Vec<_> = files.into_iter().map(|file| file.renew()).collect();
+        match renewed.iter().any(Result::is_err) {
+            true => 1,
+            false if renewed.iter().flatten().any(|was| *was) => WAS,
+            false => 0,
+        }
+    })
+    .map_err(failed)?;
+    match process::wait(child).map_err(failed)? {
+        0 => Ok(false),
+        WAS => Ok(true),
+        _ => Err(failed(Errno::PERM)),
+    }
+}
+
 /// Reads reports until the command has begun, or has not.
 fn begin(mut reports: Reports) -> Result<Pid> {
     let (mut child, mut going, mut failed) = (None, false, None);

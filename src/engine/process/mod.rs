@@ -26,7 +26,7 @@ mod spawn;
 mod users;
 mod visit;
 
-pub use enter::{Bare, enter, enter_bare};
+pub use enter::{Bare, enter, enter_bare, rebind};
 pub use handle::Handle;
 pub use spawn::{Attach, Attended, Hook, Running, Spawn, Spawned, Stdin, spawn};
 pub use visit::visit;

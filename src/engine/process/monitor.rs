@@ -11,7 +11,10 @@ use super::lines::{Lines, Output};
 use super::log::Writer;
 use super::report::{Report, Reporter};
 use super::{spawn, visit};
+use crate::engine::Silence;
 use crate::engine::record::{Exit, UnixNanos};
+use crate::engine::spec::Places;
+use crate::engine::watch::Watcher;
 use crate::error::{Error, exit};
 use crate::sys::memory::Slack;
 use crate::sys::{fd, handover, process, signal};
@@ -51,6 +54,8 @@ pub(super) struct Monitor {
     pub hook: Option<super::Hook>,
     /// What is kept open until it ends.
     pub held: Option<OwnedFd>,
+    /// Whose objects it watches over when it is elected.
+    pub places: Places,
 }
 
 /// What a monitor watches once the child exists.
@@ -71,6 +76,9 @@ struct Watch {
     log: Option<Writer>,
     /// What can be let go of while nothing happens; known once the program has begun.
     slack: Option<Slack>,
+    /// Stands for election once the program has begun.
+    watcher: Option<Watcher>,
+    places: Places,
 }
 
 /// How it ended.
@@ -135,6 +143,8 @@ impl Monitor {
             outputs,
             log: self.log,
             slack: None,
+            watcher: None,
+            places: self.places,
         };
         watch.settle(&self.exit_file, self.held.as_ref());
         let end = watch.follow();
@@ -222,21 +232,28 @@ impl Watch {
                 Some(&self.pidfd),
                 Some(&self.door),
             ];
-            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
+            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(9);
             for (slot, fd) in polled.iter_mut().zip(watched) {
                 if let Some(fd) = fd {
                     *slot = Some(fds.len());
                     fds.push(PollFd::new(fd, PollFlags::IN));
                 }
             }
+            let watcher = self.watcher.as_ref();
+            let others = watcher.into_iter().flat_map(Watcher::descriptors);
+            fds.extend(others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
             let quiet = self.slack.as_ref().map(|_| QUIET);
-            match poll(&mut fds, quiet.as_ref()) {
+            let due = watcher.and_then(Watcher::due);
+            let due = due.and_then(|due| Timespec::try_from(due).ok());
+            let is_soon = due.is_some_and(|due| quiet.is_none_or(|quiet| due < quiet));
+            match poll(&mut fds, if is_soon { &due } else { &quiet }.as_ref()) {
+                Ok(0) if is_soon => {}
                 // Nothing for a while: it may be long until the next, and nobody pays for it meanwhile.
                 Ok(0) => {
                     if let Some(slack) = &self.slack {
                         slack.let_go([Self::follow as *const (), poll as *const ()]);
                     }
-                    let _ = poll(&mut fds, None);
+                    let _ = poll(&mut fds, due.as_ref());
                 }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return self.ended(),
@@ -257,6 +274,10 @@ impl Watch {
                 }
                 // The program has begun: what follows is mostly sleep.
                 self.slack = Slack::find();
+                self.watcher = Watcher::stand(&self.places);
+            }
+            if let Some(watcher) = &mut self.watcher {
+                watcher.step(&mut Silence);
             }
             for i in 0..2 {
                 if ready[2 + i] {

@@ -9,7 +9,7 @@ use super::report::{Report, Reports};
 use super::{ChildSpec, visit};
 use crate::engine::Say;
 use crate::engine::record::Exit;
-use crate::engine::spec::Stay;
+use crate::engine::spec::{Places, Stay};
 use crate::error::{Error, Result, exit};
 use crate::sys::{handover, path, process};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -62,6 +62,8 @@ pub struct Spawn<'a> {
     pub hook: Option<Hook>,
     /// What the monitor keeps open until it ends.
     pub held: Option<OwnedFd>,
+    /// Whose objects it watches over when it is elected.
+    pub places: Places,
 }
 
 /// A container that is being set up. Dropped before its [release](Spawned::release), it is killed.
@@ -158,6 +160,7 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
         log,
         hook: how.hook,
         held: how.held,
+        places: how.places,
     };
     // The command's frames, with all their buffers, are not the monitor's.
     let pid = process::fork_apart(Box::new(move || monitor.run()))

@@ -32,6 +32,8 @@ pub enum Verb {
     Remove,
     /// Give another name; always completed.
     Rename,
+    /// Make again what a sandbox that is committed lacks; nothing is undone.
+    Repair,
 }
 
 json_words!(Verb {
@@ -39,7 +41,8 @@ json_words!(Verb {
     Start = "start",
     Publish = "publish",
     Remove = "remove",
-    Rename = "rename"
+    Rename = "rename",
+    Repair = "repair"
 });
 
 /// The first line of an intent.
@@ -190,6 +193,27 @@ impl Store {
     /// Whether an operation on this name is under way, or was left behind.
     pub fn is_under_way(&self, name: &Name) -> bool {
         self.root.exists(&format!("intents/{name}"))
+    }
+
+    /// All that is under way. The caller holds `lock`.
+    ///
+    /// # Errors
+    /// One that cannot be read.
+    pub fn under_way(&self) -> Result<Vec<Intent>> {
+        let mut found = Vec::new();
+        for name in self.root.names("intents")? {
+            let path = format!("intents/{name}");
+            // Gone meanwhile: its owner has ended it.
+            if let Some(text) = self.root.read(&path)? {
+                let intent = Intent::parse(&String::from_utf8_lossy(&text));
+                let broken = || {
+                    let path = self.path(&path);
+                    Error::new(format!("cannot understand {}", path.display()))
+                };
+                found.push(intent.ok_or_else(broken)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether what is under way on this name is a removal, after which the name is free.

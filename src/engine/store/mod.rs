@@ -21,6 +21,7 @@ mod records;
 pub use file::Directory;
 pub use intent::{Intent, IntentFile, Process, Verb};
 pub use lease::Lease;
+pub use records::Record;
 
 use crate::engine::spec::Places;
 use crate::error::{Errno, Error, Result};
@@ -118,6 +119,11 @@ impl Store {
     pub fn lock_apply(&self) -> Result<OwnedFd> {
         self.root.make("apply")?;
         self.locked_file("apply/lock", Hold::Exclusive, "another apply")
+    }
+
+    /// Takes the lock of the one `reconcile` that may be under way.
+    pub fn lock_reconcile(&self) -> Result<OwnedFd> {
+        self.locked_file("reconcile", Hold::Exclusive, "reconcile")
     }
 
     /// Opens and locks a file; when it was unlinked or replaced while waiting, once more.

@@ -21,8 +21,10 @@ mod network;
 mod options;
 mod output;
 mod port;
+mod prune;
 mod ps;
 mod publish;
+mod reconcile;
 mod rename;
 mod rm;
 mod run;
@@ -65,7 +67,7 @@ const fn command(
     }
 }
 
-const COMMANDS: [Command; 23] = [
+const COMMANDS: [Command; 25] = [
     Command {
         failure: exit::RUN,
         ..command(
@@ -141,6 +143,12 @@ const COMMANDS: [Command; 23] = [
         apply::main,
         "make what runs what a file of command lines asks for",
     ),
+    command(
+        "reconcile",
+        reconcile::main,
+        "make again what others flushed or deleted",
+    ),
+    command("prune", prune::main, "remove what nobody has a record of"),
     command(
         "info",
         info::main,

@@ -105,13 +105,14 @@ impl Held {
     /// Puts it over /etc/NAME of the namespace that was entered, unless it is there.
     ///
     /// On the host's own root a file renamed over /etc/resolv.conf takes the mount away (rename(2), since Linux 3.18).
-    pub fn renew(self) -> Result<()> {
+    /// Whether it was not there.
+    pub fn renew(self) -> Result<bool> {
         let renew = || {
             let place = path::place(format!("/etc/{}", self.name))?;
             if same_file(&rustix::fs::fstat(&place)?, &self.stat) {
-                return Ok(());
+                return Ok(false);
             }
-            put(self.copy, place, INERT, Attr::empty())
+            put(self.copy, place, INERT, Attr::empty()).map(|()| true)
         };
         renew().map_err(|e| Error::os(format_args!("bind /etc/{}", self.name), e))
     }

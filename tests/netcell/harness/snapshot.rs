@@ -223,9 +223,18 @@ fn is_netcells(object: &Value) -> bool {
     })
 }
 
-/// The state directory's lock, and the note that forwarding is netcell's doing.
+/// Locks, the watcher's FIFO and its last trouble, and the note that forwarding is netcell's doing.
 fn is_kept(name: &str) -> bool {
-    ["boot", "lock", "forwarding", "forwarding6"].contains(&name)
+    [
+        "boot",
+        "lock",
+        "reconcile",
+        "fifo",
+        "trouble",
+        "forwarding",
+        "forwarding6",
+    ]
+    .contains(&name)
 }
 
 /// An address lease of a removed sandbox, which is free again within a second.

@@ -1,0 +1,344 @@
+//! `prune`: what netcell made and nobody has a record of any more, neither committed nor under way, is taken away.
+//!
+//! The kernel is looked at first, the records after it and under `lock`: what was made before the first look stands in a
+//! record or an intent by the second, or is nobody's. A link is netcell's when its group, its kind and the MAC that follows from
+//! its name say so, a bridge when its MAC follows from an address of its own, an element when it names such a link, or leads
+//! into a network that is known. What is behind a pin that no record names is somebody's, be it of another state
+//! directory; what cannot be read may be anybody's. Neither is touched.
+
+use crate::engine::plan::Plan;
+use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
+use crate::engine::store::{Intent, Lease, Locked};
+use crate::engine::{Engine, Run, execute};
+use crate::error::{Error, Result};
+use crate::kernel::elements::key_of;
+use crate::kernel::nft::Element;
+use crate::kernel::snapshot::{Link, Snapshot};
+use crate::kernel::{Op, link, netns};
+use crate::sys::lock::{self, Hold};
+use crate::sys::netns::{NetNs, is_pin};
+use crate::types::{Cidr, Id, IfName, Mac, Name};
+use rustix::fs::OFlags;
+
+/// All that a record or an intent speaks for.
+#[derive(Default)]
+struct Known {
+    networks: Vec<NetworkRecord>,
+    containers: Vec<ContainerRecord>,
+    /// Those of the records and those of the intents.
+    sandboxes: Vec<SandboxRecord>,
+    /// The names of what is under way.
+    busy: Vec<Name>,
+}
+
+impl Known {
+    fn has_link(&self, name: &IfName) -> bool {
+        let mut endpoints = self.sandboxes.iter().filter_map(|s| s.endpoint.as_ref());
+        endpoints.any(|endpoint| endpoint.link == *name)
+    }
+
+    fn has_bridge(&self, name: &IfName) -> bool {
+        self.networks.iter().any(|network| network.link == *name)
+    }
+
+    fn has_sandbox(&self, id: &Id) -> bool {
+        self.sandboxes.iter().any(|sandbox| sandbox.id == *id)
+    }
+
+    fn is_busy(&self, name: &Name) -> bool {
+        self.busy.contains(name)
+    }
+
+    /// Whether another command is at a sandbox: its ports may be about to change.
+    fn is_at(&self, sandbox: &SandboxRecord) -> bool {
+        let mut names = std::iter::once(&sandbox.name).chain(&sandbox.members);
+        names.any(|name| self.is_busy(name))
+    }
+}
+
+impl Engine {
+    /// Takes away what is nobody's: what it was, a line each.
+    ///
+    /// # Errors
+    /// A record or an intent that cannot be read: what it speaks for cannot be told from what is nobody's.
+    pub fn prune(&self, run: &mut Run) -> Result<Vec<String>> {
+        let host = Snapshot::of_host_whole(&mut self.sockets())?;
+        let (plan, mut gone, networks) = {
+            let locked = self.store.lock()?;
+            let known = self.known()?;
+            let plan = self.strays(&host, &known, run)?;
+            let files = self.stray_files(&known)?;
+            for path in &files {
+                self.drop_file(&locked, path, run)?;
+            }
+            let paths = files
+                .iter()
+                .map(|path| self.store.path(path).display().to_string());
+            (
+                plan,
+                paths.collect::<Vec<_>>(),
+                self.networks_without_record(&known)?,
+            )
+        };
+        for network in networks {
+            gone.push(
+                self.store
+                    .path(&format!("networks/{network}"))
+                    .display()
+                    .to_string(),
+            );
+            if !run.dry_run {
+                self.clear_up_network(network.as_str())?;
+            }
+        }
+        let said = |op: &Op| {
+            let line = op.to_string();
+            let line = line.replacen("nft delete ", "", 1);
+            line.replacen("ip link delete ", "link ", 1)
+        };
+        gone.extend(plan.operations().map(said));
+        match run.dry_run {
+            true => plan.say(run.say),
+            false => execute::teardown(&plan, &mut self.sockets(), run.say)?,
+        }
+        Ok(gone)
+    }
+
+    /// The caller holds `lock`.
+    fn known(&self) -> Result<Known> {
+        let mut broken = None;
+        let mut failed = |error| broken = Some(error);
+        let mut known = Known {
+            networks: self.store.read_all(&mut failed)?,
+            containers: self.store.read_all(&mut failed)?,
+            sandboxes: self.store.read_all(&mut failed)?,
+            busy: Vec::new(),
+        };
+        let unsure = |error: &dyn std::fmt::Display| {
+            Error::new(format!("cannot tell what is nobody's: {error}"))
+        };
+        if let Some(error) = broken {
+            return Err(unsure(&error));
+        }
+        for intent in self.store.under_way().map_err(|error| unsure(&error))? {
+            let Intent { sandbox, whole, .. } = &intent;
+            known.busy.extend(intent.names().chain(sandbox).cloned());
+            known.sandboxes.extend(whole.clone());
+        }
+        Ok(known)
+    }
+
+    /// The plan that takes away what the kernel has and nobody speaks for.
+    fn strays(&self, host: &Snapshot, known: &Known, run: &mut Run) -> Result<Plan> {
+        let mut plan = Plan::new();
+        let mut gone: Vec<&str> = Vec::new();
+        let candidates = host.links.iter().filter(|link| is_stray_port(link, known));
+        let candidates: Vec<_> = candidates.collect();
+        let pinned = match candidates.is_empty() {
+            true => Vec::new(),
+            false => self.behind_other_pins(known)?,
+        };
+        for link in candidates {
+            if let Some((_, pin)) = pinned.iter().find(|(peer, _)| *peer == link.index) {
+                run.say.note(&format_args!(
+                    "left {} alone: no record names the sandbox at {}, and it may be of another state directory; `ip netns delete {pin}` removes it",
+                    link.name,
+                    netns::pin_path(pin).display()
+                ));
+            } else if let (Ok(name), Some(mac)) = (link.name.parse(), link.mac) {
+                plan.push(link::DelLink::bridge(name, mac));
+                gone.push(&link.name);
+            }
+        }
+        for link in host
+            .links
+            .iter()
+            .filter(|link| is_stray_bridge(link, host, known))
+        {
+            let mut ports = host
+                .links
+                .iter()
+                .filter(|port| port.master == Some(link.index));
+            let unused = ports.all(|port| gone.contains(&port.name.as_str()));
+            if let (true, Ok(name), Some(mac)) = (unused, link.name.parse(), link.mac) {
+                plan.push(link::DelLink::bridge(name, mac));
+                gone.push(&link.name);
+            }
+        }
+        plan.extend(stray_elements(host, known, &gone));
+        Ok(plan)
+    }
+
+    /// The host's ends of the pairs in namespaces that no record's pin leads to, each with its pin.
+    fn behind_other_pins(&self, known: &Known) -> Result<Vec<(u32, Name)>> {
+        let mut found = Vec::new();
+        let names = std::fs::read_dir(netns::DIRECTORY).into_iter().flatten();
+        let names =
+            names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse().ok());
+        for name in names.filter(|name: &Name| !known.sandboxes.iter().any(|s| s.name == *name)) {
+            let path = netns::pin_path(&name);
+            if is_pin(&path) != Some(true) {
+                continue;
+            }
+            let mut route = self.sockets().route_of(&NetNs::open(&path)?)?;
+            let inside = Snapshot::of(&mut route)?;
+            let ends = inside.links.iter().filter_map(|link| link.peer);
+            found.extend(ends.map(|end| (end, name.clone())));
+        }
+        Ok(found)
+    }
+
+    /// What of the state directory nobody speaks for, as paths in it. The caller holds `lock`.
+    fn stray_files(&self, known: &Known) -> Result<Vec<String>> {
+        let root = &self.store.root;
+        let mut paths = Vec::new();
+        let has = |kind: &str, name: &Name| match kind {
+            "containers" => known.containers.iter().any(|record| record.name == *name),
+            _ => known.sandboxes.iter().any(|record| record.name == *name),
+        };
+        for kind in ["containers", "sandboxes"] {
+            for name in root.names(kind)? {
+                let path = format!("{kind}/{name}");
+                let parsed = name.parse::<Name>();
+                let is_known = parsed.is_ok_and(|name| has(kind, &name) || known.is_busy(&name));
+                if !is_known && !self.is_monitored(&path)? {
+                    paths.push(path);
+                }
+            }
+        }
+        for id in root.names("ids")? {
+            let name = self.store.name_of(&id);
+            let mut containers = known.containers.iter().map(|record| record.id);
+            let is = |own: Id| own.to_string() == id;
+            let is_known = containers.any(is)
+                || known.sandboxes.iter().any(|sandbox| is(sandbox.id))
+                || name.is_some_and(|name| known.is_busy(&name));
+            if !is_known {
+                paths.push(format!("ids/{id}"));
+            }
+        }
+        for network in root.names("networks")? {
+            self.stray_leases(&format!("networks/{network}/leases"), known, &mut paths)?;
+        }
+        for port in root.names("ports")? {
+            self.stray_leases(&format!("ports/{port}"), known, &mut paths)?;
+        }
+        Ok(paths)
+    }
+
+    fn stray_leases(&self, directory: &str, known: &Known, paths: &mut Vec<String>) -> Result<()> {
+        for name in self.store.root.names(directory)? {
+            let path = format!("{directory}/{name}");
+            let stray = match self.store.root.read_json::<Lease>(&path) {
+                Ok(Some(Lease::Held { id, sandbox })) => {
+                    !known.has_sandbox(&id) && !known.is_busy(&sandbox)
+                }
+                Ok(Some(Lease::Tombstone { link, .. })) => !link::exists(&link),
+                // Torn by a full file system, when nobody had it yet; or foreign.
+                Ok(None) | Err(_) => false,
+            };
+            if stray {
+                paths.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a container's monitor lives, though its record is gone.
+    fn is_monitored(&self, container: &str) -> Result<bool> {
+        let exit = self
+            .store
+            .root
+            .open_file(&format!("{container}/exit"), OFlags::RDONLY)?;
+        Ok(exit.is_some_and(|exit| lock::try_lock(&exit, Hold::Shared) != Ok(true)))
+    }
+
+    fn networks_without_record(&self, known: &Known) -> Result<Vec<Name>> {
+        let names = self.store.root.names("networks")?;
+        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
+        let has = |name: &Name| known.networks.iter().any(|network| network.name == *name);
+        Ok(names.filter(|name| !has(name)).collect())
+    }
+
+    fn drop_file(&self, _: &Locked, path: &str, run: &mut Run) -> Result<()> {
+        run.say
+            .operation(&format_args!("rm -r {}", self.store.path(path).display()));
+        if run.dry_run {
+            return Ok(());
+        }
+        self.store.root.remove_tree(path)?;
+        match path
+            .strip_prefix("ports/")
+            .and_then(|port| port.split_once('/'))
+        {
+            Some((port, _)) => self.store.root.remove_empty(&format!("ports/{port}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a link is the host's end of a pair that netcell made, and of no sandbox.
+fn is_stray_port(link: &Link, known: &Known) -> bool {
+    link.kind.as_deref() == Some("veth")
+        && link.group == link::GROUP
+        && link.mac.is_some()
+        && link.mac == Mac::of_link(&link.name)
+        && link.name.parse().is_ok_and(|name| !known.has_link(&name))
+}
+
+/// Whether a link is a bridge that netcell made, and of no network.
+fn is_stray_bridge(link: &Link, host: &Snapshot, known: &Known) -> bool {
+    let mut own = host
+        .addresses
+        .iter()
+        .filter(|address| address.link == link.index);
+    link.kind.as_deref() == Some("bridge")
+        && link.group == link::GROUP
+        && own.any(|address| link.mac == Some(Mac::of(address.address.addr)))
+        && link.name.parse().is_ok_and(|name| !known.has_bridge(&name))
+}
+
+/// The plan that takes out elements that name what is gone, or is about to be, and ports that lead to no sandbox of a network.
+fn stray_elements(host: &Snapshot, known: &Known, gone: &[&str]) -> Plan {
+    let mut plan = Plan::new();
+    let Some(elements) = &host.elements else {
+        return plan;
+    };
+    let is_there = |name: &IfName| host.link(name).is_some() && !gone.contains(&name.as_str());
+    for (port, drop) in elements.of_ports() {
+        let own = Mac::of_link(port.as_str()).is_some();
+        if own && !known.has_link(&port) && !is_there(&port) {
+            plan.push(drop);
+        }
+    }
+    for (bridge, drop) in elements.of_bridges() {
+        let own = bridge.as_str().starts_with("netcell");
+        if own && !known.has_bridge(&bridge) && !is_there(&bridge) {
+            plan.push(drop);
+        }
+    }
+    let parts = known.networks.iter().flat_map(|network| &network.subnets);
+    let subnets: Vec<Cidr> = parts.map(|part| part.subnet).collect();
+    let mut ports: Vec<Vec<u8>> = Vec::new();
+    for sandbox in &known.sandboxes {
+        for port in &sandbox.ports {
+            let mapping = port.mapping.clone();
+            if let Some(to) = sandbox.target(mapping.host_ip) {
+                ports.push(key_of(&Element::Publish { mapping, to }));
+            }
+        }
+    }
+    ports.sort_unstable();
+    for (to, drop) in elements.published() {
+        let mut at = known
+            .sandboxes
+            .iter()
+            .filter(|sandbox| known.is_at(sandbox));
+        let in_work = at.any(|sandbox| sandbox.leased().any(|(_, address)| address == to));
+        let of_network = subnets.iter().any(|subnet| subnet.contains(to));
+        if of_network && !in_work && ports.binary_search(&drop.name()).is_err() {
+            plan.push(drop);
+        }
+    }
+    plan
+}

@@ -1,0 +1,198 @@
+//! Sandboxes: each is looked at inside and out, and what it lacks is made again.
+
+use super::Reconciled;
+use crate::engine::create::host_facts;
+use crate::engine::plan::Plan;
+use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::store::{Intent, IntentFile, Verb};
+use crate::engine::{Engine, Run, execute, sandbox};
+use crate::error::{Error, Result};
+use crate::kernel::snapshot::{Inside, Snapshot};
+use crate::kernel::{link, netns};
+use crate::sys::netns::{NetNs, is_pin};
+
+/// So many sandboxes are mended at once at most: an intent of each is open meanwhile.
+const AT_ONCE: usize = 128;
+
+impl Engine {
+    pub(super) fn reconcile_sandboxes(
+        &self,
+        mut host: Snapshot,
+        done: &mut Reconciled,
+        run: &mut Run,
+    ) -> Result<()> {
+        let networks = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
+        let mut broken = Vec::new();
+        for sandbox in self.all::<SandboxRecord>(done, run)? {
+            if self.is_busy(&sandbox) {
+                done.skipped.push(sandbox.name);
+                continue;
+            }
+            match self.lacks(&sandbox, &networks, &mut host) {
+                Ok(plan) if plan.is_empty() => {}
+                Ok(plan) if run.dry_run => {
+                    plan.say(run.say);
+                    done.sandboxes.push(sandbox.name);
+                }
+                Ok(_) => broken.push(sandbox),
+                Err(error) => done.fail(&error.sandbox(sandbox.name.as_str()), run),
+            }
+        }
+        for some in broken.chunks(AT_ONCE) {
+            self.mend_sandboxes(some, &networks, done, run)?;
+        }
+        Ok(())
+    }
+
+    /// Makes good what the sandboxes on a network lack of what is shared, after the network itself was.
+    pub(in crate::engine) fn mend_on(&self, network: &NetworkRecord, run: &mut Run) -> Result<()> {
+        if self.store.address_leases(&network.name)?.is_empty() {
+            return Ok(());
+        }
+        let mut sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        sandboxes.retain(|sandbox| {
+            let mut endpoints = sandbox.endpoint.iter();
+            endpoints.any(|endpoint| endpoint.network_id == network.id)
+        });
+        let networks = std::slice::from_ref(network);
+        let mut sandboxes = sandboxes.chunks(AT_ONCE);
+        sandboxes.try_for_each(|some| {
+            self.mend_sandboxes(some, networks, &mut Reconciled::default(), run)
+        })
+    }
+
+    /// Mends sandboxes under intents: now nobody else changes them, and what they lack is asked once more.
+    fn mend_sandboxes(
+        &self,
+        broken: &[SandboxRecord],
+        networks: &[NetworkRecord],
+        done: &mut Reconciled,
+        run: &mut Run,
+    ) -> Result<()> {
+        let mut held: Vec<(IntentFile, SandboxRecord)> = Vec::with_capacity(broken.len());
+        {
+            let _locked = self.store.lock()?;
+            for sandbox in broken {
+                match self.store.read::<SandboxRecord>(&sandbox.name)? {
+                    Some(now) if now.id == sandbox.id && !self.is_busy(&now) => {
+                        held.push((self.store.begin(self.intent_to_repair(&now))?, now));
+                    }
+                    Some(now) => done.skipped.push(now.name),
+                    None => {}
+                }
+            }
+        }
+        let looked = Snapshot::of_host_whole(&mut self.sockets());
+        let mended = looked.map(|mut host| {
+            for (_, sandbox) in &held {
+                let lacks = self.lacks(sandbox, networks, &mut host);
+                let mended = lacks.and_then(|plan| {
+                    execute::execute(&plan, &mut self.sockets(), run.say).map(|()| plan.is_empty())
+                });
+                match mended {
+                    Ok(true) => {}
+                    Ok(false) => done.sandboxes.push(sandbox.name.clone()),
+                    Err(error) => done.fail(&error.sandbox(sandbox.name.as_str()), run),
+                }
+            }
+        });
+        let _locked = self.store.lock()?;
+        held.into_iter()
+            .try_for_each(|(file, _)| self.store.end(file))?;
+        mended
+    }
+
+    fn intent_to_repair(&self, sandbox: &SandboxRecord) -> Intent {
+        Intent {
+            version: VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb: Verb::Repair,
+            name: sandbox.name.clone(),
+            container: None,
+            generation: 0,
+            sandbox: Some(sandbox.name.clone()),
+            whole: None,
+            to: None,
+            ports_before: Vec::new(),
+            ports_after: Vec::new(),
+            processes: Vec::new(),
+        }
+    }
+
+    /// The plan for what a sandbox lacks; leaves in `host` what its namespace looks like.
+    ///
+    /// # Errors
+    /// What is in the place of something of its own and is not netcell's.
+    fn lacks(
+        &self,
+        sandbox: &SandboxRecord,
+        networks: &[NetworkRecord],
+        host: &mut Snapshot,
+    ) -> Result<Plan> {
+        let network = match &sandbox.endpoint {
+            Some(endpoint) => {
+                let mut networks = networks.iter();
+                let found = networks.find(|network| network.id == endpoint.network_id);
+                let gone = || {
+                    Error::new(format!(
+                        "the record of network {} is gone",
+                        endpoint.network
+                    ))
+                };
+                Some(found.ok_or_else(gone)?)
+            }
+            None => None,
+        };
+        let first = self.look_inside(sandbox, host)?;
+        let all = sandbox::make(sandbox, network, host_facts(sandbox));
+        Ok(first.chain(all.without_what_holds(host)?))
+    }
+
+    /// Looks into a sandbox's namespace. The plan that comes first where its pin is gone: it is pinned again by a process that
+    /// lives in it; where nobody does, what is left of it makes way for a new one.
+    fn look_inside(&self, sandbox: &SandboxRecord, host: &mut Snapshot) -> Result<Plan> {
+        let name = &sandbox.name;
+        let path = netns::pin_path(name);
+        let process = self
+            .running_in(sandbox)?
+            .into_iter()
+            .find_map(|record| record.start);
+        let lives_in = process.map(|start| NetNs::of(start.pid).map(|its| (start.pid, its)));
+        let mut first = Plan::new();
+        let namespace = match (is_pin(&path), lives_in.transpose()?) {
+            (Some(true), lives_in) => {
+                let pinned = netns::open(name)?;
+                if lives_in.is_some_and(|(_, its)| its.inode() != pinned.inode()) {
+                    return Err(Error::new(format!(
+                        "cannot mend what is behind {}: it is another namespace than that of the processes",
+                        path.display()
+                    )));
+                }
+                pinned
+            }
+            (_, Some((pid, its))) => {
+                let name = name.clone();
+                first.push(netns::PinOf { name, pid });
+                its
+            }
+            (there, None) => {
+                if there.is_some() {
+                    first.push(netns::Unpin { name: name.clone() });
+                }
+                let links = sandbox.endpoint.iter().map(|endpoint| &endpoint.link);
+                for left in links {
+                    if host.link(left).is_some() {
+                        first.push(link::DelLink::veth(left.clone()));
+                    }
+                    host.links.retain(|link| link.name != left.as_str());
+                }
+                host.inside = Inside::Gone;
+                return Ok(first);
+            }
+        };
+        let mut route = self.sockets().route_of(&namespace)?;
+        host.inside = Inside::Seen(Box::new(Snapshot::of(&mut route)?));
+        Ok(first)
+    }
+}
