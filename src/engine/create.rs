@@ -52,7 +52,7 @@ impl Engine {
             self.unmake(made, run)?;
             return Err(error);
         }
-        self.finish(made)?;
+        self.finish(made);
         Ok(record.id)
     }
 
@@ -119,7 +119,8 @@ impl Engine {
         }
         let named = hosts::enter(&self.store, &locked, &sandbox, sandbox.id);
         note(named, run);
-        self.store.end(made.intent)?;
+        // What is committed stays so; where its intent cannot go, the next command takes it away.
+        self.store.end(made.intent).ok();
         Ok(sandbox.id)
     }
 
@@ -150,7 +151,7 @@ impl Engine {
                     if !self.store.ends_within(&wanted.name, MOMENT)? {
                         return Err(conflict(&wanted.name, "another operation"));
                     }
-                    self.scavenge(run)?;
+                    self.wait_for(&wanted.name, run)?;
                 }
                 Decided::Change(change) if run.dry_run => {
                     drop(locked);
@@ -310,9 +311,8 @@ impl Engine {
     }
 
     /// The end of the operation: its intent goes, and its network's lock.
-    pub(super) fn finish(&self, made: Made) -> Result<()> {
-        let _locked = self.store.lock()?;
-        self.store.end(made.intent)
+    pub(super) fn finish(&self, made: Made) {
+        self.store.is_over(made.intent);
     }
 
     fn write_commit(&self, locked: &Locked, made: &Made, record: &ContainerRecord) -> Result<()> {

@@ -35,7 +35,7 @@ impl Engine {
         watch: &mut dyn FnMut(usize),
         run: &mut Run,
     ) -> Vec<Result<()>> {
-        let asked: Vec<_> = references
+        let mut asked: Vec<_> = references
             .iter()
             .map(|reference| self.ask_to_end(reference, grace, run))
             .collect();
@@ -46,7 +46,7 @@ impl Engine {
                 .collect();
         }
         let began = Instant::now();
-        for (at, asked) in asked.iter().enumerate() {
+        for (at, asked) in asked.iter_mut().enumerate() {
             watch(at);
             if let Ok(Ending {
                 process: Some(process),
@@ -55,8 +55,10 @@ impl Engine {
             }) = asked
                 && !process.wait(grace.saturating_sub(began.elapsed()))
             {
-                process.kill();
                 say_signal(process, Signal::KILL.as_raw(), run);
+                if let Err(error) = process.kill() {
+                    *asked = Err(error);
+                }
             }
         }
         let ended = |ending: Ending| {
@@ -78,7 +80,7 @@ impl Engine {
         if !run.dry_run {
             container = self.note_stopped(container)?;
         }
-        let process = handle(&container);
+        let process = handle(&container)?;
         let settings = container.record.settings();
         let signal = settings
             .stop_signal
@@ -107,7 +109,7 @@ impl Engine {
                     true => (container, false),
                     false => self.meant_to_end(container, signal)?,
                 };
-                let process = handle(&container);
+                let process = handle(&container)?;
                 match &process {
                     Some(process) => send(process, signal, run)?,
                     // What waited for its next start waits no longer.
@@ -153,9 +155,9 @@ impl Engine {
             if let Ok(Subject::Container(container)) = self.find(reference)
                 && !container.record.auto_remove
                 && let Ok(container) = self.note_stopped(*container)
-                && let Some(process) = handle(&container)
+                && let Ok(Some(process)) = handle(&container)
             {
-                process.kill();
+                process.kill().ok();
             }
         }
     }

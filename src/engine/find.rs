@@ -9,6 +9,7 @@ use crate::engine::store::Store;
 use crate::engine::view::{Container, Files, Status, Subject};
 use crate::error::{Error, Result};
 use crate::kernel::netns::pin_path;
+use crate::sys::fd::read_at;
 use crate::sys::lock::{self, Hold};
 use crate::sys::time;
 use crate::types::{Name, json};
@@ -77,9 +78,10 @@ impl Engine {
                 .as_ref()
                 .and_then(|name| sandboxes.iter().find(|s| s.name == *name))
                 .cloned();
-            subjects.push(Subject::Container(Box::new(
-                self.container(record, sandbox)?,
-            )));
+            match self.container(record, sandbox) {
+                Ok(container) => subjects.push(Subject::Container(Box::new(container))),
+                Err(error) => broken(error),
+            }
         }
         subjects.extend(alone);
         Ok(subjects)
@@ -178,7 +180,7 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
             return Ok((ended(record), Some(exit)));
         }
     }
-    if Handle::open(start.pid, start.pid_start).is_some() {
+    if Handle::open(start.pid, start.pid_start)?.is_some() {
         return Ok((Status::Running, None));
     }
     Ok((
@@ -202,7 +204,7 @@ fn ended(record: &ContainerRecord) -> Status {
 /// The end of a container as its `exit` file has it, once its lock is free.
 pub fn exit_in(exit: &OwnedFd) -> Option<Exit> {
     let mut bytes = [0; 256];
-    let length = rustix::io::pread(exit, &mut bytes, 0).ok()?;
+    let length = read_at(exit, &mut bytes, 0).ok()?;
     json::from_slice(bytes.get(..length)?).ok()
 }
 

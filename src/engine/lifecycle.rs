@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How long a monitor may take to write down the end of its container after PID 1 is gone.
 const MONITOR: Duration = Duration::from_secs(5);
 
+/// How long a monitor waits before it tries once more to remove its container.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// No wait of netcell's own: as long as the container runs.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -61,7 +64,7 @@ impl Engine {
         }
         // Who wants to remove it waits until it has begun.
         let released = self.release(spawned, &mut record);
-        self.finish(made)?;
+        self.finish(made);
         match released {
             Ok(running) => Ok(Ran {
                 id: record.id,
@@ -126,10 +129,7 @@ impl Engine {
         };
         let started = self.start_again(&mut file, &mut record, stay, run);
         let released = started.and_then(|spawned| self.release(spawned, &mut record));
-        {
-            let _locked = self.store.lock()?;
-            self.store.end(file)?;
-        }
+        self.store.is_over(file);
         let running = released?;
         let Some(stay) = stay else {
             return Ok(None);
@@ -347,7 +347,7 @@ impl Engine {
             return Ok(exit.code);
         }
         // The monitor died: PID 1 may have outlived it.
-        if let Some(process) = handle(container) {
+        if let Some(process) = handle(container)? {
             process.wait(FOREVER);
         }
         Ok(find::LOST)
@@ -385,13 +385,12 @@ fn started(spawned: &Spawned) -> Start {
 }
 
 /// A running container's PID 1.
-pub(super) fn handle(container: &Container) -> Option<Handle> {
-    let start = container
-        .record
-        .start
-        .as_ref()
-        .filter(|_| container.status == Status::Running)?;
-    Handle::open(start.pid, start.pid_start)
+pub(super) fn handle(container: &Container) -> Result<Option<Handle>> {
+    let running = container.status == Status::Running;
+    match container.record.start.as_ref().filter(|_| running) {
+        Some(start) => Handle::open(start.pid, start.pid_start),
+        None => Ok(None),
+    }
 }
 
 /// The monitor has nobody to tell an error to; what stays is removed by whoever looks at the container next.
@@ -400,14 +399,22 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
         say: &mut Silence,
         dry_run: false,
     };
-    if let Ok(engine) = Engine::open(places, run) {
-        // It may have got another name since it was started.
-        let now = engine.store.name_of(&id.to_string());
-        let name = now.as_ref().unwrap_or(name);
-        engine.remove_exactly(name, id, true, run).ok();
-        let leaving = engine.leaving();
-        // The engine's descriptors are closed once only: here, not again with all others.
-        drop(engine);
-        leaving.see_off();
+    // What runs out for a moment is there again a little later.
+    for _ in 0..4 {
+        let removed = Engine::open(places, run).and_then(|engine| {
+            // It may have got another name since it was started.
+            let now = engine.store.name_of(&id.to_string());
+            let name = now.as_ref().unwrap_or(name);
+            match engine.store.read::<ContainerRecord>(name)? {
+                Some(record) if record.id == *id => engine.remove_exactly(name, id, true, run)?,
+                _ => {}
+            }
+            Ok(engine.leaving())
+        });
+        if let Ok(leaving) = removed {
+            // The engine's descriptors are closed once only: before, not again with all others.
+            return leaving.see_off();
+        }
+        std::thread::sleep(MOMENT);
     }
 }

@@ -85,6 +85,8 @@ impl Engine {
             Subject::Sandbox(sandbox, _) => Ok((sandbox.name.clone(), *sandbox)),
             Subject::Container(container) => match container.sandbox {
                 Some(sandbox) => Ok((container.record.name, sandbox)),
+                // Removed since its container was found.
+                None if container.record.sandbox.is_some() => Err(find::no_such(reference)),
                 None => Err(Error::new(format!(
                     "cannot publish ports of {reference}: it uses the host's own network"
                 ))),
@@ -152,7 +154,10 @@ impl Engine {
         let (_, mut sandbox) = self.sandbox_of(member)?;
         sandbox.set_ports(member, &after);
         self.store.write_sandbox(&locked, &sandbox)?;
-        self.settle_ports(&locked, file, true)?;
+        // That was the commit: what comes after it, the next command can do as well.
+        let settled = self.settle_ports(&locked, file, true);
+        drop(locked);
+        self.completed(settled, member, run)?;
         Ok((before, after))
     }
 

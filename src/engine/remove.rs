@@ -9,7 +9,7 @@ use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, execute, hosts};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::types::{Id, Name, PortMapping};
 
 impl Engine {
@@ -36,12 +36,16 @@ impl Engine {
                     let _locked = self.store.lock()?;
                     find::members(&self.store, &sandbox)?
                 };
-                let members: Vec<_> = members.iter().map(Name::as_str).collect();
-                return Err(Error::new(format!(
-                    "sandbox {} lives on for {}: it goes with its last member",
-                    sandbox.name,
-                    members.join(", ")
-                )));
+                if !members.is_empty() {
+                    let members: Vec<_> = members.iter().map(Name::as_str).collect();
+                    return Err(Error::new(format!(
+                        "sandbox {} lives on for {}: it goes with its last member",
+                        sandbox.name,
+                        members.join(", ")
+                    )));
+                }
+                // Somebody has taken the records of its members away.
+                (sandbox.name, sandbox.id)
             }
         };
         self.remove_exactly(&name, &id, force, run)
@@ -81,9 +85,16 @@ impl Engine {
                 }
                 return Ok(());
             }
-            break self.store.begin(intent)?;
+            break match self.store.begin(intent.clone()) {
+                Err(error) if error.is(Errno::NOSPC) => {
+                    self.store.make_room(&locked, &intent);
+                    self.store.begin(intent)?
+                }
+                begun => begun?,
+            };
         };
-        self.complete_removal(file, hosts::leave, run)
+        let removed = self.complete_removal(file, hosts::leave, run);
+        self.completed(removed, name, run)
     }
 
     /// What is to be removed with a name. The caller holds `lock`.
@@ -100,11 +111,11 @@ impl Engine {
             Some(sandbox) => self.store.read::<SandboxRecord>(sandbox)?,
             None => None,
         };
-        if container.is_none()
-            && !sandbox
-                .as_ref()
-                .is_some_and(|sandbox| sandbox.bare && sandbox.id == *id)
-        {
+        let alone = |sandbox: &SandboxRecord| -> Result<bool> {
+            Ok(sandbox.id == *id
+                && (sandbox.bare || find::members(&self.store, sandbox)?.is_empty()))
+        };
+        if container.is_none() && !sandbox.as_ref().map_or(Ok(false), alone)? {
             return Err(no_such(name.as_str()));
         }
         let mut processes = Vec::new();
@@ -183,8 +194,13 @@ impl Engine {
                     self.free_leases(&locked, sandbox)?;
                     self.store
                         .remove_sandbox(&locked, &sandbox.name, &sandbox.id)?;
+                    if intent.container.is_none() && !sandbox.bare {
+                        self.store.remove_lost(&locked, &sandbox.name)?;
+                    }
                     if let Err(error) = forget(&self.store, &locked, sandbox) {
+                        // It is gone all the same. Its intent stays: the next command writes the others' names anew.
                         run.say.note(&error);
+                        return Ok(());
                     }
                 }
                 (None, Some(sandbox)) => self.leave(&locked, sandbox, intent)?,
@@ -206,9 +222,9 @@ impl Engine {
             None => None,
         };
         if let Some(start) = recorded.and_then(|record| record.start)
-            && let Some(process) = Handle::open(start.pid, start.pid_start)
+            && let Some(process) = Handle::open(start.pid, start.pid_start)?
         {
-            process.kill();
+            process.kill()?;
             process.wait(DEATH);
         }
         Ok(())

@@ -54,7 +54,8 @@ impl Engine {
             }
             break self.store.begin(intent)?;
         };
-        self.complete_renaming(file, run)
+        let renamed = self.complete_renaming(file, run);
+        self.completed(renamed, &name, run)
     }
 
     /// The caller holds `lock`.
@@ -118,7 +119,7 @@ impl Engine {
         let moved = intent
             .sandbox
             .as_ref()
-            .is_some_and(|name| netns::check_pin(name).is_err());
+            .is_some_and(|name| netns::is_moved(name, &new));
         if !moved && let Err(error) = execute::execute(&before, &mut self.sockets(), run.say) {
             let _locked = self.store.lock()?;
             self.store.end(file)?;

@@ -18,7 +18,12 @@ pub(super) const DEATH: Duration = Duration::from_secs(2);
 impl Engine {
     /// Settles every intent whose owner is dead. One that cannot be settled is said, and hinders nothing else.
     pub(super) fn scavenge(&self, run: &mut Run) -> Result<()> {
-        for file in self.store.abandoned()? {
+        let mut broken = Vec::new();
+        let abandoned = self.store.abandoned(&mut |error| broken.push(error))?;
+        for error in broken {
+            run.say.note(&error);
+        }
+        for file in abandoned {
             let name = file.intent.name.clone();
             if let Err(error) = self.settle(file, run) {
                 run.say.note(&format_args!(
@@ -30,9 +35,36 @@ impl Engine {
     }
 
     /// Waits until the operation on a name has ended; what its owner left by dying is settled.
+    ///
+    /// # Errors
+    /// What cannot be settled, or not from here.
     pub(super) fn wait_for(&self, name: &Name, run: &mut Run) -> Result<()> {
         self.store.wait_for(name)?;
-        self.scavenge(run)
+        self.scavenge(run)?;
+        self.store.refuse_left(name)
+    }
+
+    /// After a failure: what it left under way, because to undo it failed, too, is settled as the next command would.
+    pub fn clear_up(&self, run: &mut Run) {
+        if !run.dry_run
+            && let Err(error) = self.scavenge(run)
+        {
+            run.say.note(&error);
+        }
+    }
+
+    /// The outcome of what is always completed, never undone: after a failure it is tried once more.
+    pub(super) fn completed(&self, done: Result<()>, name: &Name, run: &mut Run) -> Result<()> {
+        let Err(error) = done else {
+            return Ok(());
+        };
+        if self.store.is_under_way(name)
+            && self.scavenge(run).is_ok()
+            && !self.store.is_under_way(name)
+        {
+            return Ok(());
+        }
+        Err(error)
     }
 
     fn settle(&self, file: IntentFile, run: &mut Run) -> Result<()> {
@@ -124,8 +156,8 @@ impl Engine {
 /// Kills what an operation had made; each process dies with its maker anyway, this only makes it certain.
 fn kill(intent: &Intent) {
     for made in &intent.processes {
-        if let Some(process) = Handle::open(made.pid, made.start) {
-            process.kill();
+        if let Ok(Some(process)) = Handle::open(made.pid, made.start) {
+            process.kill().ok();
             process.wait(DEATH);
         }
     }

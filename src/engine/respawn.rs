@@ -44,7 +44,7 @@ impl Engine {
         let Some(stayed) = stayed.filter(|_| record.auto_remove) else {
             return Ok(None);
         };
-        if Handle::open(stayed.pid, stayed.start).is_some() {
+        if Handle::open(stayed.pid, stayed.start)?.is_some() {
             return Ok(None);
         }
         let endpoint = self.with_address_of(name, &spec.network, &spec.endpoint)?;

@@ -45,6 +45,16 @@ pub fn check_pin(sandbox: &Name) -> Result<()> {
     }
 }
 
+/// Whether a pin that was given another name is there under that one alone: its old name may still be an empty file. That
+/// one cannot be looked at (ENOMEM) does not say so.
+pub fn is_moved(from: &Name, to: &Name) -> bool {
+    match netns::is_pin(&pin_path(from)) {
+        None => true,
+        Some(false) => netns::is_pin(&pin_path(to)) == Some(true),
+        Some(true) => false,
+    }
+}
+
 /// Makes a namespace and pins it.
 #[derive(Debug, Clone)]
 pub struct Pin {

@@ -6,9 +6,11 @@ use super::snapshot::Snapshot;
 use super::sockets::Sockets;
 use super::{Channel, Holds, Operation, Place};
 use crate::error::{Errno, Error, Result};
+use crate::sys::fd::write_all;
 use crate::sys::path::{self, Links};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, open, statvfs};
+use rustix::io::retry_on_intr;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -104,8 +106,8 @@ fn write_to(opened: Result<OwnedFd, Errno>, key: &str, value: &str) -> Result<()
         Err(errno) if read(key).as_deref() != Some(value) => return Err(failed(errno)),
         Err(_) => return Ok(()),
     };
-    match rustix::io::write(&fd, value.as_bytes()) {
-        Ok(_) => Ok(()),
+    match write_all(&fd, value.as_bytes(), None) {
+        Ok(()) => Ok(()),
         // In a user namespace not every group is mapped: pings without CAP_NET_RAW stay ruled out there, as in Docker.
         Err(Errno::INVAL) if key == PING_GROUPS => Ok(()),
         Err(errno) => Err(failed(errno)),
@@ -133,7 +135,8 @@ impl Step for Inside {
         let path = format!("proc/sys/{}", self.key);
         let open = |flags| path::beneath(path::directory(&self.root)?, &path, flags, Links::Refuse);
         let mut now = [0; 32];
-        let length = open(OFlags::RDONLY).and_then(|fd| rustix::io::read(fd, &mut now));
+        let length = open(OFlags::RDONLY)
+            .and_then(|fd| retry_on_intr(|| rustix::io::read(&fd, &mut now[..])));
         let now = std::str::from_utf8(&now[..length.unwrap_or(0)]).unwrap_or_default();
         if length.is_ok() && now.trim_end() != self.from {
             return Ok(());
@@ -170,10 +173,10 @@ impl Step for Asked {
         let set = || {
             let root = path::directory(&self.root)?;
             let fd = path::beneath(root, &path, OFlags::WRONLY, Links::Refuse)?;
-            rustix::io::write(fd, self.value.as_bytes())
+            write_all(fd, self.value.as_bytes(), None)
         };
         let key = self.key.replace('/', ".");
-        set().map(drop).map_err(|errno| {
+        set().map_err(|errno| {
             let error = Error::os(format_args!("set {key} to {}", self.value), errno);
             match errno {
                 Errno::NOENT => error.because("this kernel has no such sysctl"),

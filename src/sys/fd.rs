@@ -1,7 +1,7 @@
 //! File descriptors: which ones a process keeps, and at which numbers.
 
 use crate::sys::last_errno;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::{Errno, FdFlags};
 
 /// Above every number that [`place`] gives out.
@@ -64,6 +64,44 @@ pub fn place(fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     }
     close_from(fds.len() as i32, &[]);
     Ok(())
+}
+
+/// Writes all of it: at the descriptor's own offset, or at `at`. See write(2).
+///
+/// # Errors
+/// A write that is cut short is gone on with, and what stopped it has an errno then.
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8], mut at: Option<u64>) -> Result<(), Errno> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        let written = match at {
+            Some(at) => rustix::io::pwrite(fd, bytes, at),
+            None => rustix::io::write(fd, bytes),
+        };
+        match written {
+            Ok(0) => return Err(Errno::NOSPC),
+            Ok(n) => {
+                bytes = &bytes[n..];
+                at = at.map(|at| at + n as u64);
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file from `at` on into all of `bytes`, or to its end: how much was read.
+pub fn read_at(fd: impl AsFd, bytes: &mut [u8], at: u64) -> Result<usize, Errno> {
+    let (fd, mut read) = (fd.as_fd(), 0);
+    while read < bytes.len() {
+        match rustix::io::pread(fd, &mut bytes[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(read)
 }
 
 /// Sets close-on-exec.

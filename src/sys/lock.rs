@@ -6,6 +6,7 @@
 use crate::error::{Errno, Error, Result};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FlockOperation, fstat, major, minor};
+use rustix::io::retry_on_intr;
 use std::time::Duration;
 
 /// How to hold a lock.
@@ -23,7 +24,8 @@ pub fn try_lock(fd: impl AsFd, hold: Hold) -> rustix::io::Result<bool> {
         Hold::Shared => FlockOperation::NonBlockingLockShared,
         Hold::Exclusive => FlockOperation::NonBlockingLockExclusive,
     };
-    match rustix::fs::flock(fd, operation) {
+    let fd = fd.as_fd();
+    match retry_on_intr(|| rustix::fs::flock(fd, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(errno),

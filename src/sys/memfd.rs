@@ -1,17 +1,14 @@
 //! Files in memory: a sealed copy of the running binary, and messages to a process that is about to be executed.
 
+use crate::sys::fd::write_all;
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, OFlags, SealFlags, SeekFrom};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// A file in memory with this content, sealed, read from its start.
 pub fn message(name: &str, content: &[u8]) -> Result<OwnedFd, Errno> {
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut rest = content;
-    while !rest.is_empty() {
-        let n = rustix::io::write(&fd, rest)?;
-        rest = &rest[n..];
-    }
+    write_all(&fd, content, None)?;
     seal(&fd)?;
     rustix::fs::seek(&fd, SeekFrom::Start(0))?;
     Ok(fd)
@@ -31,7 +28,7 @@ pub fn own_program() -> Result<OwnedFd, Errno> {
     // Since 6.3 an executable one has to be asked for (vm.memfd_noexec, memfd_create(2)); before, the flag is unknown.
     let copy = rustix::fs::memfd_create("netcell", flags | MemfdFlags::EXEC)
         .or_else(|_| rustix::fs::memfd_create("netcell", flags))?;
-    while rustix::fs::sendfile(&copy, &exe, None, 1 << 30)? > 0 {}
+    while retry_on_intr(|| rustix::fs::sendfile(&copy, &exe, None, 1 << 30))? > 0 {}
     seal(&copy)?;
     Ok(copy)
 }

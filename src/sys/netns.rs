@@ -9,6 +9,7 @@ use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use std::path::Path;
+use std::time::Duration;
 
 /// What statfs(2) calls nsfs (linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -82,10 +83,15 @@ impl NetNs {
     }
 
     fn return_to(&self) {
-        if self.enter().is_err() {
-            // Whatever came next would be done to the wrong host: nothing may come next.
-            std::process::abort();
+        // Memory may be short for a moment.
+        for _ in 0..100 {
+            if self.enter().is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        // Whatever came next would be done to the wrong host: nothing may come next.
+        std::process::abort();
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::types::{Id, IfName};
+use rustix::io::retry_on_intr;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Bytes that nobody can guess and that no other object of any boot has.
 fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    match getrandom(&mut bytes, GetRandomFlags::empty()) {
-        // Up to 256 bytes come whole, without a signal in between.
+    match retry_on_intr(|| getrandom(&mut bytes[..], GetRandomFlags::empty())) {
+        // Up to 256 bytes come whole.
         Ok(_) => Ok(bytes),
         Err(errno) => Err(Error::os("read random bytes", errno)),
     }

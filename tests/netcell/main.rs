@@ -18,6 +18,7 @@ mod docker;
 mod dry_run;
 mod engine;
 mod exec;
+mod faults;
 mod guard;
 mod harness;
 mod hostile;
@@ -46,6 +47,8 @@ mod sealed;
 mod self_test;
 mod share;
 mod show;
+mod state_files;
+mod storm;
 mod template;
 mod terminal;
 mod traffic;
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         dry_run::TESTS,
         engine::TESTS,
         exec::TESTS,
+        faults::TESTS,
         guard::TESTS,
         hostile::TESTS,
         info::TESTS,
@@ -93,6 +97,8 @@ fn main() -> ExitCode {
         sealed::TESTS,
         share::TESTS,
         show::TESTS,
+        state_files::TESTS,
+        storm::TESTS,
         template::TESTS,
         traffic::TESTS,
         terminal::TESTS,

@@ -1,7 +1,7 @@
 //! Names: sandboxes on a network find each other, and what /etc/hosts and /etc/resolv.conf say besides.
 
 use crate::harness::boxes::STATE;
-use crate::harness::inject::{Point, Role, kill_at, record};
+use crate::harness::inject::{Fault, Point, Role, fault_at, record};
 use crate::harness::*;
 use crate::tests;
 use std::fs::{self, File};
@@ -503,8 +503,13 @@ fn sweep(line: &[&str], before: &dyn Fn(), look: &dyn Fn(&Point)) {
         let _ = netcell(&["rm", "-f", "late"]);
         before();
         let role = Role::default();
-        let point = Point { role, index };
-        kill_at(line, &point);
+        let point = Point {
+            role,
+            index,
+            of: None,
+            fault: Fault::Kill,
+        };
+        fault_at(line, &point);
         // Whatever comes by next settles it.
         cell("ps").ok();
         look(&point);

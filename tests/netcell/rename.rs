@@ -1,7 +1,7 @@
 //! `rename`: a container, its sandbox, its pin and its leases get another name; what runs goes on; a death on the way is
 //! completed by the next command.
 
-use crate::harness::inject::{Point, Role, kill_at, record};
+use crate::harness::inject::{Fault, Point, Role, fault_at, record};
 use crate::harness::snapshot::{Snapshot, restored};
 use crate::harness::*;
 use crate::tests;
@@ -273,8 +273,10 @@ fn a_rename_killed_at_any_call_is_completed_or_never_was() {
         let point = Point {
             role: command.clone(),
             index,
+            of: None,
+            fault: Fault::Kill,
         };
-        kill_at(line, &point);
+        fault_at(line, &point);
         wrong.extend(check(&format!("killed at call {index} of {calls}")).err());
         end();
         if let Err(left) = restored(&before, Duration::from_secs(3)) {

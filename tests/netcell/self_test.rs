@@ -112,9 +112,11 @@ fn exactly_one_process_is_killed_at_exactly_one_call() {
             let point = inject::Point {
                 role: role.clone(),
                 index,
+                of: None,
+                fault: inject::Fault::Kill,
             };
             let trace = inject::trace(&command, Some(point));
-            assert!(trace.killed, "{role} {index}: {trace:?}");
+            assert!(trace.reached, "{role} {index}: {trace:?}");
             assert_eq!(trace.calls[role].len(), index + 1);
             let command_killed = trace.ended == Some(sys::Ended::Signal(libc::SIGKILL));
             assert_eq!(

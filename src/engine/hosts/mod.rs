@@ -17,9 +17,11 @@ mod text;
 use crate::engine::record::{ContainerRecord, Endpoint, HOST_GATEWAY, Names, SandboxRecord};
 use crate::engine::store::{Locked, Store};
 use crate::error::{Errno, Error, Result};
+use crate::sys::fd::{read_at, write_all};
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
+use rustix::io::retry_on_intr;
 use std::net::Ipv4Addr;
 use text::{Edit, LOOPBACK};
 
@@ -174,10 +176,15 @@ fn upkeep(
         return Ok(());
     };
     let directory = directory(network);
-    let mut others = store.root.names(&directory)?;
-    if others.is_empty() {
-        return Ok(());
-    }
+    let stale = format!("{directory}/{STALE}");
+    let mut others = match store.root.names(&directory) {
+        Ok(others) if others.is_empty() => return Ok(()),
+        Ok(others) => others,
+        Err(error) => {
+            store.root.write_in_place(&stale, "")?;
+            return Err(error);
+        }
+    };
     let count = others.len();
     others.retain(|name| name != STALE);
     let upkeep = Upkeep {
@@ -187,7 +194,6 @@ fn upkeep(
         directory,
         others,
     };
-    let stale = format!("{}/{STALE}", upkeep.directory);
     match upkeep.act(decide) {
         Ok(()) if upkeep.was_stale => store.root.unlink(&stale),
         Ok(()) => Ok(()),
@@ -273,14 +279,8 @@ impl Shared {
 
     fn body(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.length as usize];
-        let mut read = 0;
-        while read < bytes.len() {
-            match rustix::io::pread(&self.fd, &mut bytes[read..], self.head + read as u64) {
-                Ok(0) => break,
-                Ok(n) => read += n,
-                Err(errno) => return Err(self.error("read", errno)),
-            }
-        }
+        let read =
+            read_at(&self.fd, &mut bytes, self.head).map_err(|errno| self.error("read", errno))?;
         bytes.truncate(read);
         Ok(bytes)
     }
@@ -301,15 +301,12 @@ impl Shared {
     }
 
     fn write(&self, text: &[u8], at: usize) -> Result<()> {
-        match rustix::io::pwrite(&self.fd, text, self.head + at as u64) {
-            Ok(n) if n == text.len() => Ok(()),
-            Ok(_) => Err(self.error("write", Errno::NOSPC)),
-            Err(errno) => Err(self.error("write", errno)),
-        }
+        write_all(&self.fd, text, Some(self.head + at as u64))
+            .map_err(|errno| self.error("write", errno))
     }
 
     fn cut(&self, length: usize) -> Result<()> {
-        rustix::fs::ftruncate(&self.fd, self.head + length as u64)
+        retry_on_intr(|| rustix::fs::ftruncate(&self.fd, self.head + length as u64))
             .map_err(|errno| self.error("write", errno))
     }
 
@@ -322,12 +319,18 @@ impl Shared {
 fn make(store: &Store, directory: &str, name: &str, head: &str, body: &str) -> Result<()> {
     let temporary = format!("{directory}/.{name}");
     store.root.make(directory)?;
-    store
+    let made = store
         .root
-        .write_in_place(&temporary, &format!("{head}{body}"))?;
-    store
-        .root
-        .rename(&temporary, &format!("{directory}/{name}"))
+        .write_in_place(&temporary, &format!("{head}{body}"))
+        .and_then(|()| {
+            store
+                .root
+                .rename(&temporary, &format!("{directory}/{name}"))
+        });
+    if made.is_err() {
+        store.root.unlink(&temporary).ok();
+    }
+    made
 }
 
 fn directory(network: &Name) -> String {

@@ -13,7 +13,7 @@ use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::spec::NetworkSpec;
 use crate::engine::store::Lease;
 use crate::engine::view::Network;
-use crate::engine::{Engine, Run, execute, firewall};
+use crate::engine::{Engine, Run, Silence, execute, firewall};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::link;
 use crate::sys::lock::Hold;
@@ -123,9 +123,26 @@ impl Engine {
             self.refuse_while_used(&record)?;
         }
         let gone = self.bury_links(&record.name)?.chain(unshare(&record));
-        execute::teardown(&gone, &mut self.sockets(), run.say)?;
-        let _locked = self.store.lock()?;
-        self.forget_network(&record.name)
+        let removed = execute::teardown(&gone, &mut self.sockets(), run.say).and_then(|()| {
+            let _locked = self.store.lock()?;
+            self.forget_network(&record.name)
+        });
+        match removed {
+            // Its record goes first: then the rest is what a killed removal leaves, too.
+            Err(_) if self.store.read::<NetworkRecord>(&record.name)?.is_none() => {
+                let _locked = self.store.lock()?;
+                self.forget_network(&record.name)
+            }
+            Err(error) => {
+                let run = &mut Run {
+                    say: &mut Silence,
+                    dry_run: false,
+                };
+                self.ensure(&record, run).map_err(|_| error.clone())?;
+                Err(error)
+            }
+            removed => removed,
+        }
     }
 
     /// Whether there is such a network.

@@ -195,7 +195,7 @@ fn run(spec: &ChildSpec, reports: &mut Option<Reporter<OwnedFd>>, gate: OwnedFd)
             Some(Ok(())) | None => program::execute(&spec.program, &user.home),
         };
         // The monitor is told, too: a program that never began has no exit status, and nothing is removed for it.
-        let _ = rustix::io::write(&gate, b"F");
+        let _ = fd::write_all(&gate, b"F", None);
         error
     };
     if !spec.settings().init {

@@ -15,12 +15,25 @@ pub struct Handle {
 
 impl Handle {
     /// The process with this pid that began at this time; none when it has ended.
-    pub fn open(pid: u32, start: u64) -> Option<Self> {
-        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let fd = process::pidfd(pid, start).ok()?;
-        let handle = Handle { fd, pid };
-        // A zombie still has its pid, and has ended all the same.
-        (!handle.wait(Duration::ZERO)).then_some(handle)
+    ///
+    /// # Errors
+    /// That it cannot be opened (EMFILE, ENOMEM) does not say that it has ended.
+    pub fn open(pid: u32, start: u64) -> Result<Option<Self>> {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
+        match process::pidfd(pid, start) {
+            Ok(fd) => {
+                let handle = Handle { fd, pid };
+                // A zombie still has its pid, and has ended all the same.
+                Ok((!handle.wait(Duration::ZERO)).then_some(handle))
+            }
+            Err(Errno::SRCH | Errno::INVAL) => Ok(None),
+            Err(errno) => {
+                let pid = pid.as_raw_nonzero();
+                Err(Error::os(format_args!("open process {pid}"), errno))
+            }
+        }
     }
 
     /// Its number.
@@ -38,8 +51,8 @@ impl Handle {
     }
 
     /// Sends SIGKILL.
-    pub fn kill(&self) {
-        self.signal(Signal::KILL.as_raw()).ok();
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL.as_raw())
     }
 
     /// Waits until it has ended, at most so long: whether it has.

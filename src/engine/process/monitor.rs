@@ -21,7 +21,7 @@ use crate::sys::{fd, handover, process, signal};
 use crate::types::json;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -152,7 +152,7 @@ impl Monitor {
             return exit::RUN;
         };
         let status = Exit { code, at: now() };
-        let _ = rustix::io::pwrite(&self.exit_file, json::to_text(&status).as_bytes(), 0);
+        let _ = fd::write_all(&self.exit_file, json::to_text(&status).as_bytes(), Some(0));
         if let Some(hook) = self.hook {
             // Waiting for a lock ends by an alarm.
             signal::Set::all()
@@ -253,7 +253,7 @@ impl Watch {
                     if let Some(slack) = &self.slack {
                         slack.let_go([Self::follow as *const (), poll as *const ()]);
                     }
-                    let _ = poll(&mut fds, due.as_ref());
+                    let _ = retry_on_intr(|| poll(&mut fds, due.as_ref()));
                 }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return self.ended(),
@@ -305,7 +305,7 @@ impl Watch {
         }
         self.released = true;
         let child = self.child_gate.as_ref();
-        byte == Ok(1) && child.is_some_and(|gate| rustix::io::write(gate, b"G").is_ok())
+        byte == Ok(1) && child.is_some_and(|gate| fd::write_all(gate, b"G", None).is_ok())
     }
 
     /// The terminal's master comes from the child, and goes on to the command.
@@ -343,7 +343,7 @@ impl Watch {
     /// Whether the child says that it could not execute the program; the end of the gate says that it could.
     fn never_began(&mut self) -> bool {
         let gate = self.child_gate.take();
-        gate.is_some_and(|gate| rustix::io::read(gate, &mut [0]) == Ok(1))
+        gate.is_some_and(|gate| retry_on_intr(|| rustix::io::read(&gate, &mut [0])) == Ok(1))
     }
 
     /// Reads once what an output has; false when there is nothing more for now.

@@ -11,9 +11,10 @@ use crate::engine::Say;
 use crate::engine::record::Exit;
 use crate::engine::spec::{Places, Stay};
 use crate::error::{Error, Result, exit};
-use crate::sys::{handover, path, process};
+use crate::sys::lock::{self, Hold};
+use crate::sys::{fd, handover, path, process};
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
@@ -137,8 +138,11 @@ pub(super) fn null() -> Result<OwnedFd> {
 /// The sandbox's pin has to be there; the rest of the sandbox can be built meanwhile. Every descriptor of the caller's
 /// is closed in both, locks among them.
 pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
-    rustix::fs::flock(&how.exit_file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(os("lock the container's exit file"))?;
+    match lock::try_lock(&how.exit_file, Hold::Exclusive) {
+        Ok(true) => {}
+        Ok(false) => return Err(os("lock the container's exit file")(Errno::WOULDBLOCK)),
+        Err(errno) => return Err(os("lock the container's exit file")(errno)),
+    }
     let log = match how.log_max {
         0 => None,
         max => Some(Writer::open(how.log_dir, max)?),
@@ -279,7 +283,7 @@ impl Spawned {
             true => Some(attach::take_signals()?),
             false => None,
         };
-        rustix::io::write(&gate, b"G").map_err(|_| died())?;
+        fd::write_all(&gate, b"G", None).map_err(|_| died())?;
         let mut going = false;
         loop {
             match self.reports.next()? {

@@ -1,16 +1,16 @@
 //! Files of the state directory: whole files by temporary file and rename, and errors that name the path.
 
 use crate::error::{Errno, Error, Result};
+use crate::sys::fd::write_all;
 use crate::types::json::{self, Json};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
-use rustix::io::Result as Io;
-use std::io::{Read, Write};
+use rustix::io::{Result as Io, retry_on_intr};
 use std::path::{Path, PathBuf};
 
 /// No state file is larger, in bytes: a foreign or broken one must not take the memory of a small host. A published port
 /// takes some 60, and in the intent of a sandbox that is made with it twice as many.
-const LARGEST: u64 = 2 * 1024 * 1024;
+const LARGEST: usize = 2 * 1024 * 1024;
 
 /// A directory of netcell's own, worked in by paths relative to its descriptor.
 pub struct Directory {
@@ -141,12 +141,17 @@ impl Directory {
             return Ok(None);
         };
         let parsed = json::from_slice(&bytes);
-        parsed.map(Some).map_err(|e| {
-            Error::new(format!(
-                "cannot understand {}: {e}",
-                self.path.join(below).display()
-            ))
-        })
+        parsed
+            .map(Some)
+            .map_err(|why| self.not_understood(below, &why))
+    }
+
+    /// The error of a file whose content is not what it should be.
+    pub fn not_understood(&self, below: &str, why: &str) -> Error {
+        Error::new(format!(
+            "cannot understand {}: {why}",
+            self.path.join(below).display()
+        ))
     }
 
     /// Reads a file whole: none when there is none.
@@ -154,21 +159,24 @@ impl Directory {
         let Some(fd) = self.open_file(below, OFlags::RDONLY | OFlags::NONBLOCK)? else {
             return Ok(None);
         };
-        let failed = |e: std::io::Error| {
-            self.error("read", below, Errno::from_io_error(&e).unwrap_or(Errno::IO))
-        };
+        self.read_from(&fd, below).map(Some)
+    }
+
+    /// Reads an open file to its end, where its descriptor stands afterwards.
+    pub fn read_from(&self, fd: &OwnedFd, below: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(2048);
-        std::fs::File::from(fd)
-            .take(LARGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(Error::new(format!(
-                "cannot understand {}: it is larger than {LARGEST} bytes",
-                self.path.join(below).display()
-            )));
+        loop {
+            if bytes.len() > LARGEST {
+                let why = format!("it is larger than {LARGEST} bytes");
+                return Err(self.not_understood(below, &why));
+            }
+            bytes.reserve(1024);
+            match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut bytes)) {
+                Ok(0) => return Ok(bytes),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.error("read", below, errno)),
+            }
         }
-        Ok(Some(bytes))
     }
 
     /// Writes a file whole: a reader sees the old text or the new one. The caller holds `lock`, so that the temporary
@@ -187,7 +195,7 @@ impl Directory {
     /// Writes a new file under a temporary name, to be flocked before it gets its own.
     pub fn write_temporary(&self, temporary: &str, value: &impl Json) -> Result<OwnedFd> {
         let text = json::to_text(value) + "\n";
-        if text.len() as u64 > LARGEST {
+        if text.len() > LARGEST {
             // What could not be read again must not be made.
             return Err(Error::new(format!(
                 "cannot write {}: it would be larger than {LARGEST} bytes",
@@ -202,33 +210,23 @@ impl Directory {
             }
             created => created?,
         };
-        let failed = |e: std::io::Error| {
-            self.error(
-                "write",
-                temporary,
-                Errno::from_io_error(&e).unwrap_or(Errno::IO),
-            )
-        };
-        let mut file = std::fs::File::from(fd);
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        Ok(file.into())
+        write_all(&fd, text.as_bytes(), None)
+            .map_err(|errno| self.error("write", temporary, errno))?;
+        Ok(fd)
     }
 
     /// Writes a text file that everybody may read, in place: one write of the whole text, then cut to its length.
     pub fn write_in_place(&self, below: &str, text: &str) -> Result<()> {
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // A pipe in its place is an error (ENXIO), and nothing to wait for.
+        let flags =
+            OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let readable = Mode::from_raw_mode(0o644);
         let fd = self.with_parent(below, || fs::openat(&self.fd, below, flags, readable))?;
         // umask(2) may have taken the others' right to read, which users in the container need.
-        let written =
-            fs::fchmod(&fd, readable).and_then(|()| rustix::io::pwrite(&fd, text.as_bytes(), 0));
-        match written {
-            Ok(n) if n == text.len() => {
-                fs::ftruncate(&fd, n as u64).map_err(|errno| self.error("write", below, errno))
-            }
-            Ok(_) => Err(self.error("write", below, Errno::NOSPC)),
-            Err(errno) => Err(self.error("write", below, errno)),
-        }
+        fs::fchmod(&fd, readable)
+            .and_then(|()| write_all(&fd, text.as_bytes(), Some(0)))
+            .and_then(|()| retry_on_intr(|| fs::ftruncate(&fd, text.len() as u64)))
+            .map_err(|errno| self.error("write", below, errno))
     }
 
     /// Renames within the directory.

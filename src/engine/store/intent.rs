@@ -5,15 +5,16 @@
 //! removal of the last member covers two names, the member's and its sandbox's, a renaming the old and the new one: a
 //! second, hard link to the same file.
 
-use super::Store;
-use crate::engine::record::{SandboxRecord, VERSION};
+use super::{Locked, Store, records};
+use crate::engine::log;
+use crate::engine::record::SandboxRecord;
 use crate::error::{Errno, Error, Result};
+use crate::sys::fd::write_all;
 use crate::sys::lock::{self, Hold};
 use crate::types::json::{self, json_object, json_words};
 use crate::types::{Id, Name, PortMapping};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
-use std::io::{Read, Seek};
 use std::time::Duration;
 
 /// Begins the name of an intent that is not in place yet; no object's name begins so.
@@ -110,15 +111,17 @@ impl Intent {
         std::iter::once(&self.name).chain(second)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Of a whole first line; a torn last one is ignored.
+    fn parse(text: &[u8]) -> Result<Self, String> {
         let mut lines = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
-        let mut intent: Intent = json::from_slice(lines.next()?.as_bytes()).ok()?;
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"));
+        let first = lines.next().ok_or("it is cut off")?;
+        let mut intent: Intent = records::from_slice(first)?;
         intent.processes = lines
-            .map_while(|line| json::from_slice(line.as_bytes()).ok())
+            .map_while(|line| json::from_slice(line).ok())
             .collect();
-        Some(intent)
+        Ok(intent)
     }
 }
 
@@ -140,14 +143,9 @@ impl IntentFile {
         };
         let line = json::to_text(&process) + "\n";
         // The offset stands at the end: the file was written through this very descriptor.
-        match rustix::io::write(&self.fd, line.as_bytes()) {
-            Ok(n) if n == line.len() => {
-                self.intent.processes.push(process);
-                Ok(())
-            }
-            Ok(_) => Err(failed(Errno::NOSPC)),
-            Err(errno) => Err(failed(errno)),
-        }
+        write_all(&self.fd, line.as_bytes(), None).map_err(failed)?;
+        self.intent.processes.push(process);
+        Ok(())
     }
 }
 
@@ -162,6 +160,29 @@ impl Store {
             self.root.unlink(&temporary).ok();
         }
         placed.map(|()| IntentFile { fd, intent })
+    }
+
+    /// Makes room for the intent of a removal, where a full file system has none, by what goes with it anyway and is not
+    /// needed to find it by name: else nothing could ever be removed from a full one.
+    pub fn make_room(&self, _: &Locked, intent: &Intent) {
+        let sandbox = intent.whole.as_ref();
+        let ids = sandbox.map(|sandbox| sandbox.id).into_iter();
+        for id in ids.chain(intent.container) {
+            self.root.unlink(&format!("ids/{id}")).ok();
+        }
+        for file in ["hosts", "hostname", "resolv.conf"] {
+            sandbox.map(|whole| {
+                self.root
+                    .unlink(&format!("sandboxes/{}/{file}", whole.name))
+            });
+        }
+        if intent.container.is_some() {
+            for file in [log::CURRENT, log::PREVIOUS] {
+                self.root
+                    .unlink(&format!("containers/{}/{file}", intent.name))
+                    .ok();
+            }
+        }
     }
 
     fn place(&self, fd: &OwnedFd, intent: &Intent, temporary: &str, name: &str) -> Result<()> {
@@ -190,6 +211,14 @@ impl Store {
         Ok(())
     }
 
+    /// Ends an operation that is committed or undone. Where its intent cannot go, the next command sees that there is
+    /// nothing left to do, and takes it away.
+    pub fn is_over(&self, file: IntentFile) {
+        if let Ok(_locked) = self.lock() {
+            self.end(file).ok();
+        }
+    }
+
     /// Whether an operation on this name is under way, or was left behind.
     pub fn is_under_way(&self, name: &Name) -> bool {
         self.root.exists(&format!("intents/{name}"))
@@ -205,12 +234,8 @@ impl Store {
             let path = format!("intents/{name}");
             // Gone meanwhile: its owner has ended it.
             if let Some(text) = self.root.read(&path)? {
-                let intent = Intent::parse(&String::from_utf8_lossy(&text));
-                let broken = || {
-                    let path = self.path(&path);
-                    Error::new(format!("cannot understand {}", path.display()))
-                };
-                found.push(intent.ok_or_else(broken)?);
+                let intent = Intent::parse(&text);
+                found.push(intent.map_err(|why| self.root.not_understood(&path, &why))?);
             }
         }
         Ok(found)
@@ -222,8 +247,27 @@ impl Store {
             .root
             .read(&format!("intents/{name}"))?
             .unwrap_or_default();
-        Ok(Intent::parse(&String::from_utf8_lossy(&text))
-            .is_some_and(|intent| intent.verb == Verb::Remove))
+        Ok(Intent::parse(&text).is_ok_and(|intent| intent.verb == Verb::Remove))
+    }
+
+    /// Refuses a name whose operation was interrupted and is still there though all that could be settled was: waiting for
+    /// it would never end.
+    pub fn refuse_left(&self, name: &Name) -> Result<()> {
+        let path = format!("intents/{name}");
+        let Some(fd) = self.root.open_file(&path, OFlags::RDONLY)? else {
+            return Ok(());
+        };
+        // Whoever puts one in place has locked it before; whoever settles one holds the lock until it is gone.
+        let left = lock::try_lock(&fd, Hold::Exclusive)
+            .map_err(|errno| self.root.error("lock", &path, errno))?
+            && self.root.still_names(&path, fd.as_fd());
+        if !left {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "cannot clear up after an interrupted operation on {name} from here: {} says what it was to make; remove that file when nothing of it is left",
+            self.path(&path).display()
+        )))
     }
 
     /// Whether the operation on this name ends, or what is left of its dead owner lets go, within `patience`.
@@ -251,8 +295,9 @@ impl Store {
         )
     }
 
-    /// The intents whose owner is dead, each now flocked by this process.
-    pub fn abandoned(&self) -> Result<Vec<IntentFile>> {
+    /// The intents whose owner is dead, each now flocked by this process; what cannot be read is handed to `broken`, and
+    /// stays where it is.
+    pub fn abandoned(&self, broken: &mut dyn FnMut(Error)) -> Result<Vec<IntentFile>> {
         let mut found = Vec::new();
         let (unplaced, placed): (Vec<_>, Vec<_>) = self
             .root
@@ -260,7 +305,10 @@ impl Store {
             .into_iter()
             .partition(|name| name.starts_with(UNPLACED));
         for name in placed {
-            found.extend(self.take_abandoned(&format!("intents/{name}"))?);
+            match self.take_abandoned(&format!("intents/{name}")) {
+                Ok(taken) => found.extend(taken),
+                Err(error) => broken(error),
+            }
         }
         if !unplaced.is_empty() {
             // They are written under `lock`: whose writer does not hold it any more is dead, and had made nothing yet.
@@ -281,20 +329,13 @@ impl Store {
         if !mine || !self.root.still_names(path, fd.as_fd()) {
             return Ok(None);
         }
-        let mut text = String::new();
-        let mut file = std::fs::File::from(fd);
-        let read = file.read_to_string(&mut text);
-        match (read, Intent::parse(&text)) {
-            (Ok(_), Some(intent)) if intent.version == VERSION && intent.boot == self.boot => {
-                file.seek(std::io::SeekFrom::End(0)).ok();
-                Ok(Some(IntentFile {
-                    fd: file.into(),
-                    intent,
-                }))
-            }
-            // Of another boot, whose objects are gone, or nothing that netcell wrote.
-            _ => self.root.unlink(path).map(|()| None),
+        let text = self.root.read_from(&fd, path)?;
+        let intent = Intent::parse(&text).map_err(|why| self.root.not_understood(path, &why))?;
+        if intent.boot != self.boot {
+            // Its objects are gone.
+            return self.root.unlink(path).map(|()| None);
         }
+        Ok(Some(IntentFile { fd, intent }))
     }
 }
 
@@ -306,11 +347,11 @@ mod tests {
     fn a_torn_last_line_is_ignored() {
         let intent = r#"{"version":1,"boot":"b","host":1,"verb":"start","name":"web","container":null,"generation":2,"sandbox":null,"whole":null,"ports_before":[],"ports_after":[]}"#;
         let text = format!("{intent}\n{{\"pid\":7,\"start\":9}}\n{{\"pid\":8,\"st");
-        let parsed = Intent::parse(&text).expect("an intent");
+        let parsed = Intent::parse(text.as_bytes()).expect("an intent");
         assert_eq!(parsed.processes.len(), 1);
         assert_eq!(parsed.processes[0].pid, 7);
         assert!(
-            Intent::parse(intent).is_none(),
+            Intent::parse(intent.as_bytes()).is_err(),
             "a first line without its end is torn too"
         );
     }

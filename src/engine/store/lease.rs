@@ -5,7 +5,8 @@
 //! which has to be gone before the address is given out again.
 
 use super::{Locked, Store};
-use crate::error::{Errno, Result};
+use crate::error::Result;
+use crate::sys::fd::write_all;
 use crate::types::json::{self, Json, Object, Wrong};
 use crate::types::{Cidr, Id, IfName, Name, PortMapping};
 use rustix::fs::OFlags;
@@ -140,7 +141,10 @@ impl Store {
             Ok(Some(_)) | Err(_) => {}
         }
         match tombstone {
-            Some(tombstone) => self.root.write_json(&path, &tombstone),
+            // Without room for one the address is free at once; its link goes some 15 ms later.
+            Some(tombstone) => {
+                (self.root.write_json(&path, &tombstone)).or_else(|_| self.root.unlink(&path))
+            }
             None => self.root.unlink(&path),
         }
     }
@@ -180,15 +184,11 @@ impl Store {
         self.root.remove_empty(&port_directory(port))
     }
 
-    /// One write: a lease is torn only by a full tmpfs, and then the operation fails and takes it back.
+    /// A lease is torn only by a full tmpfs, and then the operation fails and takes it back.
     fn write_lease(&self, path: &str, lease: &Lease) -> Result<()> {
         let fd = self.root.create_new(path)?;
         let text = json::to_text(lease);
-        match rustix::io::write(&fd, text.as_bytes()) {
-            Ok(n) if n == text.len() => Ok(()),
-            Ok(_) => Err(self.root.error("write", path, Errno::NOSPC)),
-            Err(errno) => Err(self.root.error("write", path, errno)),
-        }
+        write_all(&fd, text.as_bytes(), None).map_err(|errno| self.root.error("write", path, errno))
     }
 
     /// Opens a file of a container for its monitor and its waiters: none when it does not exist.

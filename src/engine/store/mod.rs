@@ -23,6 +23,7 @@ pub use intent::{Intent, IntentFile, Process, Verb};
 pub use lease::Lease;
 pub use records::Record;
 
+use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::spec::Places;
 use crate::error::{Errno, Error, Result};
 use crate::sys::lock::{self, Hold};
@@ -83,12 +84,23 @@ impl Store {
         if self.is_of_this_boot()? {
             return Ok(());
         }
-        for name in self.root.names(".")? {
-            if name != "lock" {
-                self.root.remove_tree(&name)?;
+        // Where records are of this boot it is the note of it that is broken, and not all else that is old.
+        if !self.has_records() {
+            for name in self.root.names(".")? {
+                if name != "lock" {
+                    self.root.remove_tree(&name)?;
+                }
             }
         }
         self.root.write_in_place("boot", &self.boot)
+    }
+
+    fn has_records(&self) -> bool {
+        fn any<R: Record>(store: &Store) -> bool {
+            let all = store.read_all::<R>(&mut |_| {});
+            all.is_ok_and(|records| !records.is_empty())
+        }
+        any::<NetworkRecord>(self) || any::<SandboxRecord>(self) || any::<ContainerRecord>(self)
     }
 
     /// The path of something in the state directory, for messages and for files that a container is shown.

@@ -3,16 +3,15 @@
 use super::{Locked, Store};
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord, VERSION};
 use crate::error::{Error, Result};
-use crate::types::json::Json;
+use crate::types::json::{self, Json};
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
+use serde_json::Value;
 
 /// What the three kinds of record have in common.
 pub trait Record: Json {
     /// The directory of its kind.
     const DIRECTORY: &'static str;
-    /// The version that wrote it.
-    fn version(&self) -> u32;
     /// The boot that wrote it.
     fn boot(&self) -> &str;
 }
@@ -21,9 +20,6 @@ macro_rules! record {
     ($type:ty, $directory:literal) => {
         impl Record for $type {
             const DIRECTORY: &'static str = $directory;
-            fn version(&self) -> u32 {
-                self.version
-            }
             fn boot(&self) -> &str {
                 &self.boot
             }
@@ -33,6 +29,18 @@ macro_rules! record {
 record!(ContainerRecord, "containers");
 record!(SandboxRecord, "sandboxes");
 record!(NetworkRecord, "networks");
+
+/// What begins with its version, from JSON: of a newer one nothing else is looked at.
+pub(super) fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
+    let tree: Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    match json::field::<u32>(&tree, "version") {
+        Ok(newer) if newer > VERSION => Err(format!(
+            "a newer netcell wrote it (format {newer}, and this one knows {VERSION}): use that one"
+        )),
+        Ok(_) => T::read(&tree).map_err(|wrong| wrong.to_string()),
+        Err(wrong) => Err(wrong.to_string()),
+    }
+}
 
 fn forwarding_note(key: &str) -> &'static str {
     if key.contains("ipv6") {
@@ -49,17 +57,10 @@ impl Store {
     /// A file that is truncated, foreign or of a newer netcell is an error that names its path.
     pub fn read<R: Record>(&self, name: &Name) -> Result<Option<R>> {
         let path = format!("{}/{name}/record.json", R::DIRECTORY);
-        let Some(record) = self.root.read_json::<R>(&path)? else {
+        let Some(text) = self.root.read(&path)? else {
             return Ok(None);
         };
-        if record.version() > VERSION {
-            let path = self.path(&path);
-            return Err(Error::new(format!(
-                "cannot understand {}: it is of version {}, this netcell reads {VERSION}",
-                path.display(),
-                record.version()
-            )));
-        }
+        let record: R = from_slice(&text).map_err(|why| self.root.not_understood(&path, &why))?;
         Ok((record.boot() == self.boot).then_some(record))
     }
 
@@ -140,6 +141,16 @@ impl Store {
             .unlink(&format!("containers/{name}/record.json"))?;
         self.root.remove_with_files(&format!("containers/{name}"))?;
         self.root.unlink(&format!("ids/{id}"))
+    }
+
+    /// Forgets what is left of a container whose record somebody has taken away: its directory, and the id of its name.
+    pub fn remove_lost(&self, _: &Locked, name: &Name) -> Result<()> {
+        for id in self.root.names("ids")? {
+            if self.name_of(&id).as_ref() == Some(name) {
+                self.root.unlink(&format!("ids/{id}"))?;
+            }
+        }
+        self.root.remove_with_files(&format!("containers/{name}"))
     }
 
     /// Forgets a sandbox.

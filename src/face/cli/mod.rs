@@ -186,6 +186,9 @@ impl Cli {
         };
         let engine = Engine::open(&self.places, &mut run)?;
         let done = act(&engine, &mut run);
+        if done.is_err() {
+            engine.clear_up(&mut run);
+        }
         self.leaving.borrow_mut().extend(engine.leaving());
         done
     }
@@ -210,6 +213,7 @@ impl Cli {
                     Ok(None) => {}
                     Err(error) => {
                         output::complain(&error);
+                        engine.clear_up(run);
                         code = exit::FAILURE;
                     }
                 }

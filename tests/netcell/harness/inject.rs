@@ -1,14 +1,18 @@
-//! Kills one process of a command at one of its system calls, so that a crash can be had at every point and again.
+//! Kills one process of a command at one of its system calls, or has that call fail, so that a crash and an error can be
+//! had at every point and again.
 //!
 //! A process is named by its birth: the command, its first child (netcell's monitor), that one's first child (the
 //! container's). Each is traced by PTRACE_SEIZE, which stops nobody that is not told to, and its calls are counted at
 //! their entry (PTRACE_GET_SYSCALL_INFO, the same on every architecture). At the wanted count exactly that process gets
-//! SIGKILL; then the others are let go and run on as if never traced. A process that executes the container's own
+//! SIGKILL, or the call an errno without having been tried; then the others are let go and run on as if never traced,
+//! unless later calls are to fail, too. A process that executes the container's own
 //! program is let go as well: what that does is not netcell's.
 #![allow(unsafe_code, reason = "ptrace has no safe form")]
 
 use super::boxes::BINARY;
-use super::command::{line_of, netcell_command, step};
+use super::command::{netcell_command, step};
+pub use super::fault::{Call, Fault};
+use super::fault::{name, registers};
 use super::sys::{self, Ended, Pid};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -42,22 +46,29 @@ impl std::fmt::Display for Role {
 /// What was seen of a traced command.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// The numbers of the system calls of each process, in order.
-    pub calls: BTreeMap<Role, Vec<u64>>,
-    /// Whether the point was reached and the process killed.
-    pub killed: bool,
-    /// How the command ended.
+    /// The system calls of each process, in order.
+    pub calls: BTreeMap<Role, Vec<Call>>,
+    /// Whether the point was reached: the process killed, or its call failed.
+    pub reached: bool,
+    /// How the command ended; none when it did not within its time, and was killed.
     pub ended: Option<Ended>,
-    /// What it printed.
+    /// What it printed on stdout, and behind it on stderr.
     pub output: String,
+    /// What it printed on stderr.
+    pub errors: String,
+    /// The call that was reached, in words.
+    pub place: String,
 }
 
-/// Where to kill.
+/// Where something happens, and what.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub role: Role,
-    /// 0 is the first system call after the program was executed.
+    /// 0 is the first system call after the program was executed; with `of`, the first such call.
     pub index: usize,
+    /// Only calls of this number are counted: what a run does besides, which is not always the same, shifts nothing.
+    pub of: Option<u64>,
+    pub fault: Fault,
 }
 
 /// Runs a netcell command to its end and counts.
@@ -65,12 +76,12 @@ pub fn record(arguments: &[&str]) -> Trace {
     Tracer::start(&netcell_command(arguments), None).follow()
 }
 
-/// Runs a netcell command and kills one of its processes at one system call.
-pub fn kill_at(arguments: &[&str], point: &Point) -> Trace {
+/// Runs a netcell command, one of whose processes is killed or gets an error at one system call.
+pub fn fault_at(arguments: &[&str], point: &Point) -> Trace {
     Tracer::start(&netcell_command(arguments), Some(point.clone())).follow()
 }
 
-/// As [`kill_at`] and [`record`], for any program: the harness tests itself with it.
+/// As [`fault_at`] and [`record`], for any program: the harness tests itself with it.
 pub fn trace(command: &Command, point: Option<Point>) -> Trace {
     Tracer::start(command, point).follow()
 }
@@ -78,27 +89,49 @@ pub fn trace(command: &Command, point: Option<Point>) -> Trace {
 struct Traced {
     role: Role,
     children: usize,
+    /// Until its program's own `main`: what fails before is the loader's and the runtime's to say.
+    starting: bool,
+    /// The count that a shortened call had asked for, to be put back at its exit.
+    count: Option<u64>,
+}
+
+impl Traced {
+    fn new(role: Role, starting: bool) -> Self {
+        Traced {
+            role,
+            children: 0,
+            starting,
+            count: None,
+        }
+    }
 }
 
 struct Tracer {
-    line: String,
     programs: Vec<String>,
     root: Pid,
     traced: BTreeMap<Pid, Traced>,
     point: Option<Point>,
-    output: File,
+    /// The call of the point, once it has failed for good.
+    failing: Option<Call>,
+    /// Whether nothing is left to be done to the command.
+    done: bool,
+    stdout: File,
+    stderr: File,
     trace: Trace,
     started: Instant,
 }
 
 impl Tracer {
     fn start(command: &Command, point: Option<Point>) -> Self {
-        let line = line_of(command);
-        let output = step("make a file", sys::memfd("output of a traced command"));
+        let stdout = step("make a file", sys::memfd("output of a traced command"));
+        let stderr = step("make a file", sys::memfd("errors of a traced command"));
         let image = Image::of(command);
         let (ready, mut go) = step("make a pipe", sys::pipe());
         step("block SIGCHLD", sys::block_sigchld(true));
-        let root = step("fork", sys::fork(|| image.execute(&output, ready)));
+        let root = step(
+            "fork",
+            sys::fork(|| image.execute([&stdout, &stderr], ready)),
+        );
         let options = libc::PTRACE_O_TRACESYSGOOD
             | libc::PTRACE_O_TRACEFORK
             | libc::PTRACE_O_TRACEVFORK
@@ -110,17 +143,16 @@ impl Tracer {
             ptrace(libc::PTRACE_SEIZE, root, options as usize),
         );
         step("let the process go on", go.write_all(b"g"));
-        let first = Traced {
-            role: Role::default(),
-            children: 0,
-        };
+        let first = Traced::new(Role::default(), true);
         Tracer {
-            line,
             programs: vec![image.program(), BINARY.to_owned()],
             root,
             traced: BTreeMap::from([(root, first)]),
             point,
-            output,
+            failing: None,
+            done: false,
+            stdout,
+            stderr,
             trace: Trace::default(),
             started: Instant::now(),
         }
@@ -128,7 +160,7 @@ impl Tracer {
 
     fn follow(mut self) -> Trace {
         let mut last = Instant::now();
-        while !self.traced.is_empty() && !self.trace.killed {
+        while !self.traced.is_empty() && !self.done {
             if self.step_all() {
                 last = Instant::now();
                 continue;
@@ -136,16 +168,17 @@ impl Tracer {
             if self.trace.ended.is_some() && last.elapsed() > QUIET {
                 break;
             }
-            assert!(self.started.elapsed() < PATIENCE, "{}: no end", self.line);
+            if self.started.elapsed() > PATIENCE {
+                break;
+            }
             sys::child_or_timeout(Duration::from_millis(20));
         }
         self.let_all_go();
         self.wait_for_the_command();
         step("unblock SIGCHLD", sys::block_sigchld(false));
-        step("rewind", self.output.rewind());
-        let mut text = Vec::new();
-        step("read what was printed", self.output.read_to_end(&mut text));
-        self.trace.output = String::from_utf8_lossy(&text).into_owned();
+        let [out, errors] = [&mut self.stdout, &mut self.stderr].map(printed);
+        self.trace.output.push_str(&(out + &errors));
+        self.trace.errors = errors;
         self.trace
     }
 
@@ -158,7 +191,7 @@ impl Tracer {
                 any = true;
                 self.handle(pid, stop);
             }
-            if self.trace.killed {
+            if self.done {
                 return true;
             }
         }
@@ -176,7 +209,13 @@ impl Tracer {
                 let_go(pid);
                 self.traced.remove(&pid);
             }
-            Stop::Executed | Stop::Event => go_on(pid, 0),
+            Stop::Executed => {
+                if let Some(traced) = self.traced.get_mut(&pid) {
+                    traced.starting = true;
+                }
+                go_on(pid, 0);
+            }
+            Stop::Event => go_on(pid, 0),
             Stop::Group => drop(ptrace(libc::PTRACE_LISTEN, pid, 0)),
             Stop::Signal(signal) => go_on(pid, signal),
             Stop::Call => self.call(pid),
@@ -184,18 +223,62 @@ impl Tracer {
     }
 
     fn call(&mut self, pid: Pid) {
-        if let Some(number) = entered_call(pid) {
-            let role = self.traced[&pid].role.clone();
-            let calls = self.trace.calls.entry(role.clone()).or_default();
-            calls.push(number);
-            let here = Point {
-                role,
-                index: calls.len() - 1,
-            };
-            let wanted = self.point.as_ref();
-            if wanted.is_some_and(|wanted| wanted.role == here.role && wanted.index == here.index) {
+        match entered_call(pid) {
+            Some(call) => self.entered(pid, call),
+            None => self.left(pid),
+        }
+    }
+
+    fn entered(&mut self, pid: Pid, call: Call) {
+        let Some(traced) = self.traced.get_mut(&pid) else {
+            return;
+        };
+        // std's runtime sets its handler of SIGBUS last (library/std/src/sys/pal/unix/stack_overflow.rs).
+        let sets_sigbus =
+            call.is(libc::SYS_rt_sigaction) && call.arguments[0] == 7 && call.arguments[1] != 0;
+        let runtime = traced.starting;
+        traced.starting &= !sets_sigbus;
+        let calls = self.trace.calls.entry(traced.role.clone()).or_default();
+        calls.push(Call {
+            nth: calls
+                .iter()
+                .filter(|before| before.number == call.number)
+                .count(),
+            runtime,
+            ..call.clone()
+        });
+        let wanted = self.point.as_ref().filter(|point| {
+            let like = |before: &&Call| point.of.is_none_or(|number| before.number == number);
+            let last = calls.last().is_some_and(|last| like(&last));
+            point.role == traced.role
+                && last
+                && calls.iter().filter(like).count() == point.index + 1
+        });
+        let fault = match (&self.failing, wanted) {
+            (None, Some(point)) => Some(point.fault),
+            (Some(first), _) => match self.point.as_ref().map(|point| point.fault) {
+                Some(Fault::FailOn(errno)) if call.fails_with(first, errno) => {
+                    Some(Fault::FailOn(errno))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        match fault {
+            None => go_on(pid, 0),
+            Some(fault) => self.act(pid, fault, &call),
+        }
+    }
+
+    fn act(&mut self, pid: Pid, fault: Fault, call: &Call) {
+        if !self.trace.reached {
+            self.trace.reached = true;
+            self.trace.place = place_of(pid, call);
+        }
+        match fault {
+            Fault::Kill => {
                 step("kill", sys::kill(pid, libc::SIGKILL));
-                self.trace.killed = true;
+                self.done = true;
                 while let Some(stop) = wait_for(pid, true) {
                     if let Stop::Ended(ended) = stop {
                         self.ended(pid, ended);
@@ -203,6 +286,36 @@ impl Tracer {
                     }
                 }
             }
+            Fault::Fail(errno) | Fault::FailOn(errno) => {
+                step("skip a call", registers::skip(pid));
+                go_on(pid, 0);
+                match wait_for(pid, true) {
+                    Some(Stop::Ended(ended)) => return self.ended(pid, ended),
+                    _ => step("have a call fail", registers::answer(pid, errno)),
+                }
+                self.done = fault == Fault::Fail(errno);
+                self.failing.get_or_insert_with(|| call.clone());
+            }
+            Fault::Short => {
+                let count = call.arguments[2];
+                step("shorten a call", registers::set_count(pid, count / 2));
+                if let Some(traced) = self.traced.get_mut(&pid) {
+                    traced.count = Some(count);
+                }
+            }
+        }
+        go_on(pid, 0);
+    }
+
+    fn left(&mut self, pid: Pid) {
+        if let Some(count) = self
+            .traced
+            .get_mut(&pid)
+            .and_then(|traced| traced.count.take())
+        {
+            // To the process the register is as it left it.
+            step("put a count back", registers::set_count(pid, count));
+            self.done = true;
         }
         go_on(pid, 0);
     }
@@ -218,7 +331,7 @@ impl Tracer {
         let mut role = parent.role.clone();
         role.0.push(parent.children);
         parent.children += 1;
-        self.traced.insert(child, Traced { role, children: 0 });
+        self.traced.insert(child, Traced::new(role, false));
     }
 
     fn ended(&mut self, pid: Pid, ended: Ended) {
@@ -263,8 +376,11 @@ impl Tracer {
             match wait_for(self.root, false) {
                 Some(Stop::Ended(ended)) => self.trace.ended = Some(ended),
                 _ if self.started.elapsed() > PATIENCE => {
+                    for line in super::oracle::descendants(self.root) {
+                        self.trace.output.push_str(&format!("{line}\n"));
+                    }
                     drop(sys::kill(self.root, libc::SIGKILL));
-                    panic!("{}: no end after {:?} was killed", self.line, self.point);
+                    return;
                 }
                 _ => sys::child_or_timeout(Duration::from_millis(5)),
             }
@@ -333,9 +449,10 @@ fn event_message(pid: Pid) -> io::Result<Pid> {
     Pid::try_from(message).map_err(io::Error::other)
 }
 
-/// The number of the call that a process is about to make; none when it comes back from one.
-fn entered_call(pid: Pid) -> Option<u64> {
-    // struct ptrace_syscall_info: op (one byte), three of padding, arch (4), ip (8), sp (8), then for an entry nr (8).
+/// The call that a process is about to make; none when it comes back from one.
+fn entered_call(pid: Pid) -> Option<Call> {
+    // struct ptrace_syscall_info: op (one byte), three of padding, arch (4), ip (8), sp (8), then for an entry nr (8) and
+    // six arguments (8 each).
     const PTRACE_GET_SYSCALL_INFO: libc::c_uint = 0x420e;
     const ENTRY: u64 = 1;
     let mut info = [0_u64; 11];
@@ -348,7 +465,49 @@ fn entered_call(pid: Pid) -> Option<u64> {
             info.as_mut_ptr(),
         )
     };
-    (got > 0 && info[0].to_le() & 0xff == ENTRY).then_some(info[3])
+    let entry = got > 0 && info[0].to_le() & 0xff == ENTRY;
+    entry.then(|| {
+        let mut call = Call {
+            number: info[3],
+            arguments: [info[4], info[5], info[6], info[7], info[8], info[9]],
+            ..Call::default()
+        };
+        if call.has_a_count() {
+            let link = fs::read_link(format!("/proc/{pid}/fd/{}", call.arguments[0]));
+            call.leads_to = link.map_or_else(
+                |_| String::new(),
+                |link| link.to_string_lossy().into_owned(),
+            );
+        }
+        call
+    })
+}
+
+/// A call with its path or what its descriptor leads to, for a story.
+fn place_of(pid: Pid, call: &Call) -> String {
+    let text = |address: u64| {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = [0; 128];
+        let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+        let length = memory.read_at(&mut bytes, address).ok()?;
+        let end = bytes[..length].iter().position(|byte| *byte == 0)?;
+        Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    };
+    let below =
+        call.is(libc::SYS_openat) || call.is(libc::SYS_mkdirat) || call.is(libc::SYS_unlinkat);
+    let path = if below || call.is(libc::SYS_renameat) || call.is(libc::SYS_newfstatat) {
+        text(call.arguments[1]).unwrap_or_default()
+    } else {
+        call.leads_to.clone()
+    };
+    format!("{}({path})", name(call.number))
+}
+
+fn printed(file: &mut File) -> String {
+    step("rewind", file.rewind());
+    let mut text = Vec::new();
+    step("read what was printed", file.read_to_end(&mut text));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A program with its arguments and environment, ready to be executed without another allocation.
@@ -386,15 +545,15 @@ impl Image {
     }
 
     /// In the forked process: waits to be traced, then becomes the program.
-    fn execute(&self, output: &File, mut ready: File) -> i32 {
+    fn execute(&self, [stdout, stderr]: [&File; 2], mut ready: File) -> i32 {
         let vector = |texts: &[CString]| {
             let pointers = texts.iter().map(|text| text.as_ptr());
             pointers.chain([std::ptr::null()]).collect::<Vec<_>>()
         };
         let (arguments, environment) = (vector(&self.arguments), vector(&self.environment));
         let prepared = sys::block_sigchld(false)
-            .and_then(|()| sys::dup_to(output, 1))
-            .and_then(|()| sys::dup_to(output, 2))
+            .and_then(|()| sys::dup_to(stdout, 1))
+            .and_then(|()| sys::dup_to(stderr, 2))
             .and_then(|()| ready.read_exact(&mut [0]));
         if prepared.is_ok() {
             // SAFETY: NUL-terminated strings in arrays that end with a null pointer.

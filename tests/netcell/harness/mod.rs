@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod boxes;
 pub mod command;
+pub mod fault;
 pub mod frames;
 pub mod image;
 pub mod inject;
@@ -10,6 +11,7 @@ pub mod oracle;
 pub mod outside;
 pub mod peers;
 pub mod runner;
+pub mod sample;
 pub mod snapshot;
 pub mod sys;
 pub mod typist;

@@ -42,11 +42,11 @@ impl Snapshot {
     }
 
     /// Whether what goes by itself has gone, which is cheaper to see than the rest.
-    fn settled(&self) -> bool {
+    fn settled(&self, may_stay: &dyn Fn(&str) -> bool) -> bool {
         let now = Snapshot::transient();
         now.0
             .iter()
-            .all(|(line, count)| self.0.get(line) == Some(count))
+            .all(|(line, count)| self.0.get(line) == Some(count) || may_stay(line))
     }
 
     fn add(&mut self, kind: &str, text: &str) {
@@ -260,12 +260,25 @@ fn without_counts(value: &Value) -> Value {
 /// # Errors
 /// The lines that still differ after `time`.
 pub fn restored(before: &Snapshot, time: Duration) -> Result<(), Vec<String>> {
+    restored_but(before, time, &|_| false)
+}
+
+/// The same, but for lines that may differ.
+///
+/// # Errors
+/// The other lines that still differ after `time`.
+pub fn restored_but(
+    before: &Snapshot,
+    time: Duration,
+    may_stay: &dyn Fn(&str) -> bool,
+) -> Result<(), Vec<String>> {
     let started = Instant::now();
-    while !before.settled() && started.elapsed() < time {
+    while !before.settled(may_stay) && started.elapsed() < time {
         std::thread::sleep(Duration::from_millis(3));
     }
     loop {
-        let lines = before.differences(&Snapshot::take());
+        let mut lines = before.differences(&Snapshot::take());
+        lines.retain(|line| !may_stay(line));
         if lines.is_empty() {
             return Ok(());
         }
