@@ -13,8 +13,8 @@ pub use crate::kernel::probe::Answer;
 /// An option of the kernel's.
 #[derive(Debug)]
 pub struct KernelOption {
-    /// Its name, without `CONFIG_`.
-    pub name: &'static str,
+    /// Its name, with `CONFIG_`; or what else the kernel has to let be done.
+    pub name: String,
     /// Whether the kernel has it.
     pub there: Answer,
     /// What is not there without it.
@@ -28,7 +28,10 @@ pub fn kernel() -> Vec<KernelOption> {
         .flat_map(|feature| feature.options().map(|name| (name, feature.without)));
     all.zip(probe::ask())
         .map(|((name, without), there)| KernelOption {
-            name,
+            name: match name.contains(' ') {
+                true => name.to_owned(),
+                false => format!("CONFIG_{name}"),
+            },
             there,
             without,
         })

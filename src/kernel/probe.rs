@@ -5,7 +5,7 @@
 //! also loads a module that is there.
 
 use super::expression::{IIFNAME, Rule};
-use super::nft;
+use super::{nft, sysctl};
 use super::ruleset::{PREROUTING, Writer};
 use super::uapi::conntrack::IPCTNL_MSG_CT_GET;
 use super::uapi::if_link::IFLA_INFO_KIND;
@@ -16,6 +16,7 @@ use crate::sys::process::{fork, wait};
 use crate::sys::{mount, netns, socket};
 use neli::consts::rtnl::{Ifla, Rtm};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::fs::{Access, access};
 use std::path::Path;
 
 /// How an option of the kernel's shows.
@@ -36,6 +37,10 @@ enum Probe {
     BridgeMeta,
     /// There is a socket of IPv6.
     Ipv6,
+    /// What a network sets can be written.
+    Settings,
+    /// Connections of SCTP are tracked.
+    Sctp,
     /// A file system of this kind can be made.
     FileSystem(&'static str),
 }
@@ -51,7 +56,7 @@ pub struct Feature {
 use Probe::*;
 
 /// What netcell needs, the most needed first.
-pub static FEATURES: [Feature; 10] = [
+pub static FEATURES: [Feature; 12] = [
     feature(&[("NET_NS", Namespace("net"))], "nothing works"),
     feature(
         &[
@@ -103,6 +108,11 @@ pub static FEATURES: [Feature; 10] = [
     ),
     feature(&[("USER_NS", Namespace("user"))], "nothing, for root"),
     feature(
+        &[("a writable /proc/sys", Settings)],
+        "networks need forwarding to be on already, or `--internal` or `--no-forwarding`; ports do not answer at the host's own 127.0.0.1, and the first use says so",
+    ),
+    feature(&[("NF_CT_PROTO_SCTP", Sctp)], "no SCTP ports"),
+    feature(
         &[
             ("UNIX98_PTYS", FileSystem("devpts")),
             ("POSIX_MQUEUE", FileSystem("mqueue")),
@@ -116,7 +126,7 @@ const fn feature(options: &'static [(&'static str, Probe)], without: &'static st
 }
 
 impl Feature {
-    /// Its options, without `CONFIG_`.
+    /// Its options, without `CONFIG_`; what has blanks in it is none.
     pub fn options(&self) -> impl Iterator<Item = &'static str> {
         self.options.iter().map(|(name, _)| *name)
     }
@@ -158,6 +168,21 @@ fn seen(probe: Probe) -> Answer {
     match probe {
         Namespace(kind) => yes(Path::new("/proc/self/ns").join(kind).exists()),
         Ipv6 => yes(socket::has_ipv6()),
+        Settings => match access("/proc/sys/net/ipv4/ip_forward", Access::WRITE_OK) {
+            Ok(()) => Answer::Yes,
+            Err(Errno::ROFS) => Answer::No,
+            // It may be the caller's rights.
+            Err(_) => Answer::Unknown,
+        },
+        Sctp => {
+            let there = |name| sysctl::read(&format!("net/netfilter/nf_conntrack_{name}")).is_some();
+            match (there("sctp_timeout_established"), there("count")) {
+                (true, _) => Answer::Yes,
+                (false, true) => Answer::No,
+                // Nothing is tracked yet.
+                (false, false) => Answer::Unknown,
+            }
+        }
         FileSystem(kind) => match std::fs::read_to_string("/proc/filesystems") {
             Ok(list) if list.split_whitespace().any(|known| known == kind) => Answer::Yes,
             // It may be a module that is not loaded.

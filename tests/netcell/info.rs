@@ -31,7 +31,9 @@ fn info_has_what_readme_says_and_asks_the_kernel() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         for name in cells[0].split(", ").map(|name| name.trim_matches('`')) {
-            said.push((format!("CONFIG_{name}"), cells[1].to_owned()));
+            let is_option = !name.contains(' ');
+            let name = if is_option { format!("CONFIG_{name}") } else { name.to_owned() };
+            said.push((name, cells[1].to_owned()));
         }
     }
     let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -91,7 +91,7 @@ fn option(option: &KernelOption) -> Value {
         Answer::Unknown => Value::Null,
     };
     let fields = [
-        ("Option", format!("CONFIG_{}", option.name).into()),
+        ("Option", option.name.as_str().into()),
         ("There", there),
         ("Without", option.without.into()),
     ];
@@ -130,7 +130,7 @@ fn page(facts: &[(&str, Value)], kernel: &[KernelOption]) -> String {
             option.without
         };
         put(
-            &format!("CONFIG_{}", option.name),
+            &option.name,
             &format!("{there}{without}"),
         );
     }
