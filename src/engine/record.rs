@@ -415,8 +415,7 @@ pub struct NetworkRecord {
     pub no_forwarding: bool,
     /// `KEY=VALUE` each, by key.
     pub labels: Vec<String>,
-    /// The kernel has no nf_tables for bridges: nothing guards the ports, and each sandbox's own settings have to do
-    /// what they can.
+    /// The kernel has no nf_tables for bridges: nothing guards the ports but each sandbox's own settings.
     pub unguarded: bool,
     /// The file of `apply` that it came from; none for one made by hand.
     pub applied: Option<String>,

@@ -10,7 +10,7 @@ use crate::engine::record::{
 };
 use crate::engine::spec::EndpointSpec;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
-use crate::engine::{Engine, find, hosts, ipam, names};
+use crate::engine::{Engine, find, hosts, ipam, names, sandbox};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns};
 use crate::sys::{random, time};
@@ -429,31 +429,11 @@ pub fn conflict(name: &Name, holder: &str) -> Error {
 
 /// Whoever takes a sandbox over may leave its attachment alone, or ask for what it has.
 fn refuse_other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Result<()> {
-    match other_endpoint(sandbox, asked) {
+    match sandbox::other_endpoint(sandbox, asked) {
         None => Ok(()),
         Some(differs) => Err(Error::new(format!(
             "sandbox {} lives on with its other members, and a container that takes it over cannot ask for {differs}",
             sandbox.name
         ))),
-    }
-}
-
-/// What is asked of a sandbox's attachment that it has not got.
-pub(super) fn other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Option<String> {
-    let endpoint = sandbox.endpoint.as_ref();
-    let has = |address: IpAddr| sandbox.leased().any(|(_, leased)| leased == address);
-    if let Some(ip) = asked.ip.filter(|ip| !has((*ip).into())) {
-        Some(format!("the address {ip}"))
-    } else if let Some(ip) = asked.ip6.filter(|ip| !has((*ip).into())) {
-        Some(format!("the address {ip}"))
-    } else if let Some(mac) = asked
-        .mac
-        .filter(|mac| endpoint.is_none_or(|e| e.mac != *mac))
-    {
-        Some(format!("the MAC {mac}"))
-    } else if asked.allow_spoof && endpoint.is_none_or(|endpoint| !endpoint.allow_spoof) {
-        Some("--allow-spoof".to_owned())
-    } else {
-        None
     }
 }

@@ -3,11 +3,13 @@
 use crate::engine::firewall;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Endpoint, NetworkRecord, SandboxRecord};
+use crate::engine::spec::EndpointSpec;
 use crate::kernel::announce::Announce;
 use crate::kernel::conntrack::Flow;
 use crate::kernel::nft::{AddElement, CutOff, DelElement, Element, ExpireElement};
 use crate::kernel::{Op, Place, addr, conntrack, link, netns, port, route, sysctl};
 use crate::types::{IfName, Mac, Name, PortMapping, Proto};
+use std::net::IpAddr;
 
 /// What of the host decides how a sandbox is made.
 #[derive(Debug, Clone, Copy)]
@@ -230,4 +232,22 @@ fn guard(sandbox: &SandboxRecord, done: fn(Element) -> Op) -> Plan {
         }
     }
     plan
+}
+
+/// What is asked of a sandbox's attachment that it has not got.
+pub fn other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Option<String> {
+    let endpoint = sandbox.endpoint.as_ref();
+    let has = |address: &IpAddr| sandbox.leased().any(|(_, leased)| leased == *address);
+    if let Some(ip) = asked.addresses().find(|ip| !has(ip)) {
+        Some(format!("the address {ip}"))
+    } else if let Some(mac) = asked
+        .mac
+        .filter(|mac| endpoint.is_none_or(|e| e.mac != *mac))
+    {
+        Some(format!("the MAC {mac}"))
+    } else if asked.allow_spoof && endpoint.is_none_or(|endpoint| !endpoint.allow_spoof) {
+        Some("--allow-spoof".to_owned())
+    } else {
+        None
+    }
 }

@@ -5,18 +5,18 @@
 //! also loads a module that is there.
 
 use super::expression::{IIFNAME, Rule};
-use super::{nft, sysctl};
 use super::ruleset::{PREROUTING, Writer};
 use super::uapi::conntrack::IPCTNL_MSG_CT_GET;
 use super::uapi::if_link::IFLA_INFO_KIND;
 use super::uapi::nf_tables::*;
+use super::{nft, sysctl};
 use crate::error::Errno;
 use crate::netlink::{Batch, Family, Socket, TransactError, flags};
 use crate::sys::process::{fork, wait};
 use crate::sys::{mount, netns, socket};
 use neli::consts::rtnl::{Ifla, Rtm};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::fs::{Access, access};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::path::Path;
 
 /// How an option of the kernel's shows.
@@ -175,7 +175,8 @@ fn seen(probe: Probe) -> Answer {
             Err(_) => Answer::Unknown,
         },
         Sctp => {
-            let there = |name| sysctl::read(&format!("net/netfilter/nf_conntrack_{name}")).is_some();
+            let there =
+                |name| sysctl::read(&format!("net/netfilter/nf_conntrack_{name}")).is_some();
             match (there("sctp_timeout_established"), there("count")) {
                 (true, _) => Answer::Yes,
                 (false, true) => Answer::No,

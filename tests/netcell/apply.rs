@@ -507,7 +507,7 @@ fn what_would_take_others_along_is_refused() {
     apply_with(&["--prune"], "").refused(1, &["hand", "network lan goes"]);
     cell("rm hand").ok();
     apply_with(&["--prune"], "create --name more --network lan\n")
-        .refused(1, &[":1:29:", "network lan", "--prune"]);
+        .refused(1, &[":1:30:", "network lan", "--prune"]);
     cell("run -d --name hand --network container:web alpine sleep 1008").ok();
     apply(&BASE.replace("--name web", "--hostname new --name web"))
         .refused(1, &[":4:", "hand", "sandbox web"]);

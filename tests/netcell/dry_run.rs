@@ -131,7 +131,9 @@ fn same(setup: &str, line: &str) {
         cell(line).ok();
     });
     let running = done.as_object().expect("an object").keys();
-    let running = running.filter(|key| key.starts_with("mounts of container")).count();
+    let running = running
+        .filter(|key| key.starts_with("mounts of container"))
+        .count();
     let scripted = in_a_box_of_its_own(setup, &|| {
         let before = settled();
         let (command, rest) = line.split_once(' ').expect("a command and its words");
@@ -149,10 +151,19 @@ fn same(setup: &str, line: &str) {
             changed.join("\n")
         );
         fs::write("/run/script", &script).expect("write the script");
+        // Whoever watches would make again what the script takes away by hand.
+        for (pid, _) in oracle::processes()
+            .iter()
+            .filter(|(_, name)| name == "netcell")
+        {
+            step("end a monitor", sys::kill(*pid, libc::SIGKILL));
+        }
         let ran = any("sh", &["-e", "/run/script"]);
         assert_eq!(ran.code, 0, "{line}:\n{script}\n{ran:?}");
         // What runs in the background is not there at once.
-        wait_until(&format!("{line}: as many run"), || processes_with("sleep 1000").len() == running);
+        wait_until(&format!("{line}: as many run"), || {
+            processes_with("sleep 1000").len() == running
+        });
     });
     let mut wrong = Vec::new();
     differences("", &done, &scripted, &mut wrong);

@@ -32,7 +32,11 @@ fn info_has_what_readme_says_and_asks_the_kernel() {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         for name in cells[0].split(", ").map(|name| name.trim_matches('`')) {
             let is_option = !name.contains(' ');
-            let name = if is_option { format!("CONFIG_{name}") } else { name.to_owned() };
+            let name = if is_option {
+                format!("CONFIG_{name}")
+            } else {
+                name.to_owned()
+            };
             said.push((name, cells[1].to_owned()));
         }
     }

@@ -200,7 +200,7 @@ fn where_all_is_there_nothing_is_said_and_nothing_done() {
         assert_eq!(nothing[key], Value::Array(vec![]), "{key}");
     }
     same(&before, SANDBOXES);
-    cell("reconcile now").refused(1, &["no arguments", "now"]);
+    cell("reconcile now").refused(1, &["accepts no arguments"]);
     cell("reconcile --watch --json").refused(1, &["--watch", "JSON"]);
     end();
 }

@@ -6,7 +6,7 @@
 use crate::engine::container::environment;
 use crate::engine::ipam;
 use crate::engine::record::{ContainerRecord, Names, NetworkRecord, SandboxRecord};
-use crate::engine::reserve::other_endpoint;
+use crate::engine::sandbox::other_endpoint;
 use crate::engine::spec::{ContainerSpec, EndpointSpec, Image, NetworkSpec};
 use crate::types::Mac;
 

@@ -4,7 +4,7 @@
 //! no `-dit`, no `--name=x` and no option that two subcommands share.
 
 use super::unknown;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, exit};
 use argh::{FlagInfo, FlagInfoKind};
 use std::ffi::OsString;
 
@@ -177,6 +177,51 @@ fn needs_value(word: &str) -> Error {
     Error::new(format!("flag needs an argument: {word}"))
 }
 
+/// How many words may be no option, as a usage says: `NAME`, `NAME…`, `NAME [PORT]`.
+fn count(usage: &str) -> (usize, usize) {
+    let (mut least, mut all, mut depth) = (0, 0, 0);
+    for word in usage.split(' ').filter(|word| !word.is_empty()) {
+        all += 1;
+        least += usize::from(depth == 0 && !word.starts_with('['));
+        depth += word.matches('[').count();
+        depth = depth.saturating_sub(word.matches(']').count());
+    }
+    let most = if usage.contains('…') {
+        usize::MAX
+    } else {
+        all
+    };
+    (least, most)
+}
+
+/// Refuses fewer words than a subcommand's usage has, and more, as Docker does.
+pub fn check_count(command: &str, usage: &str, given: usize) -> Result<(), Usage> {
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    let (least, most) = count(usage);
+    if (least..=most).contains(&given) {
+        return Ok(());
+    }
+    let what = match (least, most) {
+        (_, 0) => "no arguments".to_owned(),
+        (least, usize::MAX) => format!("at least {least} argument{}", plural(least)),
+        (0, most) => format!("at most {most} argument{}", plural(most)),
+        (least, most) if least == most => format!("exactly {least} argument{}", plural(least)),
+        (least, most) => format!("at least {least} and at most {most} arguments"),
+    };
+    Err(wants(command, &what))
+}
+
+/// That a subcommand wants another number of words; Docker's exit code for it is 1, whatever the command.
+pub fn wants(command: &str, what: &str) -> Usage {
+    let verb = if what.starts_with("no") {
+        "accepts"
+    } else {
+        "requires"
+    };
+    let error = Error::new(format!("'netcell {command}' {verb} {what}"));
+    Usage::Wrong(error.exit(exit::FAILURE))
+}
+
 /// That an image has no command, which is wanted for something.
 pub fn no_command(image: &str, wanted: &str) -> Usage {
     Usage::Wrong(Error::new(format!(
@@ -228,6 +273,23 @@ mod tests {
         );
         assert_eq!(rest, ["alpine", "-d", "--name", "x", "--", "y"]);
         assert_eq!(plain("-- help").expect("plain").1, ["help"]);
+    }
+
+    #[test]
+    fn a_usage_says_how_many_words_there_are() {
+        for (usage, least, most) in [
+            ("", 0, 0),
+            ("NAME", 1, 1),
+            ("[NAME]", 0, 1),
+            ("NAME…", 1, usize::MAX),
+            ("NAME [PORT[/PROTO]]", 1, 2),
+            ("NAME NEW_NAME", 2, 2),
+            ("IMAGE [COMMAND [ARG…]]", 1, usize::MAX),
+            ("[IMAGE COMMAND [ARG…]]", 0, usize::MAX),
+            ("NAME COMMAND [ARG…]", 2, usize::MAX),
+        ] {
+            assert_eq!(count(usage), (least, most), "{usage}");
+        }
     }
 
     #[test]

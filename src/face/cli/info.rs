@@ -129,10 +129,7 @@ fn page(facts: &[(&str, Value)], kernel: &[KernelOption]) -> String {
         } else {
             option.without
         };
-        put(
-            &option.name,
-            &format!("{there}{without}"),
-        );
+        put(&option.name, &format!("{there}{without}"));
     }
     page
 }

@@ -5,7 +5,7 @@
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
-use crate::error::{Error, exit};
+use crate::error::Error;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// What both have.
@@ -277,7 +277,7 @@ impl Given {
         if normal.help {
             return Err(Usage::Help(page.text()));
         }
-        page.check(normal.rest.len())?;
+        argv::check_count(page.command, page.words, normal.rest.len())?;
         let mut given = Given {
             page,
             options: normal.options,
@@ -334,7 +334,7 @@ impl Given {
         // The page says that there is one.
         first
             .map(|(first, rest)| (first.as_str(), rest))
-            .ok_or_else(|| self.page.wants("at least 1 argument"))
+            .ok_or_else(|| argv::wants(self.page.command, "at least 1 argument"))
     }
 
     /// The only word that is no option.
@@ -375,49 +375,6 @@ impl Page {
             _ => &[],
         };
         self.own.iter().chain(common)
-    }
-
-    /// How many words may be no option, as its usage says: `NAME`, `NAME…`, `NAME [PORT]`.
-    fn count(&self) -> (usize, usize) {
-        let (mut least, mut all, mut depth) = (0, 0, 0);
-        for word in self.words.split(' ').filter(|word| !word.is_empty()) {
-            all += 1;
-            least += usize::from(depth == 0 && !word.starts_with('['));
-            depth += word.matches('[').count();
-            depth = depth.saturating_sub(word.matches(']').count());
-        }
-        let most = if self.words.contains('…') {
-            usize::MAX
-        } else {
-            all
-        };
-        (least, most)
-    }
-
-    /// Refuses too few words, and too many, as Docker does.
-    fn check(&self, count: usize) -> Result<(), Usage> {
-        let plural = |n: usize| if n == 1 { "" } else { "s" };
-        let (least, most) = self.count();
-        if (least..=most).contains(&count) {
-            return Ok(());
-        }
-        Err(self.wants(&match (least, most) {
-            (_, 0) => "no arguments".to_owned(),
-            (least, usize::MAX) => format!("at least {least} argument{}", plural(least)),
-            (0, most) => format!("at most {most} argument{}", plural(most)),
-            (least, most) if least == most => format!("exactly {least} argument{}", plural(least)),
-            (least, most) => format!("at least {least} and at most {most} arguments"),
-        }))
-    }
-
-    fn wants(&self, what: &str) -> Usage {
-        let verb = if what.starts_with("no") {
-            "accepts"
-        } else {
-            "requires"
-        };
-        let error = Error::new(format!("'netcell {}' {verb} {what}", self.command));
-        Usage::Wrong(error.exit(exit::FAILURE))
     }
 
     /// What `--help` prints.
