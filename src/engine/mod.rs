@@ -47,7 +47,7 @@ pub use create::Ran;
 pub use network::is_default as network_is_default;
 pub use process::log;
 pub use reaper::Leaving;
-pub use reconcile::Reconciled;
+pub use reconcile::{Depth, Reconciled};
 
 use crate::error::Result;
 use crate::sys::release;

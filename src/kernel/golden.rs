@@ -222,6 +222,26 @@ fn a_pair_of_links_is_iproute2s_in_three_messages_for_four() {
 }
 
 #[test]
+fn a_port_is_attached_again_as_by_iproute2() {
+    let made = link::AddVeth {
+        host: ifname("nc0123456789"),
+        peer: ifname("eth0"),
+        sandbox: "web".parse().expect("a name"),
+        mac: crate::types::Mac([2, 0, 10, 50, 0, 2]),
+        mtu: 1500,
+        master: ifname("netcell0"),
+        hairpin: false,
+    };
+    let ours = by_index(
+        &sends(&port::Attach::again(&made).into())[0],
+        "nc0123456789",
+        VETH,
+    );
+    let theirs = hex("00000000 04000000 00000000 00000000 0800 0a00 03000000");
+    same_message(&ours, 16, REQUEST_ACK, 16, &theirs);
+}
+
+#[test]
 fn links_come_up_as_with_iproute2() {
     let lo = Op::from(link::SetUp {
         place: web(),

@@ -8,7 +8,7 @@ use super::uapi::if_link::{
 };
 use super::uapi::nf_tables::{NFPROTO_BRIDGE, NFPROTO_INET};
 use super::{Holds, Place, link, sysctl};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::netlink::{Message, attributes};
 use crate::types::json::json_object;
 use crate::types::{Cidr, IfName, Mac};
@@ -154,9 +154,14 @@ impl Snapshot {
         Ok(now)
     }
 
-    /// The same, with every element, chain and rule of netcell's tables.
+    /// The same, with every element, chain and rule of netcell's tables; on a kernel without nf_tables, without.
     pub fn of_host_whole(sockets: &mut Sockets) -> Result<Self> {
-        let mut now = Self::of_host(sockets)?;
+        let mut now = match Self::of_host(sockets) {
+            Err(error) if error.is(Errno::PROTONOSUPPORT) || error.is(Errno::INVAL) => {
+                return Self::of(sockets.route(&Place::Host)?);
+            }
+            now => now?,
+        };
         now.elements = Some(Elements::of_host(sockets)?);
         Ok(now)
     }

@@ -206,25 +206,31 @@ fn what_is_left_of_a_lost_state_directory_goes_unless_it_is_pinned() {
 fn elements_that_lead_nowhere_go() {
     let _outside = some();
     let before = must("nft", &["-n", "list", "ruleset"]);
-    for line in [
-        "add element inet netcell publish4 { tcp . 99 : 10.50.0.99 . 99 }",
-        "add element inet netcell publish4_addr { 198.51.100.1 . udp . 99 : 10.50.0.99 . 99 }",
-        "add element inet netcell publish4_from { tcp . 99 . 10.0.0.0/8 . 0.0.0.0/0 : 10.50.0.99 . 99 }",
-        "add element inet netcell publish6_on { tcp . 99 . \"up0\" . ::/0 . fd00::/64 : fd00:50::99 . 99 }",
-        "add element bridge netcell own6 { \"nc0123456789\" . fd00:50::99 }",
-        "add element bridge netcell macs { \"nc0123456789\" . 02:00:00:00:00:01 }",
-    ] {
-        must("nft", &[line]);
-    }
-    // A port of a sandbox that is there, which has no such port.
     let (address, _) = address_in("db", "eth0");
-    must(
-        "nft",
-        &[&format!(
-            "add element inet netcell publish4 {{ tcp . 98 : {address} . 98 }}"
-        )],
-    );
+    let plant = || {
+        for line in [
+            "add element inet netcell publish4 { tcp . 99 : 10.50.0.99 . 99 }",
+            "add element inet netcell publish4_addr { 198.51.100.1 . udp . 99 : 10.50.0.99 . 99 }",
+            "add element inet netcell publish4_from { tcp . 99 . 10.0.0.0/8 . 0.0.0.0/0 : 10.50.0.99 . 99 }",
+            "add element inet netcell publish6_on { tcp . 99 . \"up0\" . ::/0 . fd00::/64 : fd00:50::99 . 99 }",
+            "add element bridge netcell own6 { \"nc0123456789\" . fd00:50::99 }",
+            "add element bridge netcell macs { \"nc0123456789\" . 02:00:00:00:00:01 }",
+        ] {
+            must("nft", &[line]);
+        }
+        // A port of a sandbox that is there, which has no such port.
+        must(
+            "nft",
+            &[&format!(
+                "add element inet netcell publish4 {{ tcp . 98 : {address} . 98 }}"
+            )],
+        );
+    };
+    plant();
     fs::write("/tmp/script", cell("prune --dry-run").ok()).unwrap();
+    must("sh", &["/tmp/script"]);
+    assert_eq!(must("nft", &["-n", "list", "ruleset"]), before);
+    plant();
     let said = cell("prune").ok();
     assert_eq!(said.lines().count(), 7, "{said}");
     assert_eq!(must("nft", &["-n", "list", "ruleset"]), before);

@@ -16,6 +16,7 @@ pub const TESTS: &[runner::Test] = tests![
     who_takes_away_again_and_again_is_named_and_not_fought,
     reconcile_watch_stays_in_the_foreground_and_takes_part.seconds(60),
     a_monitor_that_watches_stays_small,
+    what_members_change_inside_is_left_to_them,
 ];
 
 /// What the issue asks for.
@@ -338,4 +339,27 @@ fn a_monitor_that_watches_stays_small() {
         "{watching} KiB, another {waiting} KiB"
     );
     cell("rm -f web other").ok();
+}
+
+fn what_members_change_inside_is_left_to_them() {
+    let _outside = one();
+    wait_until("one watches", || watcher().is_some());
+    must("ip", &["-n", "web", "route", "delete", "default"]);
+    must(
+        "ip",
+        &["-n", "web", "route", "add", "default", "via", "172.17.0.9"],
+    );
+    healed();
+    let routes = || ip_json_in("web", &["route", "show", "default"]);
+    assert_eq!(routes().as_array().map(Vec::len), Some(1), "{}", routes());
+    assert_eq!(routes()[0]["gateway"], "172.17.0.9");
+    // Asked for by hand it is a loss, which cannot be made good beside the other.
+    cell("reconcile").refused(
+        1,
+        &["web", "route add default via 172.17.0.1", "File exists"],
+    );
+    must("ip", &["-n", "web", "route", "delete", "default"]);
+    assert_eq!(cell("reconcile").ok(), "sandbox web");
+    assert_eq!(routes()[0]["gateway"], "172.17.0.1");
+    cell("rm -f web").ok();
 }

@@ -49,16 +49,26 @@ impl Reconciled {
     }
 }
 
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// All.
+    Whole,
+    /// The host, and of the sandboxes only those whose link or pin is not well: what their members change in there is left
+    /// to them.
+    Host,
+}
+
 impl Engine {
     /// Makes again what is missing of all networks and sandboxes.
-    pub fn reconcile(&self, run: &mut Run) -> Result<Reconciled> {
+    pub fn reconcile(&self, depth: Depth, run: &mut Run) -> Result<Reconciled> {
         let _alone = match run.dry_run {
             true => None,
             false => Some(self.store.lock_reconcile()?),
         };
         let mut done = Reconciled::default();
         let host = self.reconcile_networks(&mut done, run)?;
-        self.reconcile_sandboxes(host, &mut done, run)?;
+        self.reconcile_sandboxes((host, depth), &mut done, run)?;
         if !run.dry_run {
             self.reconcile_files(&mut done, run)?;
         }

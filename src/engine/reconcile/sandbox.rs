@@ -1,6 +1,6 @@
 //! Sandboxes: each is looked at inside and out, and what it lacks is made again.
 
-use super::Reconciled;
+use super::{Depth, Reconciled};
 use crate::engine::create::host_facts;
 use crate::engine::plan::Plan;
 use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 128;
 impl Engine {
     pub(super) fn reconcile_sandboxes(
         &self,
-        mut host: Snapshot,
+        (mut host, depth): (Snapshot, Depth),
         done: &mut Reconciled,
         run: &mut Run,
     ) -> Result<()> {
@@ -28,7 +28,7 @@ impl Engine {
                 done.skipped.push(sandbox.name);
                 continue;
             }
-            match self.lacks(&sandbox, &networks, &mut host) {
+            match self.lacks(&sandbox, &networks, &mut host, depth) {
                 Ok(plan) if plan.is_empty() => {}
                 Ok(plan) if run.dry_run => {
                     plan.say(run.say);
@@ -39,7 +39,7 @@ impl Engine {
             }
         }
         for some in broken.chunks(AT_ONCE) {
-            self.mend_sandboxes(some, &networks, done, run)?;
+            self.mend_sandboxes(some, (&networks, depth), done, run)?;
         }
         Ok(())
     }
@@ -54,18 +54,17 @@ impl Engine {
             let mut endpoints = sandbox.endpoint.iter();
             endpoints.any(|endpoint| endpoint.network_id == network.id)
         });
-        let networks = std::slice::from_ref(network);
+        let how = (std::slice::from_ref(network), Depth::Host);
         let mut sandboxes = sandboxes.chunks(AT_ONCE);
-        sandboxes.try_for_each(|some| {
-            self.mend_sandboxes(some, networks, &mut Reconciled::default(), run)
-        })
+        sandboxes
+            .try_for_each(|some| self.mend_sandboxes(some, how, &mut Reconciled::default(), run))
     }
 
     /// Mends sandboxes under intents: now nobody else changes them, and what they lack is asked once more.
     fn mend_sandboxes(
         &self,
         broken: &[SandboxRecord],
-        networks: &[NetworkRecord],
+        (networks, depth): (&[NetworkRecord], Depth),
         done: &mut Reconciled,
         run: &mut Run,
     ) -> Result<()> {
@@ -85,7 +84,7 @@ impl Engine {
         let looked = Snapshot::of_host_whole(&mut self.sockets());
         let mended = looked.map(|mut host| {
             for (_, sandbox) in &held {
-                let lacks = self.lacks(sandbox, networks, &mut host);
+                let lacks = self.lacks(sandbox, networks, &mut host, depth);
                 let mended = lacks.and_then(|plan| {
                     execute::execute(&plan, &mut self.sockets(), run.say).map(|()| plan.is_empty())
                 });
@@ -129,6 +128,7 @@ impl Engine {
         sandbox: &SandboxRecord,
         networks: &[NetworkRecord],
         host: &mut Snapshot,
+        depth: Depth,
     ) -> Result<Plan> {
         let network = match &sandbox.endpoint {
             Some(endpoint) => {
@@ -144,7 +144,13 @@ impl Engine {
             }
             None => None,
         };
-        let first = self.look_inside(sandbox, host)?;
+        let first = match depth {
+            Depth::Host if is_well(sandbox, host) => {
+                host.inside = Inside::Unseen;
+                Plan::new()
+            }
+            _ => self.look_inside(sandbox, host)?,
+        };
         let all = sandbox::make(sandbox, network, host_facts(sandbox));
         Ok(first.chain(all.without_what_holds(host)?))
     }
@@ -195,4 +201,15 @@ impl Engine {
         host.inside = Inside::Seen(Box::new(Snapshot::of(&mut route)?));
         Ok(first)
     }
+}
+
+/// Whether a sandbox looks well from outside: its pin is there, and its link has a carrier, which it has while both ends are
+/// up.
+fn is_well(sandbox: &SandboxRecord, host: &Snapshot) -> bool {
+    let mut links = sandbox
+        .endpoint
+        .iter()
+        .map(|endpoint| host.link(&endpoint.link));
+    is_pin(&netns::pin_path(&sandbox.name)) == Some(true)
+        && links.all(|link| link.is_some_and(|link| link.is_up() && link.is_running()))
 }

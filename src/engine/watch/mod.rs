@@ -13,7 +13,7 @@ mod pace;
 use crate::engine::restart::anew;
 use crate::engine::spec::Places;
 use crate::engine::store::Directory;
-use crate::engine::{Engine, Run, Say, Silence};
+use crate::engine::{Depth, Engine, Run, Say, Silence};
 use crate::error::{Error, Result};
 use crate::kernel::notice::Notices;
 use crate::sys::lock::{self, Hold};
@@ -305,7 +305,7 @@ pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     let Ok(engine) = Engine::open(&places, run) else {
         return FAILED;
     };
-    let done = engine.reconcile(run);
+    let done = engine.reconcile(Depth::Host, run);
     engine.leaving().see_off();
     match done {
         Ok(done) => {
@@ -327,7 +327,7 @@ pub fn stay(places: &Places, say: &mut dyn Say) -> Result<()> {
     };
     // First of all what was lost before; and whether this may be done at all.
     let engine = Engine::open(places, run)?;
-    engine.reconcile(run)?;
+    engine.reconcile(Depth::Whole, run)?;
     engine.leaving().see_off();
     drop(engine);
     let unfit = || Error::new("cannot listen to the kernel's notifications of links and rules");

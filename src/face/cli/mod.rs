@@ -322,6 +322,14 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
             .ok_or_else(|| Error::new(format!("flag needs an argument: {option}")))?
             .into();
     }
+    // Monitors use them, which are in another directory.
+    for place in [&mut places.state, &mut places.images] {
+        if place.is_relative()
+            && let Ok(here) = std::env::current_dir()
+        {
+            *place = here.join(&place);
+        }
+    }
     let name = words.next().unwrap_or_else(|| "help".into());
     Ok((find(&name)?, Cli::new(places), words.collect()))
 }

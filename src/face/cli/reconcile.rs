@@ -4,7 +4,7 @@ use super::argv::Usage;
 use super::options::{Given, Page, switch};
 use super::output::Voice;
 use super::{Cli, output};
-use crate::engine::watch;
+use crate::engine::{Depth, watch};
 use crate::error::{Error, Result, exit};
 use crate::types::json;
 
@@ -61,7 +61,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         if let Some(trouble) = engine.watcher_trouble() {
             run.say.note(&trouble);
         }
-        engine.reconcile(run)
+        engine.reconcile(Depth::Whole, run)
     })?;
     if given.has("--json") {
         output::line(&json::to_text(&done))?;
