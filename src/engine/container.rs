@@ -3,7 +3,7 @@
 use crate::engine::create::Made;
 use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
 use crate::engine::reserve::Wanted;
-use crate::engine::spec::{ContainerSpec, NetworkMode};
+use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, image};
 use crate::error::{Error, Result};
@@ -24,10 +24,11 @@ pub(super) enum Target {
 }
 
 impl Engine {
-    /// Makes all that a container is but its commit: none in a dry run, which only says the plan.
+    /// Makes all that a container is but its commit, attached to its network as `endpoint` says: none in a dry run, which only says the plan.
     pub(super) fn make_container(
         &self,
         spec: &ContainerSpec,
+        endpoint: &EndpointSpec,
         run: &mut Run,
     ) -> Result<(Option<Made>, ContainerRecord)> {
         let image = image::find(&self.places.images, &spec.image)?;
@@ -41,7 +42,7 @@ impl Engine {
             hostname: hostname.clone(),
             names: &spec.names,
             publish: &spec.publish,
-            endpoint: &spec.endpoint,
+            endpoint,
             applied: None,
         };
         let sandbox = match &target {

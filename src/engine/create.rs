@@ -45,7 +45,7 @@ impl Engine {
 
     /// Creates a container without starting it.
     pub fn create(&self, spec: &ContainerSpec, run: &mut Run) -> Result<Id> {
-        let (Some(made), record) = self.make_container(spec, run)? else {
+        let (Some(made), record) = self.make_container(spec, &spec.endpoint, run)? else {
             return random::id();
         };
         if let Err(error) = self.commit(&made, &record, run) {
@@ -59,8 +59,8 @@ impl Engine {
     /// Creates a container and runs it: in the foreground until it ends or the user leaves, or detached.
     pub fn run(&self, spec: &ContainerSpec, stay: Option<&Stay>, run: &mut Run) -> Result<Ran> {
         let again = self.clear_respawned(spec, stay, run)?;
-        let spec = again.as_ref().unwrap_or(spec);
-        let (made, record) = self.make_container(spec, run)?;
+        let endpoint = again.as_ref().unwrap_or(&spec.endpoint);
+        let (made, record) = self.make_container(spec, endpoint, run)?;
         let Some(made) = made else {
             self.say_start(&record, stay.is_none(), run);
             if record.auto_remove && stay.is_some() {

@@ -55,9 +55,9 @@ impl Engine {
             }) = asked
                 && !process.wait(grace.saturating_sub(began.elapsed()))
             {
-                say_signal(process, Signal::KILL.as_raw(), run);
-                if let Err(error) = process.kill() {
-                    *asked = Err(error);
+                match process.kill() {
+                    Ok(()) => say_signal(process, Signal::KILL.as_raw(), run),
+                    Err(error) => *asked = Err(error),
                 }
             }
         }

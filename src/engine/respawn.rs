@@ -24,14 +24,14 @@ pub(super) fn this() -> Option<Process> {
 }
 
 impl Engine {
-    /// Removes a container of the name that is asked for, if the command that stayed with it has died: then what is to be
-    /// made in its place, with its addresses.
+    /// Removes a container of the name that is asked for, if the command that stayed with it has died: then how what is
+    /// made in its place is to be attached, with its addresses.
     pub(super) fn clear_respawned(
         &self,
         spec: &ContainerSpec,
         stay: Option<&Stay>,
         run: &mut Run,
-    ) -> Result<Option<ContainerSpec>> {
+    ) -> Result<Option<EndpointSpec>> {
         let asked = spec.name.as_ref();
         let Some(name) = asked.filter(|_| spec.auto_remove && stay.is_some() && !run.dry_run)
         else {
@@ -56,10 +56,7 @@ impl Engine {
             Err(_) if self.look_up(&record.id.to_string())?.is_none() => {}
             removed => removed?,
         }
-        Ok(Some(ContainerSpec {
-            endpoint,
-            ..spec.clone()
-        }))
+        Ok(Some(endpoint))
     }
 
     /// What is asked of an attachment, with the addresses of the sandbox that has the name now, where others are not

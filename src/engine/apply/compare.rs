@@ -9,6 +9,7 @@ use crate::engine::record::{ContainerRecord, Names, NetworkRecord, SandboxRecord
 use crate::engine::sandbox::other_endpoint;
 use crate::engine::spec::{ContainerSpec, EndpointSpec, Image, NetworkSpec};
 use crate::types::Mac;
+use crate::types::json::{self, Json};
 
 /// What differs, in words.
 pub(super) type Differs = Vec<&'static str>;
@@ -41,9 +42,14 @@ pub(super) fn container(
         (asked.interactive == now.interactive, "--interactive"),
         (asked.terminal == now.terminal, "--tty"),
         (asked.log_max == now.log_max, "--log-max-size"),
-        (asked.labels == now.labels, "label"),
+        (same_text(&asked.labels, &now.labels), "label"),
         (asked.settings == now.settings, "setting"),
     ])
+}
+
+/// Whether both are the same as JSON, which is there to be written anyway.
+fn same_text(one: &impl Json, other: &impl Json) -> bool {
+    json::to_text(one) == json::to_text(other)
 }
 
 /// What is asked of a sandbox.

@@ -16,7 +16,7 @@ use crate::types::{Name, PortSpec};
 use std::fmt;
 
 /// What a line asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Asked {
     /// A network.
     Network(Box<NetworkSpec>),
@@ -27,7 +27,7 @@ pub enum Asked {
 }
 
 /// A line.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Item {
     /// What it asks for is to have this name.
     pub name: Name,
@@ -93,7 +93,7 @@ enum Noun {
 }
 
 /// One step of what is to be done; its text says it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Step {
     act: Act,
     noun: Noun,
@@ -142,16 +142,15 @@ impl Engine {
     /// Those of `heard`.
     pub fn carry_out(
         &self,
-        items: &[Item],
+        items: &mut [Item],
         steps: &[Step],
         run: &mut Run,
         heard: Heard,
     ) -> Result<()> {
         let mut failed: Vec<&Step> = Vec::new();
-        let addresses: Vec<_> = steps
-            .iter()
-            .map(|step| self.address_to_keep(items, steps, step))
-            .collect::<Result<_>>()?;
+        for step in steps {
+            self.keep_address(items, steps, step)?;
+        }
         let early = |step: &&Step| step.act == Act::Remove || step.first;
         let (networks, others): (Vec<&Step>, Vec<&Step>) = steps
             .iter()
@@ -168,7 +167,7 @@ impl Engine {
                 }
             }
         }
-        for (step, endpoint) in steps.iter().zip(addresses) {
+        for step in steps {
             let Some(item) = step.item.and_then(|at| items.get(at)) else {
                 continue;
             };
@@ -180,7 +179,7 @@ impl Engine {
                     "{} {} needs {} {}",
                     step.noun, step.name, other.noun, other.name
                 ))),
-                None => self.carry_out_one(item, step, endpoint, run),
+                None => self.carry_out_one(item, step, run),
             };
             if done.is_err() {
                 failed.push(step);
@@ -190,34 +189,26 @@ impl Engine {
         Ok(())
     }
 
-    /// What is asked of the attachment of what is made again, with the addresses that it has now.
-    fn address_to_keep(
-        &self,
-        items: &[Item],
-        steps: &[Step],
-        step: &Step,
-    ) -> Result<Option<EndpointSpec>> {
-        let item = step.item.and_then(|at| items.get(at));
+    /// What is made again asks for the addresses that it has now.
+    fn keep_address(&self, items: &mut [Item], steps: &[Step], step: &Step) -> Result<()> {
+        let item = step.item.and_then(|at| items.get_mut(at));
         let (Act::Again(_), Some(item)) = (&step.act, item) else {
-            return Ok(None);
+            return Ok(());
         };
         let network_goes = |other: &Step| other.noun == Noun::Network && needs(item, other);
-        let (Some(mode), Some(endpoint)) = (item.mode(), item.endpoint()) else {
-            return Ok(None);
-        };
-        match steps.iter().any(network_goes) {
-            true => Ok(None),
-            false => self.with_address_of(&item.name, mode, endpoint).map(Some),
+        if steps.iter().any(network_goes) {
+            return Ok(());
         }
+        let (mode, endpoint) = match &mut item.asked {
+            Asked::Network(_) => return Ok(()),
+            Asked::Sandbox(spec) => (&spec.network, &mut spec.endpoint),
+            Asked::Container(spec, _) => (&spec.network, &mut spec.endpoint),
+        };
+        *endpoint = self.with_address_of(&item.name, mode, endpoint)?;
+        Ok(())
     }
 
-    fn carry_out_one(
-        &self,
-        item: &Item,
-        step: &Step,
-        endpoint: Option<EndpointSpec>,
-        run: &mut Run,
-    ) -> Result<()> {
+    fn carry_out_one(&self, item: &Item, step: &Step, run: &mut Run) -> Result<()> {
         match &step.act {
             Act::Start => return self.start(item.name.as_str(), None, run).map(drop),
             Act::Ports => return self.set_ports(&item.name, item.publish(), run),
@@ -227,17 +218,11 @@ impl Engine {
             }
             _ => {}
         }
-        let mut asked = item.asked.clone();
-        match (&mut asked, endpoint) {
-            (Asked::Sandbox(spec), Some(endpoint)) => spec.endpoint = endpoint,
-            (Asked::Container(spec, _), Some(endpoint)) => spec.endpoint = endpoint,
-            _ => {}
-        }
-        match asked {
-            Asked::Network(spec) => self.network_create(&spec, run).map(drop),
-            Asked::Sandbox(spec) => self.create_sandbox(&spec, run).map(drop),
-            Asked::Container(spec, true) => self.run(&spec, None, run).map(drop),
-            Asked::Container(spec, false) => self.create(&spec, run).map(drop),
+        match &item.asked {
+            Asked::Network(spec) => self.network_create(spec, run).map(drop),
+            Asked::Sandbox(spec) => self.create_sandbox(spec, run).map(drop),
+            Asked::Container(spec, true) => self.run(spec, None, run).map(drop),
+            Asked::Container(spec, false) => self.create(spec, run).map(drop),
         }
     }
 

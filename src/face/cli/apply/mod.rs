@@ -10,7 +10,7 @@ use crate::engine::apply::{Asked, At, Item, Step};
 use crate::error::{Errno, Error, Result, exit};
 use crate::types::{Name, PortSpec};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use text::{Place, Word};
 
 /// Where the files for apply at boot are.
@@ -67,7 +67,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
     let argument = given.rest.first().map_or(DEFAULT, String::as_str);
     let (sources, mark) = sources(argument)?;
-    let (items, lines) = items(&sources, &mark)?;
+    let (mut items, lines) = items(&sources, &mark)?;
     let voice = Voice::of(given.has("--verbose"), false);
     let prune = given.has("--prune").then_some(mark.as_str());
     let code = cli.engine(voice, |engine, run| {
@@ -83,7 +83,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         let _alone = engine.alone()?;
         let steps = engine.difference(&items, prune, run).map_err(at)?;
         let mut left = Vec::new();
-        engine.carry_out(&items, &steps, run, &mut |step: &Step, done| {
+        engine.carry_out(&mut items, &steps, run, &mut |step: &Step, done| {
             let Err(error) = done else {
                 return output::line(step);
             };
@@ -116,23 +116,29 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
     let path = Path::new(argument);
     let mark = path.canonicalize().map_err(|e| cannot("open", path, &e))?;
     let mark = mark.to_string_lossy().into_owned();
-    let mut files = vec![path.to_owned()];
-    if path.is_dir() {
-        files = std::fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
-            .map_err(|e| cannot("read", path, &e))?;
-        files.retain(|file: &PathBuf| {
-            let name = file.file_name().map(|name| name.to_string_lossy());
-            name.is_some_and(|name| name.ends_with(".conf") && !name.starts_with('.'))
-        });
-        files.sort_unstable();
+    let mut sources = Vec::new();
+    if !path.is_dir() {
+        sources.push(open(path)?);
+        return Ok((sources, mark));
     }
-    let open = |file: &PathBuf| {
-        let mut opened = std::fs::File::open(file).map_err(|e| cannot("open", file, &e))?;
-        read(&mut opened, file.display().to_string())
-    };
-    let sources = files.iter().map(open).collect::<Result<_>>()?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(|e| cannot("read", path, &e))? {
+        let name = entry.map_err(|e| cannot("read", path, &e))?.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".conf") && !name.starts_with('.') {
+            names.push(name.into_owned());
+        }
+    }
+    names.sort_unstable();
+    for name in names {
+        sources.push(open(&path.join(name))?);
+    }
     Ok((sources, mark))
+}
+
+fn open(path: &Path) -> Result<Source> {
+    let mut opened = std::fs::File::open(path).map_err(|e| cannot("open", path, &e))?;
+    read(&mut opened, path.display().to_string())
 }
 
 fn cannot(action: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -306,17 +312,18 @@ fn error_at((source, words): &Line, error: Error) -> Error {
         _ => 1,
     };
     let own = words.get(skip..).unwrap_or_default();
-    let named = own.iter().filter_map(|word| {
-        let at = mention(&sentence, &word.text)?;
-        Some((at, std::cmp::Reverse(word.text.len()), word))
-    });
-    let found = named.min_by_key(|(at, length, _)| (*at, *length));
-    let found = found.map(|(_, _, word)| word).or_else(|| {
-        // A sentence may name a part of a word alone, as in `-p 80:x`; mostly it ends with it.
-        let parts = sentence.split(|c: char| " \"':,()".contains(c)).rev();
-        let mut parts = parts.filter(|part| !part.is_empty());
-        parts.find_map(|part| own.iter().find(|word| mention(&word.text, part).is_some()))
-    });
+    let found = own
+        .iter()
+        .filter_map(|word| Some((mention(&sentence, &word.text)?, word)))
+        .min_by_key(|(at, word)| (*at, usize::MAX - word.text.len()))
+        .map(|(_, word)| word)
+        .or_else(|| {
+            // A sentence may name a part of a word alone, as in `-p 80:x`; mostly it ends with it.
+            let mut parts: Vec<&str> = sentence.split(|c| " \"':,()".contains(c)).collect();
+            parts.retain(|part| !part.is_empty());
+            let part = |part: &&str| own.iter().find(|word| is_in(part, &word.text).is_some());
+            parts.iter().rev().find_map(part)
+        });
     match (found, words.first()) {
         (Some(word), _) => error.at(&say(&source.name, word.place)),
         (None, Some(first)) => {
@@ -330,30 +337,29 @@ fn error_at((source, words): &Line, error: Error) -> Error {
     }
 }
 
-/// Where a sentence names a word, or an option's value that is part of the word: as a word of its own.
+/// Where a sentence names a word, or an option's value that is part of the word.
 fn mention(sentence: &str, word: &str) -> Option<usize> {
     let value = word.split_once('=').map(|(_, value)| value);
-    let joined = word
-        .strip_prefix('-')
-        .filter(|rest| !rest.starts_with('-'))
-        .and_then(|rest| rest.get(1..));
+    let joined = match word.as_bytes() {
+        [b'-', letter, ..] if *letter != b'-' => word.get(2..),
+        _ => None,
+    };
     let wanted = [Some(word), value, joined].into_iter().flatten();
-    let inside = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-    wanted
-        .filter(|wanted| !wanted.is_empty())
-        .filter_map(|wanted| {
-            sentence
-                .match_indices(wanted)
-                .find(|(at, _)| {
-                    let before = sentence.get(..*at).and_then(|s| s.chars().next_back());
-                    let after = sentence
-                        .get(at + wanted.len()..)
-                        .and_then(|s| s.chars().next());
-                    !before.is_some_and(inside) && !after.is_some_and(inside)
-                })
-                .map(|(at, _)| at)
-        })
-        .min()
+    wanted.filter_map(|wanted| is_in(wanted, sentence)).min()
+}
+
+/// Where a text has another as a word of its own.
+fn is_in(wanted: &str, text: &str) -> Option<usize> {
+    let inside = |at: usize| {
+        let byte = text.as_bytes().get(at);
+        byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"-_".contains(b) || !b.is_ascii())
+    };
+    (0..text.len()).filter(|_| !wanted.is_empty()).find(|&at| {
+        let ends = at + wanted.len();
+        text.as_bytes().get(at..ends) == Some(wanted.as_bytes())
+            && !(at > 0 && inside(at - 1))
+            && !inside(ends)
+    })
 }
 
 #[cfg(test)]
