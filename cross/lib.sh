@@ -166,11 +166,13 @@ make_binary() {
     local folder=$1 source=/proc/self/fd/9/library
     local flags=(--remap-path-prefix="$folder=netcell" --remap-path-prefix="$cargo_home=cargo"
         --remap-path-prefix="$(rustc --print sysroot)=rust")
-    local options=()
+    local options=() last=()
     if [ -n "$2" ]; then
         exec 9<"${2%/library}"
         flags+=(--remap-path-prefix="$source=rust" -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none
             -Zfmt-debug=none -Cforce-unwind-tables=no)
+        # Equal pieces of functions become one (some 3 %; LLVM does so by itself for arm64), and equal functions too.
+        last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all)
         # Thumb-2 is a quarter smaller than the 32-bit instructions that are the target's default.
         [ "$debian" != armhf ] || flags+=(-Ctarget-feature=+thumb-mode)
         options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
@@ -178,5 +180,5 @@ make_binary() {
     fi
     # As configuration, so that they join the rustflags of .cargo/config.toml and do not replace them, as RUSTFLAGS does.
     (cd "$folder" && env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo rustc --locked --release --bin netcell --target "$target" \
-        --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "${@:3}")
+        --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "${last[@]}" "${@:3}")
 }
