@@ -14,7 +14,7 @@ PATH=$PATH:/usr/sbin:/sbin
 cross=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 root=$(dirname "$cross")
 cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/netcell
-# The targets of a release; s390x, which is big-endian, is for the tests.
+# The targets of a release; s390x, which is big-endian, is for the tests, and mipsel needs what Debian has not.
 released=(x86_64 aarch64 armv7 arm riscv64gc)
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -38,9 +38,10 @@ need() {
 seconds() { echo "$SECONDS s"; }
 
 # describe TARGET: sets, for a Rust target or the first word of one, `target`, `debian` (Debian's name of the architecture),
-# `musl` (its musl triple), `libgcc` (the package with libgcc_eh.a) and `ports` (the suite that has its musl-dev).
+# `musl` (its musl triple), `libgcc` (the package with libgcc_eh.a), `ports` (the suite that has its musl-dev) and
+# `linker`, where it is another than rust-lld.
 describe() {
-    ports=bookworm
+    ports=bookworm linker=
     case $1 in
     x86_64 | x86_64-unknown-linux-musl)
         target=x86_64-unknown-linux-musl debian=amd64 musl=x86_64-linux-musl libgcc=libgcc-12-dev
@@ -61,7 +62,10 @@ describe() {
     s390x | s390x-unknown-linux-musl)
         target=s390x-unknown-linux-musl debian=s390x musl=s390x-linux-musl libgcc=libgcc-12-dev-s390x-cross
         ;;
-    *) fail "$1: not one of ${released[*]}, s390x (or the full name of its musl target)" ;;
+    mipsel | mipsel-unknown-linux-musl)
+        target=mipsel-unknown-linux-musl debian=mipsel musl='' libgcc='' linker=$cross/zig
+        ;;
+    *) fail "$1: not one of ${released[*]}, s390x, mipsel (or the full name of its musl target)" ;;
     esac
 }
 
@@ -154,6 +158,10 @@ has_std() {
 
 # want_std: fails with a sentence where rustc cannot link for $target.
 want_std() {
+    if [ -n "$linker" ]; then
+        python3 -m ziglang version >/dev/null 2>&1 || fail "$target needs zig as its linker: pip install ziglang"
+        return
+    fi
     has_std "$target" ||
         fail "rustc has no std for $target: run 'rustup target add $target', or 'cross/std $target' where rustup cannot fetch it"
 }
@@ -173,6 +181,12 @@ make_binary() {
             -Zfmt-debug=none -Cforce-unwind-tables=no)
         # Equal pieces of functions become one (some 3 %; LLVM does so by itself for arm64), and equal functions too.
         last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all)
+        # zig folds nothing, and rustc has to leave the C library to it.
+        if [ -n "$linker" ]; then
+            last=()
+            flags+=(-Ctarget-feature=+crt-static -Clink-self-contained=no)
+            options+=(--config "target.$target.linker='$linker'")
+        fi
         # Thumb-2 is a quarter smaller than the 32-bit instructions that are the target's default.
         [ "$debian" != armhf ] || flags+=(-Ctarget-feature=+thumb-mode)
         options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
