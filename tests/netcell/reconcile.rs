@@ -425,6 +425,21 @@ fn an_uplink_that_goes_and_comes_back_renumbered_is_no_loss() {
     assert_eq!(cell("reconcile").quiet(), "");
     same(&before, SANDBOXES);
     assert_eq!(answered(masqueraded(), "outside"), "198.51.100.77");
+    // What only the owner can make good is said.
+    cell("create --name one -p 198.51.100.77:9999:80").ok();
+    must("ip", &["address", "add", "198.51.100.78/24", "dev", "up0"]);
+    must(
+        "ip",
+        &["address", "delete", "198.51.100.77/24", "dev", "up0"],
+    );
+    let answer = cell("reconcile");
+    for word in ["198.51.100.77", "sandbox one", "no link of the host"] {
+        assert!(answer.stderr.contains(word), "{answer:?}");
+    }
+    assert_eq!(answer.ok(), "");
+    must("ip", &["address", "flush", "dev", "up0"]);
+    must("ip", &["address", "add", "198.51.100.77/24", "dev", "up0"]);
+    cell("rm one").ok();
     let address: IpAddr = "198.51.100.77".parse().unwrap();
     answered(outside.run(|| ask(address, 8080)), "web");
     end();

@@ -24,6 +24,7 @@ impl Engine {
         let networks = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
         let mut broken = Vec::new();
         for sandbox in self.all::<SandboxRecord>(done, run)? {
+            say_idle_ports(&sandbox, &host, run);
             if self.is_busy(&sandbox) {
                 done.skipped.push(sandbox.name);
                 continue;
@@ -200,6 +201,20 @@ impl Engine {
         let mut route = self.sockets().route_of(&namespace)?;
         host.inside = Inside::Seen(Box::new(Snapshot::of(&mut route)?));
         Ok(first)
+    }
+}
+
+/// Says which ports are published at an address that the host has no more: nothing that netcell could make again.
+fn say_idle_ports(sandbox: &SandboxRecord, host: &Snapshot, run: &mut Run) {
+    for port in sandbox.ports.iter().map(|port| &port.mapping) {
+        let at = port.host_ip;
+        let mut own = host.addresses.iter().map(|address| address.address.addr);
+        if !at.is_unspecified() && !at.is_loopback() && !own.any(|address| address == at) {
+            run.say.note(&format_args!(
+                "port {port} of sandbox {} waits for its address: no link of the host has {at}",
+                sandbox.name
+            ));
+        }
     }
 }
 

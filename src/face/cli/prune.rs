@@ -1,10 +1,10 @@
 //! `netcell prune`.
 
 use super::argv::Usage;
-use super::options::{Given, Page, switch};
+use super::options::{DRY_RUN, Given, Page, VERBOSE, switch};
 use super::output::Voice;
 use super::{Cli, output};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const PAGE: Page = Page {
     command: "prune",
@@ -12,12 +12,8 @@ const PAGE: Page = Page {
     about: "Remove what netcell made and no container, sandbox or network has any more.",
     own: &[
         switch("--quiet", Some('q'), "do not say what was removed"),
-        switch("--verbose", Some('v'), "say each operation as it is done"),
-        switch(
-            "--dry-run",
-            None,
-            "print the operations as a shell script and change nothing",
-        ),
+        VERBOSE,
+        DRY_RUN,
     ],
     end: "Links, bridges, elements of netcell's tables, leases and directories that are left without a record: after a
 crash they go by themselves, after the loss of the state directory by this. Containers that have ended and
@@ -33,11 +29,6 @@ Exit codes: 0; 1 an error.
 /// Carries out `netcell prune`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    if let [word, ..] = given.rest.as_slice() {
-        return Err(Usage::Wrong(Error::new(format!(
-            "'netcell prune' accepts no arguments: {word}"
-        ))));
-    }
     let voice = given.voice();
     let gone = cli.engine(voice, |engine, run| engine.prune(run))?;
     if !given.has("--quiet") && voice != Voice::Script {

@@ -1,7 +1,7 @@
 //! `netcell reconcile`.
 
 use super::argv::Usage;
-use super::options::{Given, Page, switch};
+use super::options::{DRY_RUN, Given, Page, VERBOSE, switch};
 use super::output::Voice;
 use super::{Cli, output};
 use crate::engine::{Depth, watch};
@@ -20,12 +20,8 @@ const PAGE: Page = Page {
             None,
             "stay, and do it whenever something is taken away",
         ),
-        switch("--verbose", Some('v'), "say each operation as it is done"),
-        switch(
-            "--dry-run",
-            None,
-            "print the operations as a shell script and change nothing",
-        ),
+        VERBOSE,
+        DRY_RUN,
     ],
     end: "A line for each network and sandbox of which something was made again; nothing where all is there.
 What another command is at is left to it. While a container runs its monitor does the same by itself,
@@ -41,11 +37,6 @@ Exit codes: 0; 1 something could not be made again: the rest was.
 /// Carries out `netcell reconcile`.
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    if let [word, ..] = given.rest.as_slice() {
-        return Err(Usage::Wrong(Error::new(format!(
-            "'netcell reconcile' accepts no arguments: {word}"
-        ))));
-    }
     let voice = given.voice();
     if given.has("--watch") {
         if voice == Voice::Script || given.has("--json") {
