@@ -123,15 +123,19 @@ fn owner<'a>(items: &'a [Item], item: &Item) -> Option<(usize, &'a Item)> {
 
 impl Decision<'_> {
     /// Refuses what could not be made.
-    pub fn ahead(&self) -> Result<(), At> {
-        let networks = self.networks_to_be()?;
+    pub fn ahead(&mut self) -> Result<(), At> {
+        for (at, item) in self.items.iter().enumerate() {
+            self.refuse_removed(item)
+                .map_err(|error| (Some(at), error))?;
+        }
+        self.networks_to_be()?;
+        let networks = &self.now.networks;
         let free = self.ports_to_be_free();
         let mut fixed: Vec<(&Name, PortMapping)> = Vec::new();
         let mut addresses: Vec<(&str, IpAddr)> = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
-            let network = self.network_of(item, &networks);
+            let network = self.network_of(item, networks);
             let here = |error| (Some(at), error);
-            self.refuse_removed(item).map_err(here)?;
             if let Some(endpoint) = item.endpoint() {
                 let asked = [endpoint.ip.map(IpAddr::V4), endpoint.ip6.map(IpAddr::V6)];
                 for address in asked.into_iter().flatten() {
@@ -183,26 +187,22 @@ impl Decision<'_> {
         }
     }
 
-    /// The networks as they will be, and those that no line names.
-    fn networks_to_be(&self) -> Result<Vec<NetworkRecord>, At> {
-        let act = |name: &Name| {
-            let items = self.items.iter().zip(&self.acts);
-            let mut of_name =
-                items.filter(|(item, _)| item.noun() == Noun::Network && item.name == *name);
-            of_name.next().and_then(|(_, act)| act.as_ref())
-        };
-        let stays = |record: &&NetworkRecord| {
-            act(&record.name).is_none()
-                && !self.removed.contains(&(Noun::Network, record.name.clone()))
-        };
-        let (mut records, going): (Vec<NetworkRecord>, Vec<NetworkRecord>) = {
-            let all = self.now.networks.iter();
-            let (stay, go): (Vec<_>, Vec<_>) = all.partition(stays);
-            (
-                stay.into_iter().cloned().collect(),
-                go.into_iter().cloned().collect(),
-            )
-        };
+    /// From now on the networks are those that there will be.
+    fn networks_to_be(&mut self) -> Result<(), At> {
+        let (mut records, mut going) = (Vec::new(), Vec::new());
+        for record in std::mem::take(&mut self.now.networks) {
+            let mut items = self.items.iter().zip(&self.acts);
+            let again = items.any(|(item, act)| {
+                act.is_some() && item.noun() == Noun::Network && item.name == record.name
+            });
+            let mut removed = self.removed.iter();
+            match again
+                || removed.any(|(noun, name)| *noun == Noun::Network && *name == record.name)
+            {
+                true => going.push(record.link),
+                false => records.push(record),
+            }
+        }
         let mut host = None;
         for (at, item) in self.items.iter().enumerate() {
             let (Asked::Network(spec), Some(Some(_))) = (&item.asked, self.acts.get(at)) else {
@@ -210,7 +210,7 @@ impl Decision<'_> {
             };
             if host.is_none() {
                 let mut now = Snapshot::of_host(&mut self.engine.sockets()).map_err(nowhere)?;
-                going.iter().for_each(|record| now.without(&record.link));
+                going.iter().for_each(|link| now.without(link));
                 host = Some(now);
             }
             if let Some(host) = &host {
@@ -218,7 +218,8 @@ impl Decision<'_> {
                 records.push(decided.map_err(|error| (Some(at), error))?);
             }
         }
-        Ok(records)
+        self.now.networks = records;
+        Ok(())
     }
 
     /// The network that a line's sandbox will be on, where that is known.

@@ -30,13 +30,17 @@ impl Now {
     }
 
     /// Those that keep a sandbox.
-    fn members<'a>(&'a self, sandbox: &'a SandboxRecord) -> impl Iterator<Item = &'a Name> {
-        let containers = self.containers.iter().map(|container| &container.record);
-        let joined = containers.filter(|record| record.sandbox.as_ref() == Some(&sandbox.name));
-        let alone = sandbox.bare && self.container(&sandbox.name).is_none();
-        joined
-            .map(|record| &record.name)
-            .chain(alone.then_some(&sandbox.name))
+    fn members<'a>(&'a self, sandbox: &'a SandboxRecord) -> Vec<&'a Name> {
+        let mut members = Vec::new();
+        for Container { record, .. } in &self.containers {
+            if record.sandbox.as_ref() == Some(&sandbox.name) {
+                members.push(&record.name);
+            }
+        }
+        if sandbox.bare && self.container(&sandbox.name).is_none() {
+            members.push(&sandbox.name);
+        }
+        members
     }
 }
 
@@ -51,8 +55,17 @@ pub(super) struct Decision<'a> {
     first: Vec<bool>,
     /// What no line names any more.
     pub removed: Vec<(Noun, Name)>,
-    /// Sandboxes that go, and the line because of which.
-    going: Vec<(Name, Option<usize>)>,
+    /// Sandboxes that go.
+    going: Vec<Going>,
+}
+
+/// A sandbox that goes.
+struct Going {
+    sandbox: Name,
+    /// The line because of which; none where something is removed.
+    because: Option<usize>,
+    /// That, in words for its members.
+    why: String,
 }
 
 impl Engine {
@@ -92,15 +105,16 @@ impl Engine {
     fn now(&self, run: &mut Run) -> Result<Now> {
         let networks = self.store.read_all(&mut |error| run.say.note(&error))?;
         let sandboxes = self.store.read_all(&mut |_| {})?;
-        let of_container = |subject| match subject {
-            Subject::Container(container) => Some(*container),
-            Subject::Sandbox(..) => None,
-        };
-        let subjects = self.containers(run)?.into_iter();
+        let mut containers = Vec::new();
+        for subject in self.containers(run)? {
+            if let Subject::Container(container) = subject {
+                containers.push(*container);
+            }
+        }
         Ok(Now {
             networks,
             sandboxes,
-            containers: subjects.filter_map(of_container).collect(),
+            containers,
         })
     }
 }
@@ -116,21 +130,23 @@ impl Decision<'_> {
             let mut items = self.items.iter();
             items.any(|item| item.name == *name && (item.noun() == Noun::Network) == is_network)
         };
-        let containers = self
-            .now
-            .containers
-            .iter()
-            .map(|container| &container.record);
-        let containers = containers.filter(|r| ours(&r.applied) && !named(false, &r.name));
-        let alone = self.now.sandboxes.iter().filter(|s| s.bare);
-        let alone = alone.filter(|s| ours(&s.applied) && !named(false, &s.name));
-        let networks = self.now.networks.iter();
-        let networks = networks.filter(|n| ours(&n.applied) && !named(true, &n.name));
-        self.removed = containers
-            .map(|record| (Noun::Container, record.name.clone()))
-            .chain(alone.map(|sandbox| (Noun::Sandbox, sandbox.name.clone())))
-            .chain(networks.map(|network| (Noun::Network, network.name.clone())))
-            .collect();
+        let mut removed = Vec::new();
+        for Container { record, .. } in &self.now.containers {
+            if ours(&record.applied) && !named(false, &record.name) {
+                removed.push((Noun::Container, record.name.clone()));
+            }
+        }
+        for sandbox in &self.now.sandboxes {
+            if sandbox.bare && ours(&sandbox.applied) && !named(false, &sandbox.name) {
+                removed.push((Noun::Sandbox, sandbox.name.clone()));
+            }
+        }
+        for network in &self.now.networks {
+            if ours(&network.applied) && !named(true, &network.name) {
+                removed.push((Noun::Network, network.name.clone()));
+            }
+        }
+        self.removed = removed;
     }
 
     /// Networks, and the sandboxes that go with those that go.
@@ -152,21 +168,28 @@ impl Decision<'_> {
                 }
             }
         }
-        let removed = self.removed.iter();
-        let removed = removed.filter(|(noun, _)| *noun == Noun::Network);
-        gone.extend(removed.map(|(_, name)| (name.clone(), None)));
-        for (network, at) in gone {
+        for (noun, name) in &self.removed {
+            if *noun == Noun::Network {
+                gone.push((name.clone(), None));
+            }
+        }
+        for (network, because) in gone {
+            let what = if because.is_some() { "differs" } else { "goes" };
             for sandbox in &self.now.sandboxes {
                 let endpoint = sandbox.endpoint.as_ref();
                 if endpoint.is_some_and(|endpoint| endpoint.network == network) {
-                    self.going.push((sandbox.name.clone(), at));
+                    self.going.push(Going {
+                        sandbox: sandbox.name.clone(),
+                        because,
+                        why: format!("its network {network} {what}"),
+                    });
                 }
             }
         }
     }
 
     fn goes(&self, sandbox: &Name) -> bool {
-        self.going.iter().any(|(going, _)| going == sandbox)
+        self.going.iter().any(|going| going.sandbox == *sandbox)
     }
 
     /// What is to be done for a line that asks for a sandbox or a container.
@@ -187,7 +210,11 @@ impl Decision<'_> {
                 None => vec!["network"],
             };
             if !why.is_empty() && !self.goes(&item.name) {
-                self.going.push((item.name.clone(), Some(at)));
+                self.going.push(Going {
+                    sandbox: item.name.clone(),
+                    because: Some(at),
+                    why: format!("sandbox {} differs", item.name),
+                });
             }
         }
         let act = match &item.asked {
@@ -306,84 +333,49 @@ impl Decision<'_> {
 
     /// Who keeps a sandbox that goes has to go first, and be made again.
     fn members_of_what_goes(&mut self) -> Result<(), At> {
-        let mut at = 0;
-        while let Some((name, because)) = self.going.get(at).cloned() {
-            at += 1;
-            let Some(sandbox) = self.now.sandbox(&name) else {
+        for going in &self.going {
+            let Some(sandbox) = self.now.sandbox(&going.sandbox) else {
                 continue;
             };
-            let members: Vec<Name> = self.now.members(sandbox).cloned().collect();
-            let network = sandbox
-                .endpoint
-                .as_ref()
-                .map(|endpoint| endpoint.network.clone());
+            let members = self.now.members(sandbox);
             for member in &members {
-                let item = self
-                    .items
-                    .iter()
-                    .position(|item| item.name == *member && item.noun() != Noun::Network);
-                let pruned = self
-                    .removed
-                    .iter()
-                    .any(|(noun, removed)| *noun != Noun::Network && removed == member);
-                match item {
-                    Some(item) => {
-                        // Alone it goes when its turn comes.
-                        self.first[item] |= members.len() > 1 || because != Some(item);
-                        if !matches!(self.acts[item], Some(Act::Again(_))) {
-                            let why = self.why_it_goes(&name, network.as_ref());
-                            self.acts[item] = Some(Act::Again(why));
-                        }
+                let mut items = self.items.iter();
+                let item =
+                    items.position(|item| item.name == **member && item.noun() != Noun::Network);
+                let Some(item) = item else {
+                    let mut removed = self.removed.iter();
+                    if removed.any(|(noun, name)| *noun != Noun::Network && name == *member) {
+                        continue;
                     }
-                    None if pruned => {}
-                    None => {
-                        let why = self.why_it_goes(&name, network.as_ref());
-                        return Err((
-                            because,
-                            Error::new(format!(
-                                "{member}, which no line names, cannot stay as it is: {why}"
-                            )),
-                        ));
-                    }
+                    let why = &going.why;
+                    return Err((
+                        going.because,
+                        Error::new(format!(
+                            "{member}, which no line names, cannot stay as it is: {why}"
+                        )),
+                    ));
+                };
+                // Alone it goes when its turn comes.
+                self.first[item] |= members.len() > 1 || going.because != Some(item);
+                if !matches!(self.acts[item], Some(Act::Again(_))) {
+                    self.acts[item] = Some(Act::Again(going.why.clone()));
                 }
             }
         }
         Ok(())
     }
 
-    fn why_it_goes(&self, sandbox: &Name, network: Option<&Name>) -> String {
-        let of_network = |name: &&Name| {
-            let again = |(item, act): (&Item, &Option<Act>)| {
-                item.noun() == Noun::Network && item.name == **name && act.is_some()
-            };
-            self.items.iter().zip(&self.acts).any(again)
-                || self.removed.contains(&(Noun::Network, (*name).clone()))
-        };
-        match network.filter(of_network) {
-            Some(network)
-                if self
-                    .network_name(network.as_str())
-                    .is_some_and(|name| !self.removed.contains(&(Noun::Network, name.clone()))) =>
-            {
-                format!("its network {network} differs")
-            }
-            Some(network) => format!("its network {network} goes"),
-            None => format!("sandbox {sandbox} differs"),
-        }
-    }
-
     fn steps(self, order: &[usize]) -> Vec<Step> {
-        let mut steps: Vec<_> = self
-            .removed
-            .into_iter()
-            .map(|(noun, name)| Step {
+        let mut steps = Vec::new();
+        for (noun, name) in self.removed {
+            steps.push(Step {
                 act: Act::Remove,
                 noun,
                 name,
                 item: None,
                 first: true,
-            })
-            .collect();
+            });
+        }
         let networks = self.items.iter().enumerate();
         let networks = networks.filter(|(_, item)| item.noun() == Noun::Network);
         for at in networks.map(|(at, _)| at).chain(order.iter().copied()) {
