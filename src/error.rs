@@ -138,6 +138,18 @@ pub fn errno_text(errno: Errno) -> String {
     }
 }
 
+/// Hands each file of a corpus of tests/fuzz to what is fuzzed with it.
+#[cfg(test)]
+pub fn replay(corpus: &str, fuzz: fn(&[u8])) {
+    let place = format!("{}/tests/fuzz/corpus/{corpus}", env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for entry in std::fs::read_dir(&place).expect("a corpus") {
+        fuzz(&std::fs::read(entry.expect("an entry").path()).expect("a file"));
+        count += 1;
+    }
+    assert!(count > 5, "{count} files in {place}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,8 @@ pub use network::is_default as network_is_default;
 pub use process::log;
 pub use reaper::Leaving;
 pub use reconcile::{Depth, Reconciled};
+#[cfg(any(test, fuzzing))]
+pub use store::fuzz;
 
 use crate::error::Result;
 use crate::sys::release;

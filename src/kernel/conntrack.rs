@@ -80,7 +80,7 @@ struct Tuple {
 
 /// An entry, and what deleting it takes: its tuple as the kernel wrote it, and its id.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     original: Tuple,
     reply: Tuple,
     bytes: heapless::Vec<u8, 128>,
@@ -236,7 +236,7 @@ impl Forget {
     }
 }
 
-fn read(message: &Message) -> Option<Entry> {
+pub(super) fn read(message: &Message) -> Option<Entry> {
     let mut entry = Entry {
         original: Tuple::default(),
         reply: Tuple::default(),

@@ -28,7 +28,7 @@ pub struct Elements {
 }
 
 /// A chain, and how many rules it has.
-type Chains = Vec<(String, usize)>;
+pub(super) type Chains = Vec<(String, usize)>;
 
 impl Elements {
     /// Those of the host.
@@ -209,7 +209,7 @@ fn is_whole(sockets: &mut Sockets, family: u8, made: &mut Batch) -> Result<bool>
 }
 
 /// Counts a chain or a rule of netcell's table.
-fn count(message: &Message, chains: &mut Chains) {
+pub(super) fn count(message: &Message, chains: &mut Chains) {
     let text = |wanted: u16| {
         let mut all = attributes(message.body.get(4..)?);
         all.find(|a| a.kind == wanted)?.str()

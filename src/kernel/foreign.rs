@@ -79,7 +79,7 @@ fn family_name(family: u8) -> Option<&'static str> {
 }
 
 /// A chain of nf_tables.
-struct Chain {
+pub(super) struct Chain {
     family: u8,
     table: String,
     name: String,
@@ -99,7 +99,7 @@ fn chains(sockets: &mut Sockets) -> Result<Vec<Chain>> {
         .map_err(|error| plain(error, "list the host's chains"))
 }
 
-fn chain(message: &Message) -> Option<Chain> {
+pub(super) fn chain(message: &Message) -> Option<Chain> {
     let family = *message.body.first()?;
     let (mut table, mut name, mut hook, mut policy) = (None, None, None, None);
     for a in attributes(message.body.get(4..)?) {
@@ -121,7 +121,7 @@ fn chain(message: &Message) -> Option<Chain> {
 }
 
 /// What matters of a rule.
-struct Rule {
+pub(super) struct Rule {
     chain: String,
     /// It is about the link that was asked about.
     names_link: bool,
@@ -143,7 +143,7 @@ fn rules(sockets: &mut Sockets, chain: &Chain, link: &IfName) -> Result<Vec<Rule
         .map_err(|error| plain(error, "list the host's rules"))
 }
 
-fn rule(message: &Message, table: &str, link: &IfName) -> Option<Rule> {
+pub(super) fn rule(message: &Message, table: &str, link: &IfName) -> Option<Rule> {
     let (mut of, mut chain, mut names_link, mut drops_all) = (None, None, false, false);
     for a in attributes(message.body.get(4..)?) {
         match a.kind {

@@ -12,6 +12,8 @@ mod element;
 pub mod elements;
 mod expression;
 pub mod foreign;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 #[cfg(target_endian = "little")]
 mod golden;

@@ -32,7 +32,7 @@ pub struct Notices {
 }
 
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     /// Something is gone.
     lost: bool,
     /// By whom, as the last transaction says.
@@ -98,7 +98,7 @@ impl Notices {
 }
 
 impl Heard {
-    fn table(&mut self, message: &Message) {
+    pub(super) fn table(&mut self, message: &Message) {
         let all = || attributes(message.body.get(4..).unwrap_or_default());
         let text = |wanted| all().find(|a| a.kind == wanted).and_then(|a| a.str());
         const DELETIONS: [u16; 5] = [
@@ -143,7 +143,7 @@ impl Heard {
         [self.own.as_str(), "netcell", "exe"].contains(&name)
     }
 
-    fn link(&mut self, message: &Message) {
+    pub(super) fn link(&mut self, message: &Message) {
         const NEW: u16 = 16;
         const GONE: u16 = 17;
         debug_assert!((NEW, GONE) == (Rtm::Newlink.into(), Rtm::Dellink.into()));

@@ -287,7 +287,7 @@ impl Snapshot {
     }
 }
 
-fn read_link(message: &Message) -> Option<Link> {
+pub(super) fn read_link(message: &Message) -> Option<Link> {
     let index = word(message.body, 4)?;
     let flags = word(message.body, 8)?;
     let mut link = Link {
@@ -329,7 +329,7 @@ fn read_link(message: &Message) -> Option<Link> {
     Some(link)
 }
 
-fn read_address(message: &Message) -> Option<Address> {
+pub(super) fn read_address(message: &Message) -> Option<Address> {
     let head = message.body.get(..8)?;
     let (mut local, mut address) = (None, None);
     for a in attributes(message.body.get(8..)?) {
@@ -350,7 +350,7 @@ fn read_address(message: &Message) -> Option<Address> {
     })
 }
 
-fn read_route(message: &Message) -> Option<Route> {
+pub(super) fn read_route(message: &Message) -> Option<Route> {
     const RT_TABLE_MAIN: u8 = 254;
     const RTN_UNICAST: u8 = 1;
     let head = message.body.get(..12)?;

@@ -57,7 +57,7 @@ impl Route {
     }
 }
 
-fn read_link(message: &Message) -> Option<Found> {
+pub(super) fn read_link(message: &Message) -> Option<Found> {
     let index = u32::from_ne_bytes(message.body.get(4..8)?.try_into().ok()?);
     let mut found = Found {
         index,

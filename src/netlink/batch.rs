@@ -137,6 +137,21 @@ impl Batch {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn set_sequences(&mut self, sequence: u32) {
+        self.finish(sequence);
+        for at in [8, 8 + HEADER + 20] {
+            if let Some(field) = self.bytes.get_mut(at..at + 4) {
+                field.copy_from_slice(&sequence.to_ne_bytes());
+            }
+        }
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.overflow |= self.bytes.len() + bytes.len() > CAPACITY;
         if !self.overflow {

@@ -6,6 +6,8 @@
 
 mod batch;
 mod decode;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod socket;
 
 pub use batch::{Attributes, Batch, flags};

@@ -45,8 +45,8 @@ impl From<Error> for TransactError {
 
 /// A netlink socket of one namespace and one family.
 pub struct Socket {
-    netlink: Netlink,
-    sequence: u32,
+    pub(super) netlink: Netlink,
+    pub(super) sequence: u32,
 }
 
 impl Socket {

@@ -5,6 +5,7 @@
 //! same power of two that was freed: a loop that allocates and frees (the monitor's) stands still. Chunks are never
 //! given back. Large blocks are mapped and unmapped each.
 
+use crate::error::exit;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::ptr;
@@ -100,10 +101,8 @@ impl Heap {
         }
         let size = SMALLEST << class;
         if self.end - self.start < size {
-            match map(CHUNK) {
-                0 => return ptr::null_mut(),
-                start => (self.start, self.end) = (start, start + CHUNK),
-            }
+            self.start = map(CHUNK);
+            self.end = self.start + CHUNK;
         }
         self.start += size;
         (self.start - size) as *mut u8
@@ -116,13 +115,23 @@ impl Heap {
     }
 }
 
-/// New zeroed memory; 0 when there is none.
+/// Nothing goes on without memory, and nothing can be undone: what is half done the next command undoes, as after a
+/// death by SIGKILL. std would abort, which looks like a crash.
+fn give_up() -> ! {
+    const SENTENCE: &[u8] = b"netcell: cannot go on: Cannot allocate memory\n";
+    // SAFETY: the sentence lives for ever, and its length is given.
+    unsafe { libc::write(2, SENTENCE.as_ptr().cast(), SENTENCE.len()) };
+    // SAFETY: _exit(2) takes no pointers and does not return.
+    unsafe { libc::_exit(i32::from(exit::RUN)) }
+}
+
+/// New zeroed memory.
 fn map(len: usize) -> usize {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice.
     match unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) } {
-        libc::MAP_FAILED => 0,
+        libc::MAP_FAILED => give_up(),
         start => start as usize,
     }
 }
@@ -159,7 +168,7 @@ unsafe impl GlobalAlloc for Bump {
                     libc::mremap(block.cast(), layout.size(), size, libc::MREMAP_MAYMOVE)
                 };
                 return match moved {
-                    libc::MAP_FAILED => ptr::null_mut(),
+                    libc::MAP_FAILED => give_up(),
                     moved => moved.cast(),
                 };
             }

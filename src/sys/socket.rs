@@ -84,6 +84,14 @@ impl Netlink {
         Ok(socket)
     }
 
+    /// One end of a pair whose other end stands for the kernel.
+    #[cfg(any(test, fuzzing))]
+    pub fn of_pair(fd: OwnedFd) -> Io<Self> {
+        let soon = Some(Duration::from_millis(1));
+        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, soon)?;
+        Ok(Netlink(fd))
+    }
+
     fn set(&self, option: libc::c_int) {
         let on: libc::c_int = 1;
         // SAFETY: the value is an int that lives over the call, and its size is given.

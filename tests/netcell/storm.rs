@@ -22,6 +22,8 @@ pub const TESTS: &[runner::Test] = tests![
 const AT_ONCE: usize = 100;
 /// Names, so that many commands mean the same one.
 const NAMES: u64 = 24;
+/// Files to apply.
+const FILES: u64 = 4;
 /// Ports of the host.
 const PORTS: u64 = 12;
 /// How long one command may take among a hundred: longer than netcell itself waits for a lock.
@@ -43,7 +45,9 @@ impl Chance {
 fn line(chance: &mut Chance) -> String {
     let name = format!("box-{}", chance.below(NAMES));
     let port = 9000 + chance.below(PORTS);
-    match chance.below(20) {
+    match chance.below(22) {
+        20 => "reconcile".to_owned(),
+        21 => format!("apply /tmp/storm-{}.conf", chance.below(FILES)),
         0..5 => format!("run -d --name {name} -p {port}:80 alpine sleep 1000"),
         5 => format!("run -d --name {name} alpine sleep 1000"),
         6 => format!("run --rm --name {name} alpine true"),
@@ -191,6 +195,10 @@ fn judge(under: &Under, code: Option<i32>, errors: &str, kills: bool) -> String 
             let explained = EXPLAINED
                 .iter()
                 .any(|words| errors.to_lowercase().contains(&words.to_lowercase()));
+            // What others took meanwhile, in as many sentences as it asked for things.
+            if ["apply", "reconcile"].contains(&verb) {
+                return format!("{verb} refused");
+            }
             // Beside one that was killed, its process may have ended, or its record be torn out from under a command.
             assert!(explained || kills, "{}: {errors}", under.line);
             match explained {
@@ -285,6 +293,17 @@ fn run(kills: bool) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = seed.unwrap_or_else(|| now.map_or(1, |now| now.as_nanos() as u64 | 1));
     network_is_made();
+    for n in 0..FILES {
+        let text = format!(
+            "create --name box-{n} -p {}:80\nrun -d --name box-{} alpine sleep 1000\n",
+            9000 + n,
+            n + 5
+        );
+        step(
+            "write a file",
+            std::fs::write(format!("/tmp/storm-{n}.conf"), text),
+        );
+    }
     let outcomes = storm(&mut Chance(seed), length, kills);
     let count: usize = outcomes.values().sum();
     println!(

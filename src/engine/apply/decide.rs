@@ -81,6 +81,12 @@ impl Engine {
         run: &mut Run,
     ) -> Result<Vec<Step>, At> {
         let order = self.order(items)?;
+        // What a run that was killed has just begun, its monitor may still hold: it goes before anything is looked at.
+        for item in items {
+            if self.store.is_under_way(&item.name) {
+                self.wait_for(&item.name, run).map_err(nowhere)?;
+            }
+        }
         let mut decision = Decision {
             engine: self,
             items,

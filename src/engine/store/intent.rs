@@ -112,7 +112,7 @@ impl Intent {
     }
 
     /// Of a whole first line; a torn last one is ignored.
-    fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let mut lines = text
             .split_inclusive(|byte| *byte == b'\n')
             .filter(|line| line.ends_with(b"\n"));

@@ -14,6 +14,8 @@
 //! commit, release: the order of every changing operation is in src/README.md.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod intent;
 mod lease;
 mod records;

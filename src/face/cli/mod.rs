@@ -11,6 +11,8 @@ mod create;
 mod endpoint;
 mod exec;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod info;
 mod inspect;
 mod json;

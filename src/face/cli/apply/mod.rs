@@ -286,6 +286,23 @@ fn container(
     })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz_words(words: &[String]) {
+    let _ = said(words, "");
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz_text(bytes: &[u8]) {
+    let variables = |name: &str| match name {
+        "IMAGE" => Ok("alpine".to_owned()),
+        _ => Err(std::env::VarError::NotPresent),
+    };
+    if let Ok(lines) = text::lines(bytes, &variables) {
+        let name = "web.conf".to_owned();
+        let _ = items(&[Source { name, lines }], "");
+    }
+}
+
 /// Without a name the next run of `apply` could not find it again.
 fn named(name: Option<&Name>) -> Result<Name> {
     name.cloned()
