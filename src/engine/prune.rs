@@ -81,14 +81,15 @@ impl Engine {
             )
         };
         for network in networks {
-            gone.push(
-                self.store
-                    .path(&format!("networks/{network}"))
-                    .display()
-                    .to_string(),
-            );
+            let path = format!("networks/{network}");
             if !run.dry_run {
                 self.clear_up_network(network.as_str())?;
+            }
+            // It may have been about to get its record.
+            if run.dry_run || !self.store.root.exists(&path) {
+                let path = self.store.path(&path).display().to_string();
+                run.say.operation(&format_args!("rm -r {path}"));
+                gone.push(path);
             }
         }
         let said = |op: &Op| {
