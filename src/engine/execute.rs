@@ -32,6 +32,9 @@ pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<
         }
         match run(group, sockets) {
             Ok(()) => group.iter().for_each(|op| say.operation(op)),
+            // The kernel was quicker to take it along with its namespace.
+            Err(failure) if matches!(group, [op @ Op::DelLink(_)] if is_done(op, &failure.error)) =>
+                {}
             Err(failure) => {
                 if failure.nothing_done {
                     inverses.truncate(before);

@@ -29,10 +29,13 @@ pub fn fork(child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     // SAFETY: the process has one thread, so the child may do all that the parent may (fork(2)).
     match unsafe { libc::fork() } {
         0 => exit_now(child()),
-        pid => Pid::from_raw(pid)
-            .filter(|_| pid > 0)
-            .ok_or_else(last_errno),
+        pid => made(pid).ok_or_else(last_errno),
     }
+}
+
+/// The pid that a call which makes a process has returned; none for -1.
+fn made(pid: c_int) -> Option<Pid> {
+    Some(pid).filter(|&pid| pid > 0).and_then(Pid::from_raw)
 }
 
 /// Bytes of stack of a process that outlives the command it was forked from; only what is used is ever there.
@@ -55,7 +58,7 @@ pub fn fork_apart(child: Box<dyn FnOnce() -> u8>) -> Result<Pid, Errno> {
     let error = last_errno();
     // SAFETY: made by into_raw above, and in this process not used since.
     drop(unsafe { Box::from_raw(child) });
-    Pid::from_raw(pid).filter(|_| pid > 0).ok_or(error)
+    made(pid).ok_or(error)
 }
 
 /// A mapping to be used as a stack, with a page below it that cannot be touched.
@@ -138,8 +141,7 @@ pub fn clone(flags: c_int, child: impl FnOnce() -> u8) -> Result<Pid, Errno> {
         0 => exit_now(child()),
         pid => i32::try_from(pid)
             .ok()
-            .filter(|&pid| pid > 0)
-            .and_then(Pid::from_raw)
+            .and_then(made)
             .ok_or_else(last_errno),
     }
 }

@@ -648,7 +648,9 @@ impl Sweep {
             "netcell says why",
             !lines.is_empty() && lines.iter().all(|line| line.starts_with("netcell: ")),
         )?;
-        if leaves_it_to_the_next(point.fault, call) {
+        // A command that cannot be executed leaves its container created, as Docker does.
+        let created = [126, 127].contains(&code);
+        if created || leaves_it_to_the_next(point.fault, call) {
             return Ok(false);
         }
         // What was turned on stays on, and is told besides; so is what a container has to do without.

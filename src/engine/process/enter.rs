@@ -25,7 +25,7 @@ use std::path::Path;
 pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Result<Attended> {
     let not_running = || Error::new(format!("Container {} is not running", record.id));
     let start = record.start.as_ref().ok_or_else(not_running)?;
-    let pid = Pid::from_raw(start.pid as i32).ok_or_else(not_running)?;
+    let pid = pid_of(start.pid).ok_or_else(not_running)?;
     let container = process::pidfd(pid, start.pid_start).map_err(|errno| match errno {
         Errno::SRCH => not_running(),
         errno => Error::os(
@@ -129,7 +129,7 @@ pub fn rebind(record: &ContainerRecord, etc: &EtcFiles) -> Result<bool> {
     else {
         return Ok(false);
     };
-    let pid = Pid::from_raw(start.pid as i32).ok_or_else(|| failed(Errno::SRCH))?;
+    let pid = pid_of(start.pid).ok_or_else(|| failed(Errno::SRCH))?;
     let container = process::pidfd(pid, start.pid_start).map_err(failed)?;
     let files = etc.hold();
     let child = process::fork(|| {
@@ -151,13 +151,18 @@ pub fn rebind(record: &ContainerRecord, etc: &EtcFiles) -> Result<bool> {
     }
 }
 
+/// A pid as a record or a report has it; none where no process can have it.
+fn pid_of(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
 /// Reads reports until the command has begun, or has not.
 fn begin(mut reports: Reports) -> Result<Pid> {
     let (mut child, mut going, mut failed) = (None, false, None);
     // To the end: the process between may report after the one that it made.
     while let Some(report) = reports.next()? {
         match report {
-            Report::Started { pid, .. } => child = Pid::from_raw(pid as i32),
+            Report::Started { pid, .. } => child = pid_of(pid),
             Report::Going => going = true,
             // 125 is `run`'s: of exec's failures only those of the command itself have a code of their own.
             Report::Failed(exit::RUN, text) => failed = Some(Error::new(text)),
