@@ -10,6 +10,8 @@ pub const TESTS: &[runner::Test] = tests![
     an_address_that_was_asked_for_is_inspected,
     too_few_words_and_too_many_are_dockers_sentences,
     the_same_volume_twice_is_once,
+    container_before_a_command_is_understood,
+    both_versions_are_told,
 ];
 
 const BOTH: [&str; 4] = ["alpine", "sh", "-c", "echo out; echo err >&2"];
@@ -160,6 +162,25 @@ fn too_few_words_and_too_many_are_dockers_sentences() {
     ] {
         cell(line).refused(1, &[said]);
     }
+}
+
+fn container_before_a_command_is_understood() {
+    cell("container run -d --name web --network none alpine sleep 1000").ok();
+    assert_eq!(cell("container ls -q").quiet(), cell("ps -q").quiet());
+    assert_eq!(cell("container exec web echo x").quiet(), "x");
+    cell("container rm -f web").ok();
+    cell("container prune -f").refused(1, &["'container' is not a netcell command"]);
+    cell("container").refused(1, &["Docker has it"]);
+    // A failure has the command's own exit code.
+    cell("container run --nonsense alpine true").refused(125, &["--nonsense"]);
+}
+
+fn both_versions_are_told() {
+    let version = env!("CARGO_PKG_VERSION");
+    for template in ["{{.Client.Version}}", "{{.Server.Version}}", "{{.Version}}"] {
+        assert_eq!(netcell(&["version", "--format", template]).quiet(), version);
+    }
+    assert_eq!(cell("-v").quiet(), format!("netcell {version}"));
 }
 
 fn the_same_volume_twice_is_once() {

@@ -310,7 +310,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
             "--root" => &mut places.state,
             "--images" => &mut places.images,
             "--help" | "-h" => return Ok((find("help")?, Cli::new(places), Vec::new())),
-            "--version" => return Ok((find("version")?, Cli::new(places), Vec::new())),
+            "--version" | "-v" => return Ok((find("version")?, Cli::new(places), Vec::new())),
             _ => {
                 return Err(Error::new(format!(
                     "unknown flag: {option}: before the subcommand only --root DIR and --images DIR are known"
@@ -332,8 +332,25 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
             *place = here.join(&place);
         }
     }
-    let name = words.next().unwrap_or_else(|| "help".into());
+    let mut name = words.next().unwrap_or_else(|| "help".into());
+    if name == "container"
+        && let Some(word) = words.next_if(|word| of_containers(word).is_some())
+    {
+        of_containers(&word)
+            .unwrap_or_default()
+            .clone_into(&mut name);
+    }
     Ok((find(&name)?, Cli::new(places), words.collect()))
+}
+
+/// What `container COMMAND` is: the command without the word before it.
+fn of_containers(word: &str) -> Option<&str> {
+    match word {
+        "ls" | "list" => Some("ps"),
+        "attach" | "create" | "exec" | "inspect" | "kill" | "logs" | "port" | "ps" | "rename"
+        | "restart" | "rm" | "run" | "start" | "stop" | "wait" => Some(word),
+        _ => None,
+    }
 }
 
 fn find(name: &str) -> Result<&'static Command> {

@@ -14,7 +14,7 @@ const DOCKERS: [(&str, &str); 11] = [
     ),
     (
         "an image is a directory of this host, nothing is pulled",
-        "pull platform disable-content-trust",
+        "pull platform disable-content-trust quiet",
     ),
     (
         "an image is a directory, which names no command, health check or volumes of its own",

@@ -37,6 +37,9 @@ pub fn main(_: &Cli, words: &[String]) -> Result<u8, Usage> {
             "Os": std::env::consts::OS,
             "Arch": std::env::consts::ARCH,
             "License": env!("CARGO_PKG_LICENSE"),
+            // What scripts ask Docker for; here both are the same program.
+            "Client": {"Version": version},
+            "Server": {"Version": version},
         })
     };
     if let Some(format) = given.last("--format") {
