@@ -6,7 +6,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
 use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, execute, sandbox};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::kernel::snapshot::{Inside, Snapshot};
 use crate::kernel::{link, netns};
 use crate::sys::netns::{NetNs, is_pin};
@@ -85,9 +85,15 @@ impl Engine {
         let looked = Snapshot::of_host_whole(&mut self.sockets());
         let mended = looked.map(|mut host| {
             for (_, sandbox) in &held {
-                let lacks = self.lacks(sandbox, networks, &mut host, depth);
-                let mended = lacks.and_then(|plan| {
-                    execute::execute(&plan, &mut self.sockets(), run.say).map(|()| plan.is_empty())
+                let mut mend = || {
+                    let plan = self.lacks(sandbox, networks, &mut host, depth)?;
+                    execute::execute(&plan, &mut self.sockets(), run.say)?;
+                    Ok::<_, Error>(plan.is_empty())
+                };
+                let mended = mend().or_else(|error| match error.is(Errno::NODEV) {
+                    // What was left of an earlier namespace has just gone by itself.
+                    true => mend(),
+                    false => Err(error),
                 });
                 match mended {
                     Ok(true) => {}
