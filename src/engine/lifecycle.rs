@@ -276,7 +276,7 @@ impl Engine {
             false => (directory.join("root"), steps.pop()),
         };
         for planned in &steps {
-            say(format_args!("{}", planned.step));
+            say(format_args!("{}", said(planned)));
         }
         if record.terminal {
             let dev = root.join("dev");
@@ -357,6 +357,19 @@ impl Engine {
     pub(super) fn wait_for_monitor(&self, container: &Container) {
         if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
             lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
+        }
+    }
+}
+
+/// A step of a script, with what is done where it cannot be.
+fn said(planned: &rootfs::Planned) -> String {
+    let step = &planned.step;
+    match &planned.otherwise {
+        rootfs::Otherwise::Fail => step.to_string(),
+        rootfs::Otherwise::Note(_) => format!("{{ {step}; }} || true"),
+        rootfs::Otherwise::Instead(_, steps) => {
+            let instead: Vec<_> = steps.iter().map(said).collect();
+            format!("{{ {step}; }} || {{ {}; }}", instead.join("; "))
         }
     }
 }

@@ -147,11 +147,11 @@ impl Step for Inside {
 
 impl fmt::Display for Inside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.root.join("proc/sys").join(self.key);
+        let (path, from, to) = (path.display(), self.from, self.to);
         write!(
             f,
-            "echo '{}' >{}",
-            self.to,
-            self.root.join("proc/sys").join(self.key).display()
+            "[ \"$(cat {path})\" != '{from}' ] || echo '{to}' >{path} || true"
         )
     }
 }

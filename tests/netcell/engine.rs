@@ -87,7 +87,11 @@ fn an_engine_with_the_image() {
         // IFA_F_TENTATIVE (linux/if_addr.h).
         !addresses.lines().any(|line| line.contains(" c0 "))
     });
-    // It takes these away itself, a minute later.
+    forget_names();
+}
+
+/// Takes away the names of namespaces that have ended, as the engine does itself a minute later.
+fn forget_names() {
     let names = "/run/docker-exec/netns";
     for stale in entries(names).iter().filter(|name| *name != "default") {
         let _ = fs::remove_file(format!("{names}/{stale}"));
@@ -169,6 +173,7 @@ fn clean_up() {
     for id in left.lines() {
         cell(&format!("rm -f {id}")).ok();
     }
+    forget_names();
 }
 
 /// Prints both engines' times, by command.

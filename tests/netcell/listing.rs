@@ -473,7 +473,16 @@ fn stopping_many_takes_as_long_as_the_slowest() {
     let seen = on_a_terminal("stop -t 0 aa bb", &[]);
     assert!(seen.contains("stopping aa (1 of 2)"), "{seen:?}");
     assert!(seen.ends_with("\x1b[Kaa\nbb"), "{seen:?}");
-    cell("rm aa bb cc dd quick").ok();
+    for (line, what) in [("start aa bb", "starting"), ("rm -f aa bb", "removing")] {
+        let seen = on_a_terminal(line, &[]);
+        assert!(seen.contains(&format!("{what} bb (2 of 2)")), "{seen:?}");
+        // The line gives way to the name.
+        assert!(
+            seen.contains("\x1b[Kaa\n") && seen.contains("\x1b[Kbb"),
+            "{seen:?}"
+        );
+    }
+    cell("rm cc dd quick").ok();
 }
 
 fn removing_killing_and_waiting_for_many_goes_on_after_an_error() {
