@@ -2,7 +2,7 @@
 
 use super::argv::Usage;
 use super::attach::DETACH_KEYS;
-use super::options::{Given, Page, option, switch};
+use super::options::{ENV, ENV_FILE, Given, Page, USER, WORKDIR, option, switch};
 use super::output::Voice;
 use super::{Cli, attach};
 use crate::engine::spec::ExecSpec;
@@ -17,20 +17,10 @@ const PAGE: Page = Page {
         switch("--interactive", Some('i'), "hand stdin on"),
         switch("--tty", Some('t'), "give it a terminal"),
         option("--detach-keys", None, "KEYS", DETACH_KEYS),
-        option(
-            "--env",
-            Some('e'),
-            "KEY[=VALUE]",
-            "set an environment variable; may be repeated",
-        ),
-        option("--env-file", None, "FILE", "as --env, a line each"),
-        option(
-            "--workdir",
-            Some('w'),
-            "DIR",
-            "the working directory inside",
-        ),
-        option("--user", Some('u'), "USER[:GROUP]", "run as this user"),
+        ENV,
+        ENV_FILE,
+        WORKDIR,
+        USER,
     ],
     end: "Example:
   netcell exec web ip addr

@@ -8,6 +8,24 @@ use super::output::Voice;
 use crate::error::Error;
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
+/// The options of a process, of `exec` too.
+pub(super) const ENV: FlagInfo<'static> = option(
+    "--env",
+    Some('e'),
+    "KEY[=VALUE]",
+    "set an environment variable; may be repeated",
+);
+pub(super) const ENV_FILE: FlagInfo<'static> =
+    option("--env-file", None, "FILE", "as --env, a line each");
+pub(super) const WORKDIR: FlagInfo<'static> = option(
+    "--workdir",
+    Some('w'),
+    "DIR",
+    "the working directory inside",
+);
+pub(super) const USER: FlagInfo<'static> =
+    option("--user", Some('u'), "USER[:GROUP]", "run as this user");
+
 /// What both have.
 const COMMON: &[FlagInfo<'static>] = &[
     option(
@@ -65,20 +83,10 @@ const COMMON: &[FlagInfo<'static>] = &[
     switch("--rm", None, "remove the container when its process ends"),
     switch("--interactive", Some('i'), "keep stdin open"),
     switch("--tty", Some('t'), "give it a terminal"),
-    option(
-        "--env",
-        Some('e'),
-        "KEY[=VALUE]",
-        "set an environment variable; may be repeated",
-    ),
-    option("--env-file", None, "FILE", "as --env, a line each"),
-    option(
-        "--workdir",
-        Some('w'),
-        "DIR",
-        "the working directory inside",
-    ),
-    option("--user", Some('u'), "USER[:GROUP]", "run as this user"),
+    ENV,
+    ENV_FILE,
+    WORKDIR,
+    USER,
     option(
         "--group-add",
         None,
