@@ -240,18 +240,21 @@ impl Spawned {
     ///
     /// Its notes and, if asked for, its mounts are said. An error carries the exit code for the user's mistakes (125).
     pub fn wait(&mut self, say: &mut dyn Say) -> Result<()> {
-        loop {
+        let mut ready = false;
+        // The monitor and the child write to the same pipe, and on a busy machine the child may be first. Without a
+        // word from the monitor it is gone: then the child goes, too, and the pipe ends.
+        while !(ready && self.started.is_some()) {
             match self.reports.next()? {
                 Some(Report::Started { pid, start }) => self.started = Some((pid, start)),
                 Some(Report::Note(text)) => say.note(&text),
                 Some(Report::Line(text)) => say.operation(&text),
-                // Without a word from the monitor it is gone, and the child goes, too.
-                Some(Report::Ready) => return self.started.map(|_| ()).ok_or_else(died),
+                Some(Report::Ready) => ready = true,
                 Some(Report::Going) => {}
                 Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
                 None => return Err(died()),
             }
         }
+        Ok(())
     }
 
     /// PID 1 of the container as the host numbers it; known after [`wait`](Spawned::wait).
@@ -378,5 +381,38 @@ pub(super) fn done(ended: Ended) -> Result<Attended> {
             "the container's monitor was killed: the container runs on, its output is lost",
         )
         .exit(exit::RUN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Silence;
+    use crate::engine::process::report::Reporter;
+
+    /// What a command hears whose container reports this, and then is gone.
+    fn hears(reports: &[Report]) -> bool {
+        let (read, write) = pipe().expect("a pipe");
+        let reporter = Reporter(write);
+        reports.iter().for_each(|report| reporter.send(report));
+        drop(reporter);
+        let mut spawned = Spawned {
+            monitor: None,
+            gate: None,
+            reports: Reports::new(read),
+            mine: Mine::default(),
+            foreground: false,
+            started: None,
+        };
+        spawned.wait(&mut Silence).is_ok()
+    }
+
+    #[test]
+    fn monitor_and_child_may_report_in_any_order_but_both_have_to() {
+        let started = Report::Started { pid: 7, start: 9 };
+        assert!(hears(&[started.clone(), Report::Ready]));
+        assert!(hears(&[Report::Ready, started.clone()]));
+        assert!(!hears(&[Report::Ready]));
+        assert!(!hears(&[started]));
     }
 }
