@@ -234,6 +234,13 @@ impl Engine {
                 None => return Err(find::no_such(owner.as_str())),
             },
             Target::Own(_) => match lives_on {
+                // A container takes over what another has left; a sandbox alone would be the one that is there.
+                Some(sandbox) if wanted.container.is_none() => {
+                    return Err(conflict(
+                        &wanted.name,
+                        &format!("sandbox \"{}\"", sandbox.id),
+                    ));
+                }
                 Some(sandbox) => self.decide_take_over(
                     wanted,
                     sandbox,

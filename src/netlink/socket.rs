@@ -300,7 +300,11 @@ fn refusal(message: &Message, index: u32) -> Option<Rejected> {
         .map(str::to_owned);
     Some(Rejected {
         index,
-        errno: Errno::from_raw_os_error(-code),
+        // The kernel has no other errnos (MAX_ERRNO in include/linux/err.h).
+        errno: match code.checked_neg() {
+            Some(errno @ 1..4096) => Errno::from_raw_os_error(errno),
+            _ => Errno::PROTO,
+        },
         words,
     })
 }

@@ -23,6 +23,7 @@ pub const TESTS: &[runner::Test] = tests![
     options_that_contradict_a_join_are_refused,
     joining_nobody_or_oneself_is_refused,
     the_main_of_a_joined_sandbox_can_be_joined_after_its_removal,
+    a_sandbox_that_lives_on_is_not_created_again,
 ];
 
 /// A connection from the sandbox to the machine outside, which has to live through everything.
@@ -355,4 +356,16 @@ fn the_main_of_a_joined_sandbox_can_be_joined_after_its_removal() {
         cell("exec side readlink /proc/self/ns/net").quiet()
     );
     cell("rm -f side later").ok();
+}
+
+fn a_sandbox_that_lives_on_is_not_created_again() {
+    cell("run -d --name main -p 8080:80 alpine sleep 1000").ok();
+    cell("run -d --name side --network container:main alpine sleep 1000").ok();
+    cell("rm -f main").ok();
+    // It would have other ports, and those that it has would be nobody's.
+    cell("create --name main -p 9090:80").refused(1, &["main", "already in use"]);
+    assert_eq!(elements("map", "publish4").len(), 1);
+    cell("rm -f side").ok();
+    cell("create --name other -p 8080:80").ok();
+    cell("rm other").ok();
 }

@@ -26,8 +26,9 @@ const NAMES: u64 = 24;
 const FILES: u64 = 4;
 /// Ports of the host.
 const PORTS: u64 = 12;
-/// How long one command may take among a hundred: longer than netcell itself waits for a lock.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// How long one command may take among a hundred: longer than netcell itself waits for a lock, which `apply` may do for
+/// each line.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Numbers by chance that come again with the same seed (xorshift, Marsaglia 2003).
 struct Chance(u64);
@@ -89,6 +90,8 @@ const EXPLAINED: &[&str] = &[
     "cannot join",
     "is already",
     "without a process",
+    // Stopped or killed between its commit and its first step.
+    "ended before its program began",
 ];
 
 struct Under {
@@ -153,6 +156,13 @@ fn storm(chance: &mut Chance, length: Duration, kills: bool) -> BTreeMap<String,
                 None => at += 1,
                 Some((code, errors)) => {
                     let gone = under.swap_remove(at);
+                    println!(
+                        "{:?} to {:?}: {} -> {code:?} {}",
+                        gone.began - started,
+                        started.elapsed(),
+                        gone.line,
+                        errors.trim_end()
+                    );
                     let outcome = judge(&gone, code, &errors, kills);
                     *outcomes.entry(outcome).or_default() += 1;
                 }
@@ -277,7 +287,12 @@ fn settle() {
     }
     assert_eq!(containers(), 0);
     assert_eq!(entries("/run/netns"), Vec::<String>::new());
-    assert_eq!(entries("/run/netcell/ports"), Vec::<String>::new());
+    let ports = must(
+        "find",
+        &["/run/netcell/ports", "-mindepth", "1", "-printf", "%p "],
+    );
+    let held = any("grep", &["-r", "", "/run/netcell/ports"]).stdout;
+    assert_eq!(ports, "", "leased to nobody: {held}");
     wait_until("no process is left", || {
         processes_with("sleep 1000").is_empty()
     });
@@ -295,7 +310,7 @@ fn run(kills: bool) {
     network_is_made();
     for n in 0..FILES {
         let text = format!(
-            "create --name box-{n} -p {}:80\nrun -d --name box-{} alpine sleep 1000\n",
+            "create --name box-{n} -p {}:80\nrun -d --name box-{} --stop-timeout 0 alpine sleep 1000\n",
             9000 + n,
             n + 5
         );
