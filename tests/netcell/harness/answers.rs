@@ -79,7 +79,7 @@ fn ages(words: &mut Vec<String>) {
     let from = match unit.checked_sub(1).map(|before| words[before].as_str()) {
         Some("a" | "an") => words[..unit]
             .iter()
-            .rposition(|word| word == "About" || word == "Less"),
+            .rposition(|word| word.ends_with("About") || word.ends_with("Less")),
         Some(number) => {
             // It may stand behind another cell and a tab.
             let digits = number.trim_end_matches(|c: char| c.is_ascii_digit());
