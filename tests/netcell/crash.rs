@@ -382,7 +382,11 @@ impl Sweep {
         // On a loaded machine the kernel may take seconds to see a namespace off; what hangs does so for longer.
         match restored_but(before, Duration::from_secs(10), &may_stay) {
             Ok(()) => Ok(()),
-            Err(lines) => Err(story(format!("{}\n{undone:?}", lines.join("\n")))),
+            Err(lines) => Err(story(format!(
+                "{}\n{undone:?}{}",
+                lines.join("\n"),
+                what_runs()
+            ))),
         }
     }
 
@@ -422,6 +426,21 @@ fn leads_in() -> bool {
     let there = elements("map", "publish4").len() == 1;
     assert_eq!(said, there, "the record and the kernel disagree");
     said
+}
+
+/// The processes of netcell that are still there: a process that hangs says where, and one that a tracer has stopped too.
+fn what_runs() -> String {
+    let all = oracle::processes();
+    let own = all.iter().filter(|(_, name)| name.contains("netcell"));
+    own.map(|&(pid, _)| {
+        let field = |name| oracle::status(pid, name).unwrap_or_default();
+        let (state, tracer) = (field("State"), field("TracerPid"));
+        format!(
+            "{state}, traced by {tracer}: {}\n",
+            oracle::descendants(pid).join("; ")
+        )
+    })
+    .collect()
 }
 
 /// Where the call before the point changed nothing, the host is as at the point before: once is enough there, and both

@@ -184,9 +184,13 @@ fn a_file_that_is_not_what_it_was_is_named_and_harms_nobody_else() {
         cases.len()
     );
     for (path, instead) in cases {
-        if let Instead::Text(what, _) = &instead {
-            println!("{}: {what}", path.display())
-        }
+        let what = match &instead {
+            Instead::Text(what, _) | Instead::Link(what) => what,
+            Instead::Directory => "a directory",
+            Instead::FullDirectory => "a directory with something in it",
+            Instead::Pipe => "a pipe",
+        };
+        println!("{}: {what}", path.display());
         let swapped = Swapped::new(&path, &instead);
         let name = path.to_string_lossy().into_owned();
         let answers = ["inspect web", "port web", "network inspect lan"].map(orderly);

@@ -104,12 +104,13 @@ impl Directory {
             .map_err(|errno| self.error("open", below, errno))
     }
 
-    /// Opens a file for reading, without following a symbolic link: none when there is none.
+    /// Opens a file without following a symbolic link, and without waiting where a pipe is in its place: none when there is
+    /// none.
     pub fn open_file(&self, below: &str, access: OFlags) -> Result<Option<OwnedFd>> {
         match fs::openat(
             &self.fd,
             below,
-            access | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+            access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK,
             Mode::empty(),
         ) {
             Ok(fd) => Ok(Some(fd)),
