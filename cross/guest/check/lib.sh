@@ -107,7 +107,7 @@ snapshot() {
     ip -6 route
     cat /proc/mounts
     # A first use makes what stays: folders of records, and the note that forwarding was turned on.
-    find /run ! -path '/run/netcell/networks*' ! -path /run/netcell/ports ! -path /run/netcell/forwarding | sort
+    find /run ! -path '/run/netcell/networks*' ! -path /run/netcell/ports ! -path /run/netcell/forwarding ! -path /run/netcell/reconcile | sort
     find /proc -maxdepth 2 -name exe -exec readlink {} \; 2>/dev/null | grep netcell
 }
 
