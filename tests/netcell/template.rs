@@ -252,7 +252,7 @@ fn network_inspect_has_templates_too() {
     assert_eq!(typed("network").quiet(), "lan");
     assert_eq!(typed("container").quiet(), "/lan");
     typed("image").refused(1, &["image", "container and network"]);
-    cell("inspect --type container bridge").refused(1, &["No such object: bridge"]);
+    cell("inspect --type container bridge").refused(1, &["No such container: bridge"]);
     cell("rm lan").ok();
     cell("rm bare").ok();
     cell("network rm lan").ok();

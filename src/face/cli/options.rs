@@ -38,7 +38,7 @@ const COMMON: &[FlagInfo<'static>] = &[
         "--network",
         None,
         "NETWORK",
-        "bridge (default), none, host, container:NAME|ID, or a network: lan or name=lan,ip=10.50.0.9",
+        "bridge (default), none, host, container:NAME, lan or name=lan,ip=10.50.0.9",
     ),
     option(
         "--publish",
@@ -427,7 +427,7 @@ mod tests {
 
     const PAGE: Page = Page {
         command: "run",
-        words: "IMAGE",
+        words: "IMAGE [ARG…]",
         about: "Test.",
         own: &[switch("--detach", Some('d'), "go")],
         end: "End.\n",
