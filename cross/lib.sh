@@ -174,7 +174,7 @@ make_binary() {
     local folder=$1 source=/proc/self/fd/9/library
     local flags=(--remap-path-prefix="$folder=netcell" --remap-path-prefix="$cargo_home=cargo"
         --remap-path-prefix="$(rustc --print sysroot)=rust")
-    local options=() last=()
+    local options=() last=() symbols order
     if [ -n "$2" ]; then
         exec 9<"${2%/library}"
         flags+=(--remap-path-prefix="$source=rust" -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none
@@ -192,7 +192,29 @@ make_binary() {
         options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
         export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT=$source
     fi
-    # As configuration, so that they join the rustflags of .cargo/config.toml and do not replace them, as RUSTFLAGS does.
+    if [ -n "$2" ] && [ -z "$linker" ]; then
+        link "${last[@]}" -Cstrip=none
+        symbols=$(cold "$folder/target/$target/release/netcell")
+        # By its content's name: cargo does not look into it when it decides what is fresh.
+        order=$folder/target/$target/cold-$(sha256sum <<<"$symbols" | cut -c1-16)
+        echo "$symbols" >"$order"
+        last+=("-Clink-arg=--symbol-ordering-file=$order" -Clink-arg=--no-warn-symbol-ordering)
+    fi
+    link "${last[@]}" "${@:3}"
+}
+
+# link OPTION…: cargo, with what make_binary has set. The flags go as configuration, so that they join the rustflags of
+# .cargo/config.toml and do not replace them, as RUSTFLAGS does.
+link() {
     (cd "$folder" && env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo rustc --locked --release --bin netcell --target "$target" \
-        --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "${last[@]}" "${@:3}")
+        --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "$@")
+}
+
+# cold FILE: the symbols of the functions in FILE that cross/cold names, as they follow each other.
+cold() {
+    local symbols
+    symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" { print $2, $8 }' | sort | cut -d' ' -f2)
+    c++filt <<<"$symbols" | sed 's/\[[0-9a-f]*\]//g' | paste - <(echo "$symbols") | awk -F'\t' '
+        NR == FNR { if (!/^#/) pattern = pattern (pattern ? "|" : "") $0; next }
+        $1 ~ pattern { print $2 }' "$cross/cold" -
 }

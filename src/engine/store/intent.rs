@@ -49,7 +49,7 @@ json_words!(Verb {
 /// The first line of an intent.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// [`VERSION`].
+    /// `VERSION` of the records.
     pub version: u32,
     /// The boot in which it was begun.
     pub boot: String,
