@@ -111,8 +111,13 @@ snapshot() {
     find /proc -maxdepth 2 -name exe -exec readlink {} \; 2>/dev/null | grep netcell
 }
 
-# remember: what as_before compares with.
-remember() { snapshot >/tmp/before; }
+# remember: what as_before compares with, when the kernel has seen off the links of what was removed before.
+remember() {
+    soon no_leaving >/dev/null
+    snapshot >/tmp/before
+}
+
+no_leaving() { ! ip -o link | grep -q ': nc[0-9a-f]*@'; }
 
 # as_before: whether nothing is left of what was made since `remember`.
 as_before() {
