@@ -92,10 +92,18 @@ pub(super) fn anew(words: &[&[u8]]) -> u8 {
     1
 }
 
+/// Where things are, by the first two words that such a process got.
+pub(super) fn places(words: &mut impl Iterator<Item = OsString>) -> Option<Places> {
+    Some(Places {
+        state: words.next()?.into(),
+        images: words.next()?.into(),
+    })
+}
+
 /// The whole of the process that waits: `words` are what [`leave_behind`] gave it, without the first.
 pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     signal::reset();
-    let (Some(state), Some(images)) = (words.next(), words.next()) else {
+    let Some(places) = places(&mut words) else {
         return 1;
     };
     let mut text = || words.next()?.into_string().ok();
@@ -106,10 +114,6 @@ pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
         return 1;
     };
     std::thread::sleep(Duration::from_nanos(pause));
-    let places = Places {
-        state: state.into(),
-        images: images.into(),
-    };
     let run = &mut Run {
         say: &mut Silence,
         dry_run: false,

@@ -570,14 +570,7 @@ impl Sweep {
     /// The host before any point, when the processes and links of what was before are gone.
     fn baseline(&self) -> Snapshot {
         (self.reset)();
-        let started = Instant::now();
-        loop {
-            let now = Snapshot::take();
-            std::thread::sleep(Duration::from_millis(60));
-            if now == Snapshot::take() || started.elapsed() > Duration::from_secs(5) {
-                return now;
-            }
-        }
+        Snapshot::at_rest()
     }
 
     /// Whether the command succeeded in spite of it.

@@ -10,7 +10,7 @@
 
 mod pace;
 
-use crate::engine::restart::anew;
+use crate::engine::restart::{anew, places};
 use crate::engine::spec::Places;
 use crate::engine::store::Directory;
 use crate::engine::{Depth, Engine, Run, Say, Silence};
@@ -291,12 +291,8 @@ fn begin(places: &Places) -> Result<(Pid, OwnedFd), Errno> {
 /// The whole of a repair: `words` are what [`begin`] gave it, without the first.
 pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     signal::reset();
-    let (Some(state), Some(images)) = (words.next(), words.next()) else {
+    let Some(places) = places(&mut words) else {
         return FAILED;
-    };
-    let places = Places {
-        state: state.into(),
-        images: images.into(),
     };
     let run = &mut Run {
         say: &mut Silence,

@@ -31,6 +31,18 @@ impl Snapshot {
         now
     }
 
+    /// Everything, when the processes and links of what was before are gone: after 5 s as it is.
+    pub fn at_rest() -> Self {
+        let started = Instant::now();
+        loop {
+            let now = Snapshot::take();
+            std::thread::sleep(Duration::from_millis(60));
+            if now == Snapshot::take() || started.elapsed() > Duration::from_secs(5) {
+                return now;
+            }
+        }
+    }
+
     /// What goes by itself a little later: links with their namespace, and processes that are dying.
     fn transient() -> Self {
         let mut now = Snapshot::default();
