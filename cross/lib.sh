@@ -187,6 +187,11 @@ make_binary() {
             flags+=(-Ctarget-feature=+crt-static -Clink-self-contained=no)
             options+=(--config "target.$target.linker='$linker'")
         fi
+        # Pages of 32-bit ARM have 4 KiB, always: the linker's 64 would cost the file as much between two segments, or nothing, as
+        # their ends happen to fall.
+        case $debian in
+        armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096) ;;
+        esac
         # Thumb-2 is a quarter smaller than the 32-bit instructions that are the target's default.
         [ "$debian" != armhf ] || flags+=(-Ctarget-feature=+thumb-mode)
         options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
