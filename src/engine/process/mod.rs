@@ -5,6 +5,7 @@
 //! its root, gives up its privileges, reports that it is ready, and waits. The command commits its record and releases
 //! it: one byte to the monitor, one from there to the child, which executes the container's program. Each holds only
 //! its own ends of the two gates, so the death of one before the release ends the next, and nothing is left behind.
+//! Whether the program has begun the command decides: until it knows, it can take its release back.
 //!
 //! A container never holds a descriptor of the host's: its stdio are pipes and /dev/null, or a new terminal of its own
 //! devpts, whoever started it.

@@ -23,7 +23,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The command's word to go on, and the one with which it takes that back.
+pub(super) const RELEASE: [u8; 1] = *b"G";
+pub(super) const DISMISSAL: [u8; 1] = *b"N";
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 4096;
@@ -34,9 +38,12 @@ const QUIET: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
+/// How long to wait when the kernel had no memory for poll(2).
+const SHORT_OF_MEMORY: Duration = Duration::from_millis(50);
+
 /// What the monitor is born with.
 pub(super) struct Monitor {
-    /// Reading end of the gate that the command holds.
+    /// Reading end of the gate that the command holds: it releases the child, and takes that back if it fails after all.
     pub gate: OwnedFd,
     /// Where it and the child report to.
     pub report: OwnedFd,
@@ -62,6 +69,7 @@ pub(super) struct Monitor {
 struct Watch {
     child: Pid,
     pidfd: OwnedFd,
+    /// Until the command has gone its way.
     gate: Option<OwnedFd>,
     /// Until the child's program has begun.
     child_gate: Option<OwnedFd>,
@@ -256,11 +264,12 @@ impl Watch {
                     let _ = retry_on_intr(|| poll(&mut fds, due.as_ref()));
                 }
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return self.ended(),
+                // ENOMEM, which passes: there is nobody else who would keep the container.
+                Err(_) => std::thread::sleep(SHORT_OF_MEMORY),
             }
             let ready = polled.map(|slot| slot.is_some_and(|i| !fds[i].revents().is_empty()));
             drop(fds);
-            if ready[0] && !self.release() {
+            if ready[0] && !self.hear_command() {
                 let _ = process::signal(&self.pidfd, Signal::KILL.as_raw());
                 let _ = process::wait(self.child);
                 return End::Never;
@@ -293,19 +302,20 @@ impl Watch {
         }
     }
 
-    /// The command's byte goes on to the child; false when the command is gone instead.
-    fn release(&mut self) -> bool {
-        let Some(gate) = self.gate.take() else {
+    /// The command's release goes on to the child; false when the command is gone instead, or takes it back.
+    fn hear_command(&mut self) -> bool {
+        let Some(gate) = &self.gate else {
             return true;
         };
-        let byte = rustix::io::read(&gate, &mut [0]);
-        if byte == Err(Errno::INTR) {
-            self.gate = Some(gate);
-            return true;
+        let mut word = [0];
+        let heard = retry_on_intr(|| rustix::io::read(gate, &mut word)) == Ok(1);
+        if self.released {
+            self.gate = None;
+            return !heard;
         }
-        self.released = true;
+        self.released = heard && word == RELEASE;
         let child = self.child_gate.as_ref();
-        byte == Ok(1) && child.is_some_and(|gate| fd::write_all(gate, b"G", None).is_ok())
+        self.released && child.is_some_and(|gate| fd::write_all(gate, &word, None).is_ok())
     }
 
     /// The terminal's master comes from the child, and goes on to the command.
@@ -372,16 +382,16 @@ impl Watch {
 
     /// The first process has ended, and with it, before it could be waited for, all others: what they wrote is there.
     fn ended(mut self) -> End {
-        let never = self.released && self.never_began();
-        let before = self.gate.is_some();
+        let began = self.released && !self.never_began();
         let code = process::wait(self.child).unwrap_or(exit::RUN);
         for which in 0..2 {
             while self.pump(which) {}
         }
-        if before || never {
-            return End::Never;
+        // One that dies just before it executes its program has begun if the command says so.
+        if began && self.hear_command() {
+            return End::Exited(code);
         }
-        End::Exited(code)
+        End::Never
     }
 }
 

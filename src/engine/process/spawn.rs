@@ -4,7 +4,7 @@ use super::attach::{self, Ended, Line, Session, Until};
 use super::child::{self, Task};
 use super::lines::Lines;
 use super::log::Writer;
-use super::monitor::Monitor;
+use super::monitor::{DISMISSAL, Monitor, RELEASE};
 use super::report::{Report, Reports};
 use super::{ChildSpec, visit};
 use crate::engine::Say;
@@ -286,16 +286,10 @@ impl Spawned {
             true => Some(attach::take_signals()?),
             false => None,
         };
-        fd::write_all(&gate, b"G", None).map_err(|_| died())?;
-        let mut going = false;
-        loop {
-            match self.reports.next()? {
-                Some(Report::Going) => going = true,
-                Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
-                Some(_) => {}
-                None if going => break,
-                None => return Err(died()),
-            }
+        if let Err(error) = self.begin(&gate) {
+            // The monitor is to think the same: what it does at a container's end would wait for this command.
+            let _ = fd::write_all(&gate, &DISMISSAL, None);
+            return Err(error);
         }
         self.monitor = None;
         Ok(Running {
@@ -305,6 +299,20 @@ impl Spawned {
             mine: std::mem::take(&mut self.mine),
             signals,
         })
+    }
+
+    fn begin(&mut self, gate: &OwnedFd) -> Result<()> {
+        fd::write_all(gate, &RELEASE, None).map_err(|_| died())?;
+        let mut going = false;
+        loop {
+            match self.reports.next()? {
+                Some(Report::Going) => going = true,
+                Some(Report::Failed(code, text)) => return Err(Error::new(text).exit(code)),
+                Some(_) => {}
+                None if going => return Ok(()),
+                None => return Err(died()),
+            }
+        }
     }
 }
 
