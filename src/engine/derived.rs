@@ -22,7 +22,7 @@ const FALLBACK: &str = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
     let locked = store.lock()?;
     let name = &sandbox.name;
-    if !store.root.exists(&format!("sandboxes/{name}")) {
+    if !store.root.exists(&format!("sandboxes/{name}"))? {
         // Removed since it was found: nothing of it is to be made again.
         return Err(find::no_such(name.as_str()));
     }
@@ -37,10 +37,11 @@ pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
     let locked = store.lock()?;
     let name = &sandbox.name;
     let path = |file: &str| format!("sandboxes/{name}/{file}");
-    if !store.root.exists(&path("hostname")) && !store.root.exists(&path("hosts")) {
+    let has_hosts = store.root.exists(&path("hosts"))?;
+    if !has_hosts && !store.root.exists(&path("hostname"))? {
         return Ok(false);
     }
-    let mut changed = !store.root.exists(&path("hosts"));
+    let mut changed = !has_hosts;
     hosts::provide(store, &locked, sandbox)?;
     for (file, text) in [
         ("hostname", format!("{}\n", sandbox.hostname)),

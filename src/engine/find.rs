@@ -33,7 +33,7 @@ impl Engine {
         let names = match self.store.name_of(reference) {
             Some(name) => vec![name],
             None => match reference.parse::<Name>() {
-                Ok(name) if self.is_known(&name) => vec![name],
+                Ok(name) if self.is_known(&name)? => vec![name],
                 _ => self.store.names_of_prefix(reference)?,
             },
         };
@@ -87,13 +87,13 @@ impl Engine {
         Ok(subjects)
     }
 
-    fn is_known(&self, name: &Name) -> bool {
+    fn is_known(&self, name: &Name) -> Result<bool> {
         let record = |kind| {
             self.store
                 .root
                 .exists(&format!("{kind}/{name}/record.json"))
         };
-        record("containers") || record("sandboxes")
+        Ok(record("containers")? || record("sandboxes")?)
     }
 
     fn subject(&self, name: &Name) -> Result<Option<Subject>> {

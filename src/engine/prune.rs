@@ -86,7 +86,7 @@ impl Engine {
                 self.clear_up_network(network.as_str())?;
             }
             // It may have been about to get its record.
-            if run.dry_run || !self.store.root.exists(&path) {
+            if run.dry_run || !self.store.root.exists(&path)? {
                 let path = self.store.path(&path).display().to_string();
                 run.say.operation(&format_args!("rm -r {path}"));
                 gone.push(path);

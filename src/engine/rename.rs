@@ -168,7 +168,7 @@ impl Engine {
 
     fn move_sandbox(&self, locked: &Locked, old: &Name, new: &Name) -> Result<()> {
         let (from, to) = (format!("sandboxes/{old}"), format!("sandboxes/{new}"));
-        if self.store.root.exists(&from) {
+        if self.store.root.exists(&from)? {
             self.store.root.rename(&from, &to)?;
         }
         let Some(mut record) = self.store.read::<SandboxRecord>(new)? else {
@@ -214,7 +214,7 @@ impl Engine {
     fn move_container(&self, locked: &Locked, intent: &Intent, id: &Id, new: &Name) -> Result<()> {
         let old = &intent.name;
         let (from, to) = (format!("containers/{old}"), format!("containers/{new}"));
-        if self.store.root.exists(&from) {
+        if self.store.root.exists(&from)? {
             self.store.root.rename(&from, &to)?;
         }
         let Some(mut record) = self.store.read::<ContainerRecord>(new)? else {

@@ -40,7 +40,7 @@ pub fn hold(store: &Store, sandbox: &Name) -> Option<OwnedFd> {
 /// Gives a sandbox that gets a reader its file, making it where there is none with the same head.
 pub fn provide(store: &Store, _: &Locked, sandbox: &SandboxRecord) -> Result<()> {
     let own = format!("sandboxes/{}/hosts", sandbox.name);
-    if store.root.exists(&own) {
+    if store.root.exists(&own)? {
         return Ok(());
     }
     let mut head = text::head(sandbox);

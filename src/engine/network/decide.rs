@@ -115,7 +115,7 @@ impl Engine {
     pub(super) fn shared(&self, record: &NetworkRecord) -> Result<Plan> {
         let host = Snapshot::of_host(&mut self.sockets())?;
         let forwarding = forwarding(record, &host)?;
-        self.shared_all(record, &host, forwarding)
+        self.shared_all(record, &host, forwarding)?
             .without_what_holds(&host)
     }
 
@@ -125,7 +125,7 @@ impl Engine {
         record: &NetworkRecord,
         host: &Snapshot,
         forwarding: Vec<&'static str>,
-    ) -> Plan {
+    ) -> Result<Plan> {
         let bridge = record.link.clone();
         let key = |suffix: &str| format!("net/{suffix}").replace("BRIDGE", bridge.as_str());
         let set = |key: String, value| sysctl::Set::one(Place::Host, key, value);
@@ -162,7 +162,7 @@ impl Engine {
             plan.push(AddGuard);
         }
         for (ipv4, key) in [(true, sysctl::FORWARDING), (false, sysctl::FORWARDING6)] {
-            let noted = !host.table && self.store.turned_forwarding_on(key);
+            let noted = !host.table && self.store.turned_forwarding_on(key)?;
             if noted || forwarding.contains(&key) {
                 plan.push(AddElement(Element::NoTransit(ipv4)));
             }
@@ -178,7 +178,7 @@ impl Engine {
         for key in forwarding {
             plan.push(set(key.to_owned(), "1"));
         }
-        plan
+        Ok(plan)
     }
 }
 

@@ -298,7 +298,7 @@ impl Engine {
     /// Clears away what a creation that was killed before its record left of a network's directory.
     pub(super) fn clear_up_network(&self, reference: &str) -> Result<()> {
         if let Ok(name) = reference.parse::<Name>()
-            && self.store.root.exists(&format!("networks/{name}"))
+            && self.store.root.exists(&format!("networks/{name}"))?
             && let Some(_lock) = self.claim(&name)?
         {
             let _locked = self.store.lock()?;

@@ -113,7 +113,7 @@ impl Engine {
             // Where forwarding cannot be turned on the rest is made all the same.
             let forwarding = network::forwarding(record, host);
             let keys = forwarding.as_ref().map_or(Vec::new(), Vec::clone);
-            let all = self.shared_all(record, host, keys);
+            let all = self.shared_all(record, host, keys)?;
             let plan = all.without_what_holds(host).map_err(|error| {
                 Error::new(format!("cannot mend network {}: {error}", record.name))
             });

@@ -129,8 +129,12 @@ impl Directory {
     }
 
     /// Whether something has this name.
-    pub fn exists(&self, below: &str) -> bool {
-        fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    pub fn exists(&self, below: &str) -> Result<bool> {
+        match fs::statat(&self.fd, below, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(self.error("look for", below, errno)),
+        }
     }
 
     /// Reads a JSON file: none when there is none.

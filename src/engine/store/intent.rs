@@ -219,9 +219,10 @@ impl Store {
         }
     }
 
-    /// Whether an operation on this name is under way, or was left behind.
+    /// Whether an operation on this name is under way, or was left behind; or it cannot be told, and is for those to see who
+    /// wait for it.
     pub fn is_under_way(&self, name: &Name) -> bool {
-        self.root.exists(&format!("intents/{name}"))
+        self.root.exists(&format!("intents/{name}")).unwrap_or(true)
     }
 
     /// All that is under way. The caller holds `lock`.

@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Whether netcell itself turned this sysctl of forwarding on.
-    pub fn turned_forwarding_on(&self, key: &str) -> bool {
+    pub fn turned_forwarding_on(&self, key: &str) -> Result<bool> {
         self.root.exists(forwarding_note(key))
     }
 
