@@ -61,13 +61,17 @@ impl Engine {
                 }
             }
         }
-        let ended = |ending: Ending| {
-            if let Some(process) = ending.process {
+        let ended = |ending: Ending| match ending.process {
+            Some(process) => {
                 process.wait(DEATH);
-                self.wait_for_monitor(&ending.container);
+                self.wait_for_monitor(&ending.container)
             }
+            None => Ok(()),
         };
-        asked.into_iter().map(|asked| asked.map(ended)).collect()
+        asked
+            .into_iter()
+            .map(|asked| asked.and_then(ended))
+            .collect()
     }
 
     fn ask_to_end(
@@ -127,12 +131,15 @@ impl Engine {
         let dry_run = run.dry_run;
         let end = |(container, process): (Container, Option<Handle>)| {
             let ends = signal == Signal::KILL.as_raw() && !dry_run;
-            if let Some(process) = process.filter(|_| ends) {
-                process.wait(DEATH);
-                self.wait_for_monitor(&container);
+            match process.filter(|_| ends) {
+                Some(process) => {
+                    process.wait(DEATH);
+                    self.wait_for_monitor(&container)
+                }
+                None => Ok(()),
             }
         };
-        sent.into_iter().map(|sent| sent.map(end)).collect()
+        sent.into_iter().map(|sent| sent.and_then(end)).collect()
     }
 
     /// The container after a signal that asks it to end: it is not started again by itself. And whether it waited for

@@ -353,10 +353,15 @@ impl Engine {
         Ok(find::LOST)
     }
 
-    /// Until the end is written down, `ps` would still show what is gone.
-    pub(super) fn wait_for_monitor(&self, container: &Container) {
-        if let Ok(Some(waiter)) = self.store.open_exit(&container.record.name) {
-            lock::lock(&waiter, Hold::Shared, MONITOR, "the container's end").ok();
+    /// Until the end is written down, what is gone counts as running: `ps` would show it, and `restart` not start it again.
+    pub(super) fn wait_for_monitor(&self, container: &Container) -> Result<()> {
+        let name = &container.record.name;
+        match self.store.open_exit(name)? {
+            Some(exit) => {
+                let what = format!("the end of container {name}");
+                lock::lock(&exit, Hold::Shared, MONITOR, &what)
+            }
+            None => Ok(()),
         }
     }
 }
