@@ -11,6 +11,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_leak_of_each_kind_is_seen,
     the_hosts_files_cannot_be_written,
     exactly_one_process_is_killed_at_exactly_one_call,
+    a_process_that_is_killed_while_it_is_let_go_is_seen_dead_by_its_parent,
 ];
 
 fn the_box_is_a_quiet_host() {
@@ -89,10 +90,15 @@ fn the_hosts_files_cannot_be_written() {
     }
 }
 
-fn exactly_one_process_is_killed_at_exactly_one_call() {
+/// A shell that forks a shell, which forks another; each says where it came to.
+fn shells() -> std::process::Command {
     let mut command = std::process::Command::new("/bin/sh");
-    // The command forks a shell, which forks another; each says where it came to.
     command.args(["-c", "echo a >/run/a; (echo b >/run/b; (echo c >/run/c; exit 3); echo d >/run/d); echo e >/run/e"]);
+    command
+}
+
+fn exactly_one_process_is_killed_at_exactly_one_call() {
+    let command = shells();
     let recorded = inject::trace(&command, None);
     assert_eq!(recorded.ended, Some(sys::Ended::Code(0)), "{recorded:?}");
     let roles: Vec<String> = recorded.calls.keys().map(inject::Role::to_string).collect();
@@ -134,4 +140,25 @@ fn exactly_one_process_is_killed_at_exactly_one_call() {
     for story in ["", "a", "ae", "abe", "abde", "abce", "abcd", "abcde"] {
         assert!(seen.contains(story), "never came to {story:?}: {seen:?}");
     }
+}
+
+fn a_process_that_is_killed_while_it_is_let_go_is_seen_dead_by_its_parent() {
+    let point = inject::Point {
+        role: inject::Role(vec![0, 0]),
+        index: 0,
+        of: None,
+        fault: inject::Fault::Fail(libc::EINTR),
+    };
+    let kill_the_child = |role: &inject::Role, pid| {
+        if role.0 == [0, 0] {
+            step("kill", sys::kill(pid, libc::SIGKILL));
+        }
+    };
+    let trace = inject::trace_and(&shells(), point, kill_the_child);
+    assert_eq!(trace.ended, Some(sys::Ended::Code(0)), "{trace:?}");
+    for (place, made) in [("b", true), ("c", false), ("d", true), ("e", true)] {
+        let was = std::fs::remove_file(format!("/run/{place}")).is_ok();
+        assert_eq!(was, made, "{place}: {trace:?}");
+    }
+    step("remove", std::fs::remove_file("/run/a"));
 }

@@ -86,6 +86,13 @@ pub fn trace(command: &Command, point: Option<Point>) -> Trace {
     Tracer::start(command, point).follow()
 }
 
+/// As [`trace`]; `meanwhile` hears of each process that is stopped and is about to be let go.
+pub fn trace_and(command: &Command, point: Point, meanwhile: fn(&Role, Pid)) -> Trace {
+    let mut tracer = Tracer::start(command, Some(point));
+    tracer.meanwhile = meanwhile;
+    tracer.follow()
+}
+
 struct Traced {
     role: Role,
     children: usize,
@@ -115,6 +122,7 @@ struct Tracer {
     failing: Option<Call>,
     /// Whether nothing is left to be done to the command.
     done: bool,
+    meanwhile: fn(&Role, Pid),
     stdout: File,
     stderr: File,
     trace: Trace,
@@ -151,6 +159,7 @@ impl Tracer {
             point,
             failing: None,
             done: false,
+            meanwhile: |_, _| (),
             stdout,
             stderr,
             trace: Trace::default(),
@@ -205,10 +214,7 @@ impl Tracer {
                 self.born(pid);
                 go_on(pid, 0);
             }
-            Stop::Executed if !self.is_ours(pid) => {
-                let_go(pid);
-                self.traced.remove(&pid);
-            }
+            Stop::Executed if !self.is_ours(pid) => self.let_go(pid),
             Stop::Executed => {
                 if let Some(traced) = self.traced.get_mut(&pid) {
                     traced.starting = true;
@@ -350,23 +356,34 @@ impl Tracer {
         self.programs.iter().any(|ours| *ours == program) || program.contains("memfd:")
     }
 
-    /// Detaches from everybody; a process has to be stopped for that.
+    /// Detaches from everybody; a process has to be stopped for that. The youngest first: the first process of a PID
+    /// namespace ends only when all others in it have been waited for (pid_namespaces(7)).
     fn let_all_go(&mut self) {
-        while let Some((&pid, _)) = self.traced.first_key_value() {
-            if ptrace(libc::PTRACE_INTERRUPT, pid, 0).is_ok()
-                && let Some(stop) = wait_for(pid, true)
-            {
-                match stop {
-                    Stop::Ended(ended) => {
-                        self.ended(pid, ended);
-                        continue;
+        while let Some((&pid, traced)) = self.traced.last_key_value() {
+            let role = traced.role.clone();
+            // Who is dying cannot be stopped, and has an end to be waited for.
+            let _ = ptrace(libc::PTRACE_INTERRUPT, pid, 0);
+            match wait_for(pid, true) {
+                None => drop(self.traced.remove(&pid)),
+                Some(Stop::Ended(ended)) => self.ended(pid, ended),
+                Some(stop) => {
+                    match stop {
+                        Stop::Born => self.born(pid),
+                        Stop::Signal(signal) => drop(sys::kill(pid, signal)),
+                        _ => {}
                     }
-                    Stop::Born => self.born(pid),
-                    Stop::Signal(signal) => drop(sys::kill(pid, signal)),
-                    _ => {}
+                    (self.meanwhile)(&role, pid);
+                    self.let_go(pid);
                 }
-                let_go(pid);
             }
+        }
+    }
+
+    /// Detaches from a process that is stopped. One that is killed in its stop, as a monitor kills its child when the
+    /// command is dead, cannot be detached from any more and is still this tracer's to wait for: forgotten, it would be a
+    /// zombie that its own parent waits for in vain (ptrace(2)).
+    fn let_go(&mut self, pid: Pid) {
+        if ptrace(libc::PTRACE_DETACH, pid, 0).is_ok() {
             self.traced.remove(&pid);
         }
     }
@@ -435,10 +452,6 @@ fn ptrace(request: libc::c_uint, pid: Pid, data: usize) -> io::Result<()> {
 /// A process that is killed meanwhile is waited for like any other, so that a failure here says nothing.
 fn go_on(pid: Pid, signal: i32) {
     let _ = ptrace(libc::PTRACE_SYSCALL, pid, signal as usize);
-}
-
-fn let_go(pid: Pid) {
-    let _ = ptrace(libc::PTRACE_DETACH, pid, 0);
 }
 
 fn event_message(pid: Pid) -> io::Result<Pid> {

@@ -131,14 +131,16 @@ pub fn status(pid: sys::Pid, field: &str) -> Option<String> {
     Some(line?.trim().to_owned())
 }
 
+fn pids() -> Vec<sys::Pid> {
+    let names = entries("/proc").into_iter();
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The processes of the box: (pid, name).
 pub fn processes() -> Vec<(sys::Pid, String)> {
-    let pids = entries("/proc")
-        .into_iter()
-        .filter_map(|name| name.parse().ok());
     // Field 2 is the name in parentheses, field 3 the state (proc(5)).
     let stat = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let named = pids.filter_map(|pid: sys::Pid| {
+    let named = pids().into_iter().filter_map(|pid| {
         let text = stat(pid)?;
         let (name, rest) = text.split_once('(')?.1.rsplit_once(") ")?;
         // A zombie that nobody has waited for yet is no longer running.
@@ -162,13 +164,13 @@ fn command_line(pid: sys::Pid) -> String {
         .to_owned()
 }
 
-/// A line for each process below `ancestor`: what it is and what it waits for.
+/// A line for each process below `ancestor`, zombies too: what it is, who traces it, and what it waits for.
 pub fn descendants(ancestor: sys::Pid) -> Vec<String> {
-    let all = processes();
+    let all = pids();
     let parent = |pid| status(pid, "PPid").and_then(|text| text.parse::<sys::Pid>().ok());
     let mut family = vec![ancestor];
     for _ in 0..8 {
-        for &(pid, _) in &all {
+        for &pid in &all {
             if !family.contains(&pid) && parent(pid).is_some_and(|parent| family.contains(&parent))
             {
                 family.push(pid);
@@ -181,8 +183,10 @@ pub fn descendants(ancestor: sys::Pid) -> Vec<String> {
         .into_iter()
         .map(|pid| {
             let (line, wchan, call) = (command_line(pid), read(pid, "wchan"), read(pid, "syscall"));
+            let field = |name| status(pid, name).unwrap_or_default();
+            let (state, tracer) = (field("State"), field("TracerPid"));
             format!(
-                "{pid} {line} (waits in {wchan}, system call {})",
+                "{pid} {line} ({state}, traced by {tracer}, waits in {wchan}, system call {})",
                 call.trim_end()
             )
         })
