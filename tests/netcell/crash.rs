@@ -25,6 +25,7 @@ pub const TESTS: &[runner::Test] = tests![
     network_create_killed_at_any_call_is_repaired_by_the_next_command.seconds(900),
     network_rm_killed_at_any_call_is_completed_by_the_next_command.seconds(900),
     reconcile_killed_at_any_call_is_completed_by_the_next_one.seconds(900),
+    a_monitor_that_may_not_kill_its_child_still_ends_with_its_command,
 ];
 
 const CREATE: &[&str] = &["create", "--name", "web", "-p", "8080:80"];
@@ -246,6 +247,33 @@ fn network_rm_killed_at_any_call_is_completed_by_the_next_command() {
         roles: everybody,
     }
     .run();
+}
+
+fn a_monitor_that_may_not_kill_its_child_still_ends_with_its_command() {
+    network_is_made();
+    let undisturbed = record(RUN);
+    cell("rm -f web").ok();
+    // The command's last is the sandbox's name for the others, between the commit and the release.
+    let writes = &undisturbed.calls[&Role::default()];
+    let writes = writes.iter().filter(|call| call.is(libc::SYS_pwrite64));
+    let dies = format!("inject=pwrite64:signal=KILL:when={}", writes.count());
+    let mut command = std::process::Command::new("strace");
+    command
+        .args(["-f", "-qq", "-o", "/dev/null"])
+        .args(["-e", "trace=pwrite64,pidfd_send_signal"])
+        .args(["-e", &dies])
+        .args(["-e", "inject=pidfd_send_signal:error=EPERM"])
+        .arg(boxes::BINARY)
+        .args(RUN)
+        .env("NETCELL_IMAGES", image::IMAGES);
+    // It ends when all that it traces have ended.
+    let output = command::finish(command, "");
+    assert_eq!((output.code, &*output.stdout), (137, ""), "{output:?}");
+    cell("inspect web").ok();
+    let alive = oracle::processes();
+    let left = alive.iter().filter(|(_, name)| name == "netcell").count();
+    assert_eq!(left, 0, "{alive:?}");
+    cell("rm -f web").ok();
 }
 
 /// What the next command is after the kill.

@@ -271,6 +271,8 @@ impl Watch {
             drop(fds);
             if ready[0] && !self.hear_command() {
                 let _ = process::signal(&self.pidfd, Signal::KILL.as_raw());
+                // Where that was refused, the end of its gate ends a child that still waits for its release.
+                self.child_gate = None;
                 let _ = process::wait(self.child);
                 return End::Never;
             }
