@@ -276,12 +276,16 @@ impl Json for Names {
         self.0.write(out);
     }
 
-    fn read(value: &serde_json::Value) -> Result<Self, Wrong> {
-        Vec::read(value).map(Names)
+    fn blank() -> Self {
+        Names::default()
     }
 
-    fn absent() -> Option<Self> {
-        Some(Names::default())
+    fn fill(&mut self, value: &serde_json::Value) -> Result<(), Wrong> {
+        self.0.fill(value)
+    }
+
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 

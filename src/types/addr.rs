@@ -186,7 +186,10 @@ impl fmt::Display for Mac {
     }
 }
 
-json_value!(Cidr, Mac);
+json_value!(
+    Cidr = Cidr::all(Ipv4Addr::UNSPECIFIED.into()),
+    Mac = Mac([0; 6])
+);
 
 #[cfg(test)]
 mod tests {

@@ -52,4 +52,4 @@ impl fmt::Display for Id {
     }
 }
 
-json_value!(Id);
+json_value!(Id = Id([0; 32]));

@@ -21,25 +21,30 @@ impl Display for Wrong {
     }
 }
 
-/// What can stand in a JSON text.
-pub trait Json: Sized {
+/// What can stand in a JSON text. It is read in place, into a blank one: so a struct's reader is a call for each field.
+pub trait Json {
     /// Appends it.
     fn write(&self, out: &mut String);
 
-    /// Reads it.
+    /// One to be read into; what of it no text gives a value is never seen.
+    fn blank() -> Self
+    where
+        Self: Sized;
+
+    /// Reads into a blank one.
     ///
     /// # Errors
     /// Names the field that is not as it should be.
-    fn read(value: &Value) -> Result<Self, Wrong>;
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong>;
 
-    /// What a field means that is not there, where that means something.
-    fn absent() -> Option<Self> {
-        None
+    /// Whether a field that is not there means what the blank one is.
+    fn may_be_absent(&self) -> bool {
+        false
     }
 }
 
 /// A value as JSON.
-pub fn to_text(value: &impl Json) -> String {
+pub fn to_text(value: &dyn Json) -> String {
     let mut text = String::with_capacity(1024);
     value.write(&mut text);
     text
@@ -47,8 +52,14 @@ pub fn to_text(value: &impl Json) -> String {
 
 /// A value from JSON, or in words why there is none.
 pub fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
+    let mut value = T::blank();
+    fill_from(&mut value, text)?;
+    Ok(value)
+}
+
+fn fill_from(value: &mut dyn Json, text: &[u8]) -> Result<(), String> {
     let tree = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-    T::read(&tree).map_err(|wrong| wrong.to_string())
+    value.fill(&tree).map_err(|wrong| wrong.to_string())
 }
 
 /// A field of an object.
@@ -56,14 +67,44 @@ pub fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
 /// # Errors
 /// Names the field, or the one within it.
 pub fn field<T: Json>(object: &Value, name: &'static str) -> Result<T, Wrong> {
-    match object.get(name) {
-        Some(value) => T::read(value).map_err(|wrong| match wrong.0 {
-            "" => Wrong(name),
-            _ => wrong,
-        }),
-        None => T::absent()
-            .filter(|_| object.is_object())
-            .ok_or(Wrong(name)),
+    let mut value = T::blank();
+    Fields::of(object).field(name, &mut value).end()?;
+    Ok(value)
+}
+
+/// An object that is being read: after a field that is wrong no other is looked at.
+pub struct Fields<'a> {
+    of: &'a Value,
+    wrong: Option<Wrong>,
+}
+
+impl<'a> Fields<'a> {
+    /// Begins.
+    pub fn of(of: &'a Value) -> Self {
+        Fields { of, wrong: None }
+    }
+
+    /// Reads a field.
+    pub fn field(&mut self, name: &'static str, into: &mut dyn Json) -> &mut Self {
+        if self.wrong.is_none() {
+            self.wrong = match self.of.get(name) {
+                Some(value) => into.fill(value).err(),
+                None if self.of.is_object() && into.may_be_absent() => None,
+                None => Some(Wrong(name)),
+            };
+            if self.wrong == Some(Wrong("")) {
+                self.wrong = Some(Wrong(name));
+            }
+        }
+        self
+    }
+
+    /// Ends.
+    ///
+    /// # Errors
+    /// Names the field that was wrong, or the one within it.
+    pub fn end(&self) -> Result<(), Wrong> {
+        self.wrong.map_or(Ok(()), Err)
     }
 }
 
@@ -80,7 +121,7 @@ impl<'a> Object<'a> {
     }
 
     /// Adds a field.
-    pub fn field(&mut self, name: &str, value: &impl Json) -> &mut Self {
+    pub fn field(&mut self, name: &str, value: &dyn Json) -> &mut Self {
         self.out.push(self.next);
         self.next = ',';
         quote(name, self.out);
@@ -121,26 +162,33 @@ macro_rules! json_object {
             fn write(&self, out: &mut String) {
                 $crate::types::json::Object::new(out)$(.field(stringify!($field), &self.$field))*.end();
             }
-            fn read(value: &serde_json::Value) -> Result<Self, $crate::types::json::Wrong> {
-                Ok(Self {
-                    $($field: $crate::types::json::field(value, stringify!($field))?,)*
+            fn blank() -> Self {
+                Self {
+                    $($field: $crate::types::json::Json::blank(),)*
                     $($($left_out: Default::default(),)*)?
-                })
+                }
+            }
+            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+                $crate::types::json::Fields::of(value)$(.field(stringify!($field), &mut self.$field))*.end()
             }
         }
     };
 }
 
-/// Types that JSON has as the text that they print and parse.
+/// Types that JSON has as the text that they print and parse, each with its blank one.
 #[macro_export]
 macro_rules! json_text {
-    ($($type:ty),*) => {$(
+    ($($type:ty = $blank:expr),*) => {$(
         impl $crate::types::json::Json for $type {
             fn write(&self, out: &mut std::string::String) {
                 $crate::types::json::write_text(self, out);
             }
-            fn read(value: &serde_json::Value) -> Result<Self, $crate::types::json::Wrong> {
-                $crate::types::json::read_text(value)
+            fn blank() -> Self {
+                $blank
+            }
+            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+                *self = $crate::types::json::read_text(value)?;
+                Ok(())
             }
         }
     )*};
@@ -149,8 +197,8 @@ macro_rules! json_text {
 /// The same, also for the trees that `json!` makes.
 #[macro_export]
 macro_rules! json_value {
-    ($($type:ty),*) => {$(
-        $crate::types::json::json_text!($type);
+    ($($type:ty = $blank:expr),*) => {$(
+        $crate::types::json::json_text!($type = $blank);
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)
@@ -162,17 +210,22 @@ macro_rules! json_value {
 /// An enum whose variants JSON has as these words.
 #[macro_export]
 macro_rules! json_words {
-    ($type:ident { $($variant:ident = $word:literal),* }) => {
+    ($type:ident { $first:ident = $first_word:literal $(, $variant:ident = $word:literal)* }) => {
         impl $crate::types::json::Json for $type {
             fn write(&self, out: &mut String) {
-                let word = match self { $($type::$variant => $word,)* };
+                let word = match self { $type::$first => $first_word, $($type::$variant => $word,)* };
                 $crate::types::json::write_text(&word, out);
             }
-            fn read(value: &serde_json::Value) -> Result<Self, $crate::types::json::Wrong> {
-                match value.as_str() {
-                    $(Some($word) => Ok($type::$variant),)*
-                    _ => Err($crate::types::json::Wrong("")),
-                }
+            fn blank() -> Self {
+                $type::$first
+            }
+            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+                *self = match value.as_str() {
+                    Some($first_word) => $type::$first,
+                    $(Some($word) => $type::$variant,)*
+                    _ => return Err($crate::types::json::Wrong("")),
+                };
+                Ok(())
             }
         }
     };
@@ -194,7 +247,11 @@ pub fn read_text<T: FromStr>(value: &Value) -> Result<T, Wrong> {
     text.parse().map_err(|_| Wrong(""))
 }
 
-json_text!(IpAddr, Ipv4Addr, Ipv6Addr);
+json_text!(
+    IpAddr = Ipv4Addr::UNSPECIFIED.into(),
+    Ipv4Addr = Ipv4Addr::UNSPECIFIED,
+    Ipv6Addr = Ipv6Addr::UNSPECIFIED
+);
 
 macro_rules! numbers {
     ($($type:ty),*) => {$(
@@ -202,8 +259,12 @@ macro_rules! numbers {
             fn write(&self, out: &mut String) {
                 let _ = write!(out, "{self}");
             }
-            fn read(value: &Value) -> Result<Self, Wrong> {
-                value.as_u64().and_then(|n| n.try_into().ok()).ok_or(Wrong(""))
+            fn blank() -> Self {
+                0
+            }
+            fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+                *self = value.as_u64().and_then(|n| n.try_into().ok()).ok_or(Wrong(""))?;
+                Ok(())
             }
         }
     )*};
@@ -215,12 +276,17 @@ impl Json for bool {
         out.push_str(if *self { "true" } else { "false" });
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        value.as_bool().ok_or(Wrong(""))
+    fn blank() -> Self {
+        false
     }
 
-    fn absent() -> Option<Self> {
-        Some(false)
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        *self = value.as_bool().ok_or(Wrong(""))?;
+        Ok(())
+    }
+
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 
@@ -229,8 +295,13 @@ impl Json for String {
         quote(self, out);
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        value.as_str().map(str::to_owned).ok_or(Wrong(""))
+    fn blank() -> Self {
+        String::new()
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        *self = value.as_str().ok_or(Wrong(""))?.to_owned();
+        Ok(())
     }
 }
 
@@ -244,12 +315,35 @@ impl Json for PathBuf {
         }
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
+    fn blank() -> Self {
+        PathBuf::new()
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
         use std::os::unix::ffi::OsStringExt;
-        match value.as_str() {
-            Some(text) => Ok(text.into()),
-            None => Vec::read(value).map(|bytes| std::ffi::OsString::from_vec(bytes).into()),
-        }
+        *self = match value.as_str() {
+            Some(text) => text.into(),
+            None => {
+                let mut bytes = Vec::new();
+                bytes.fill(value)?;
+                std::ffi::OsString::from_vec(bytes).into()
+            }
+        };
+        Ok(())
+    }
+}
+
+impl<T: Json> Json for Box<T> {
+    fn write(&self, out: &mut String) {
+        (**self).write(out);
+    }
+
+    fn blank() -> Self {
+        Box::new(T::blank())
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        (**self).fill(value)
     }
 }
 
@@ -261,15 +355,19 @@ impl<T: Json> Json for Option<T> {
         }
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
+    fn blank() -> Self {
+        None
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
         match value {
-            Value::Null => Ok(None),
-            value => T::read(value).map(Some),
+            Value::Null => Ok(()),
+            value => self.insert(T::blank()).fill(value),
         }
     }
 
-    fn absent() -> Option<Self> {
-        Some(None)
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 
@@ -285,17 +383,21 @@ impl<T: Json> Json for Vec<T> {
         out.push(']');
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        value
-            .as_array()
-            .ok_or(Wrong(""))?
-            .iter()
-            .map(T::read)
-            .collect()
+    fn blank() -> Self {
+        Vec::new()
     }
 
-    fn absent() -> Option<Self> {
-        Some(Vec::new())
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        for value in value.as_array().ok_or(Wrong(""))? {
+            let mut one = T::blank();
+            one.fill(value)?;
+            self.push(one);
+        }
+        Ok(())
+    }
+
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 
@@ -308,14 +410,20 @@ impl Json for BTreeMap<String, String> {
         object.end();
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        let object = value.as_object().ok_or(Wrong(""))?;
-        let entry = |(key, value): (&String, &Value)| Ok((key.clone(), String::read(value)?));
-        object.iter().map(entry).collect()
+    fn blank() -> Self {
+        BTreeMap::new()
     }
 
-    fn absent() -> Option<Self> {
-        Some(BTreeMap::new())
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        for (key, value) in value.as_object().ok_or(Wrong(""))? {
+            let text = value.as_str().ok_or(Wrong(""))?;
+            self.insert(key.clone(), text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 

@@ -102,7 +102,7 @@ impl fmt::Display for IfName {
     }
 }
 
-json_value!(Name, IfName);
+json_value!(Name = Name(String::new()), IfName = IfName(String::new()));
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::types::json::{json_text, json_words};
 use crate::types::{Cidr, IfName};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A transport protocol that ports can be published for.
@@ -83,7 +83,16 @@ pub struct PortMapping {
     pub from: Option<Cidr>,
 }
 
-json_text!(PortMapping);
+json_text!(
+    PortMapping = PortMapping {
+        proto: Proto::Tcp,
+        host_ip: Ipv4Addr::UNSPECIFIED.into(),
+        host_port: 0,
+        container_port: 0,
+        on: None,
+        from: None,
+    }
+);
 
 impl PortMapping {
     /// Whether both take the same port of the same address of the host, from the same senders.

@@ -48,7 +48,7 @@ pub(super) fn container(
 }
 
 /// Whether both are the same as JSON, which is there to be written anyway.
-fn same_text(one: &impl Json, other: &impl Json) -> bool {
+fn same_text(one: &dyn Json, other: &dyn Json) -> bool {
     json::to_text(one) == json::to_text(other)
 }
 

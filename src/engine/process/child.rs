@@ -34,17 +34,22 @@ impl Json for Task {
     fn write(&self, out: &mut String) {
         let mut object = Object::new(out);
         match self {
-            Task::Run(spec) => object.field("run", &**spec),
-            Task::Enter(spec) => object.field("enter", &**spec),
+            Task::Run(spec) => object.field("run", spec),
+            Task::Enter(spec) => object.field("enter", spec),
         }
         .end();
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        match value.get("run") {
-            Some(_) => json::field(value, "run").map(|spec| Task::Run(Box::new(spec))),
-            None => json::field(value, "enter").map(|spec| Task::Enter(Box::new(spec))),
-        }
+    fn blank() -> Self {
+        Task::Enter(Json::blank())
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        *self = match value.get("run") {
+            Some(_) => Task::Run(json::field(value, "run")?),
+            None => Task::Enter(json::field(value, "enter")?),
+        };
+        Ok(())
     }
 }
 

@@ -186,7 +186,7 @@ impl Directory {
 
     /// Writes a file whole: a reader sees the old text or the new one. The caller holds `lock`, so that the temporary
     /// file has one writer; one that a dead writer left is replaced by the next.
-    pub fn write_json(&self, below: &str, value: &impl Json) -> Result<()> {
+    pub fn write_json(&self, below: &str, value: &dyn Json) -> Result<()> {
         let temporary = format!("{below}.new");
         let written = self
             .write_temporary(&temporary, value)
@@ -198,7 +198,7 @@ impl Directory {
     }
 
     /// Writes a new file under a temporary name, to be flocked before it gets its own.
-    pub fn write_temporary(&self, temporary: &str, value: &impl Json) -> Result<OwnedFd> {
+    pub fn write_temporary(&self, temporary: &str, value: &dyn Json) -> Result<OwnedFd> {
         let text = json::to_text(value) + "\n";
         if text.len() > LARGEST {
             // What could not be read again must not be made.

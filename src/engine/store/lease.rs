@@ -42,17 +42,25 @@ impl Json for Lease {
         .end();
     }
 
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        match value.get("link") {
-            None => Ok(Lease::Held {
+    fn blank() -> Self {
+        Lease::Tombstone {
+            link: Json::blank(),
+            since: 0,
+        }
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        *self = match value.get("link") {
+            None => Lease::Held {
                 id: json::field(value, "id")?,
                 sandbox: json::field(value, "sandbox")?,
-            }),
-            Some(_) => Ok(Lease::Tombstone {
+            },
+            Some(_) => Lease::Tombstone {
                 link: json::field(value, "link")?,
                 since: json::field(value, "since")?,
-            }),
-        }
+            },
+        };
+        Ok(())
     }
 }
 

@@ -32,12 +32,18 @@ record!(NetworkRecord, "networks");
 
 /// What begins with its version, from JSON: of a newer one nothing else is looked at.
 pub(super) fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
+    let mut record = T::blank();
+    fill_from(&mut record, text)?;
+    Ok(record)
+}
+
+fn fill_from(record: &mut dyn Json, text: &[u8]) -> Result<(), String> {
     let tree: Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
     match json::field::<u32>(&tree, "version") {
         Ok(newer) if newer > VERSION => Err(format!(
             "a newer netcell wrote it (format {newer}, and this one knows {VERSION}): use that one"
         )),
-        Ok(_) => T::read(&tree).map_err(|wrong| wrong.to_string()),
+        Ok(_) => record.fill(&tree).map_err(|wrong| wrong.to_string()),
         Err(wrong) => Err(wrong.to_string()),
     }
 }
@@ -57,11 +63,17 @@ impl Store {
     /// A file that is truncated, foreign or of a newer netcell is an error that names its path.
     pub fn read<R: Record>(&self, name: &Name) -> Result<Option<R>> {
         let path = format!("{}/{name}/record.json", R::DIRECTORY);
-        let Some(text) = self.root.read(&path)? else {
-            return Ok(None);
+        let mut record = R::blank();
+        let is_there = self.read_into(&mut record, &path)?;
+        Ok((is_there && record.boot() == self.boot).then_some(record))
+    }
+
+    fn read_into(&self, record: &mut dyn Json, path: &str) -> Result<bool> {
+        let Some(text) = self.root.read(path)? else {
+            return Ok(false);
         };
-        let record: R = from_slice(&text).map_err(|why| self.root.not_understood(&path, &why))?;
-        Ok((record.boot() == self.boot).then_some(record))
+        fill_from(record, &text).map_err(|why| self.root.not_understood(path, &why))?;
+        Ok(true)
     }
 
     /// All records of a kind, by name; what cannot be read is handed to `broken`, and never hides the others.
