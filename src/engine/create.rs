@@ -256,18 +256,12 @@ impl Engine {
         Ok(match change {
             Change::Nothing => Plan::new(),
             Change::Make { sandbox, .. } => {
-                let network = network.map(|network| &network.record);
+                let network = network.map(|network| &*network.record);
                 sandbox::make(sandbox, network, host_facts(sandbox))
             }
-            Change::Join { sandbox } => {
-                let new = newest_ports(sandbox);
-                sandbox::publish(sandbox, new.iter())
-            }
+            Change::Join { sandbox } => sandbox::change(sandbox, &[], &newest_ports(sandbox)),
             Change::TakeOver { sandbox, old } => {
-                let new = newest_ports(sandbox);
-                sandbox::withdraw(sandbox, old.iter().filter(|port| !new.contains(port))).chain(
-                    sandbox::publish(sandbox, new.iter().filter(|port| !old.contains(port))),
-                )
+                sandbox::change(sandbox, old, &newest_ports(sandbox))
             }
         })
     }
@@ -362,7 +356,8 @@ pub(super) fn host_facts(sandbox: &SandboxRecord) -> HostFacts {
         let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
         value.is_some_and(|value| value == "1")
     };
-    let ipv6 = sandbox.leased().any(|(_, address)| address.is_ipv6());
+    let mut addresses = sandbox.addresses().iter();
+    let ipv6 = addresses.any(|address| address.addr.is_ipv6());
     HostFacts {
         bridge_netfilter: called("iptables") || ipv6 && called("ip6tables"),
     }

@@ -76,9 +76,9 @@ impl Engine {
             let sandbox = record
                 .sandbox
                 .as_ref()
-                .and_then(|name| sandboxes.iter().find(|s| s.name == *name))
-                .cloned();
-            match self.container(record, sandbox) {
+                .and_then(|name| sandboxes.iter().find(|s| s.name == *name));
+            let sandbox = sandbox.map(|sandbox| Box::new(sandbox.clone()));
+            match self.container(Box::new(record), sandbox) {
                 Ok(container) => subjects.push(Subject::Container(Box::new(container))),
                 Err(error) => broken(error),
             }
@@ -109,17 +109,17 @@ impl Engine {
         let sandbox = self.store.read::<SandboxRecord>(name)?;
         Ok(sandbox.map(|sandbox| {
             let files = self.files(name, Some(&sandbox));
-            Subject::Sandbox(Box::new(sandbox), files)
+            Subject::Sandbox(sandbox, files)
         }))
     }
 
     fn container(
         &self,
-        record: ContainerRecord,
-        sandbox: Option<SandboxRecord>,
+        record: Box<ContainerRecord>,
+        sandbox: Option<Box<SandboxRecord>>,
     ) -> Result<Container> {
         let (status, exit) = status(&self.store, &record)?;
-        let files = self.files(&record.name, sandbox.as_ref());
+        let files = self.files(&record.name, sandbox.as_deref());
         Ok(Container {
             record,
             sandbox,

@@ -6,7 +6,7 @@ use crate::engine::process::{
     Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, Stdin, rootfs,
     spawn,
 };
-use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start, VERSION};
+use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start};
 use crate::engine::spec::{Places, Stay};
 use crate::engine::store::{Intent, IntentFile, Process, Verb};
 use crate::engine::view::{Container, Status};
@@ -169,21 +169,11 @@ impl Engine {
     }
 
     fn intent_to_start(&self, record: &ContainerRecord) -> Intent {
-        Intent {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            host: self.host,
-            verb: Verb::Start,
-            name: record.name.clone(),
-            container: Some(record.id),
-            generation: record.generation + 1,
-            sandbox: record.sandbox.clone(),
-            whole: None,
-            to: None,
-            ports_before: Vec::new(),
-            ports_after: Vec::new(),
-            processes: Vec::new(),
-        }
+        let mut intent = self.intent(Verb::Start, &record.name);
+        intent.container = Some(record.id);
+        intent.generation = record.generation + 1;
+        intent.sandbox = record.sandbox.clone();
+        intent
     }
 
     /// Makes the monitor and the child, up to where the child waits to execute its command; the intent names it.

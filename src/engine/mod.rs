@@ -53,12 +53,13 @@ pub use store::fuzz;
 
 use crate::error::Result;
 use crate::sys::release;
+use crate::types::Name;
 use execute::Sockets;
 use record::SandboxRecord;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
 use std::fmt::Display;
-use store::Store;
+use store::{Intent, Store, Verb};
 
 /// Where the engine says what it does.
 pub trait Say {
@@ -129,6 +130,25 @@ impl Engine {
             engine.scavenge(run)?;
         }
         Ok(engine)
+    }
+
+    /// What this command is about to do to an object, before anything is said of that.
+    fn intent(&self, verb: Verb, name: &Name) -> Intent {
+        Intent {
+            version: record::VERSION,
+            boot: self.store.boot.clone(),
+            host: self.host,
+            verb,
+            name: name.clone(),
+            container: None,
+            generation: 0,
+            sandbox: None,
+            whole: None,
+            to: None,
+            ports_before: Vec::new(),
+            ports_after: Vec::new(),
+            processes: Vec::new(),
+        }
     }
 
     /// The sockets that this command talks to the kernel through.

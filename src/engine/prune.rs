@@ -124,7 +124,7 @@ impl Engine {
         for intent in self.store.under_way().map_err(|error| unsure(&error))? {
             let Intent { sandbox, whole, .. } = &intent;
             known.busy.extend(intent.names().chain(sandbox).cloned());
-            known.sandboxes.extend(whole.clone());
+            known.sandboxes.extend(whole.as_deref().cloned());
         }
         Ok(known)
     }
@@ -198,7 +198,7 @@ impl Engine {
             _ => known.sandboxes.iter().any(|record| record.name == *name),
         };
         for kind in ["containers", "sandboxes"] {
-            for name in root.names(kind)? {
+            for name in &root.names(kind)? {
                 let path = format!("{kind}/{name}");
                 let parsed = name.parse::<Name>();
                 let is_known = parsed.is_ok_and(|name| has(kind, &name) || known.is_busy(&name));
@@ -207,10 +207,10 @@ impl Engine {
                 }
             }
         }
-        for id in root.names("ids")? {
-            let name = self.store.name_of(&id);
+        for id in &root.names("ids")? {
+            let name = self.store.name_of(id);
             let mut containers = known.containers.iter().map(|record| record.id);
-            let is = |own: Id| own.to_string() == id;
+            let is = |own: Id| own.to_string() == *id;
             let is_known = containers.any(is)
                 || known.sandboxes.iter().any(|sandbox| is(sandbox.id))
                 || name.is_some_and(|name| known.is_busy(&name));
@@ -218,17 +218,17 @@ impl Engine {
                 paths.push(format!("ids/{id}"));
             }
         }
-        for network in root.names("networks")? {
+        for network in &root.names("networks")? {
             self.stray_leases(&format!("networks/{network}/leases"), known, &mut paths)?;
         }
-        for port in root.names("ports")? {
+        for port in &root.names("ports")? {
             self.stray_leases(&format!("ports/{port}"), known, &mut paths)?;
         }
         Ok(paths)
     }
 
     fn stray_leases(&self, directory: &str, known: &Known, paths: &mut Vec<String>) -> Result<()> {
-        for name in self.store.root.names(directory)? {
+        for name in &self.store.root.names(directory)? {
             let path = format!("{directory}/{name}");
             let stray = match self.store.root.read_json::<Lease>(&path) {
                 Ok(Some(Lease::Held { id, sandbox })) => {
@@ -335,7 +335,7 @@ fn stray_elements(host: &Snapshot, known: &Known, gone: &[&str]) -> Plan {
             .sandboxes
             .iter()
             .filter(|sandbox| known.is_at(sandbox));
-        let in_work = at.any(|sandbox| sandbox.leased().any(|(_, address)| address == to));
+        let in_work = at.any(|sandbox| sandbox.addresses().iter().any(|own| own.addr == to));
         let of_network = subnets.iter().any(|subnet| subnet.contains(to));
         if of_network && !in_work && ports.binary_search(&drop.name()).is_err() {
             plan.push(drop);

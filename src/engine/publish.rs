@@ -3,8 +3,7 @@
 //! The ports of one member change from one list to another. The intent has both, so that a death in between is undone;
 //! the commit is the sandbox's record, and a container's own list follows it.
 
-use crate::engine::plan::Plan;
-use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, execute, find, sandbox};
@@ -80,9 +79,9 @@ impl Engine {
     }
 
     /// The member that a reference means, and its sandbox.
-    fn member(&self, reference: &str) -> Result<(Name, SandboxRecord)> {
+    fn member(&self, reference: &str) -> Result<(Name, Box<SandboxRecord>)> {
         match self.find(reference)? {
-            Subject::Sandbox(sandbox, _) => Ok((sandbox.name.clone(), *sandbox)),
+            Subject::Sandbox(sandbox, _) => Ok((sandbox.name.clone(), sandbox)),
             Subject::Container(container) => match container.sandbox {
                 Some(sandbox) => Ok((container.record.name, sandbox)),
                 // Removed since its container was found.
@@ -114,27 +113,18 @@ impl Engine {
             }
             let before = sandbox.ports_of(member);
             let after = become_(&sandbox, &before)?;
-            let plan = change(&sandbox, &before, &after);
+            let plan = sandbox::change(&sandbox, &before, &after);
             if run.dry_run {
                 drop(locked);
                 plan.say(run.say);
                 return Ok((before, after));
             }
-            let file = self.store.begin(Intent {
-                version: VERSION,
-                boot: self.store.boot.clone(),
-                host: self.host,
-                verb: Verb::Publish,
-                name: member.clone(),
-                container,
-                generation: 0,
-                sandbox: Some(sandbox.name.clone()),
-                whole: None,
-                ports_before: before,
-                ports_after: after,
-                to: None,
-                processes: Vec::new(),
-            })?;
+            let mut intent = self.intent(Verb::Publish, member);
+            intent.container = container;
+            intent.sandbox = Some(sandbox.name.clone());
+            intent.ports_before = before;
+            intent.ports_after = after;
+            let file = self.store.begin(intent)?;
             if let Err(error) = self.lease_more(&locked, &file.intent, &sandbox) {
                 self.settle_ports(&locked, file, false)?;
                 return Err(error);
@@ -162,7 +152,7 @@ impl Engine {
     }
 
     /// A member's container, if it is one, and its sandbox. The caller holds `lock`.
-    fn sandbox_of(&self, member: &Name) -> Result<(Option<Id>, SandboxRecord)> {
+    fn sandbox_of(&self, member: &Name) -> Result<(Option<Id>, Box<SandboxRecord>)> {
         let container = self.store.read::<ContainerRecord>(member)?;
         let name = container
             .as_ref()
@@ -239,11 +229,4 @@ fn ports_as_asked(specs: &[PortSpec], ports: &[PortMapping]) -> (Vec<PortMapping
         !spec.container.iter().all(has)
     });
     (kept.cloned().collect(), missing.cloned().collect())
-}
-
-/// The plan that makes a sandbox's ports of one member these instead of those.
-fn change(sandbox: &SandboxRecord, before: &[PortMapping], after: &[PortMapping]) -> Plan {
-    sandbox::withdraw(sandbox, before.iter().filter(|port| !after.contains(port))).chain(
-        sandbox::publish(sandbox, after.iter().filter(|port| !before.contains(port))),
-    )
 }

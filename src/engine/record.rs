@@ -211,12 +211,12 @@ json_object!(SandboxRecord {
 });
 
 impl SandboxRecord {
-    /// The networks and the addresses that it has leased.
-    pub fn leased(&self) -> impl Iterator<Item = (&Name, IpAddr)> {
-        self.endpoint.iter().flat_map(|endpoint| {
-            let addresses = endpoint.addresses.iter();
-            addresses.map(|address| (&endpoint.network, address.addr))
-        })
+    /// The addresses that it has on its network, with their subnets' prefixes.
+    pub fn addresses(&self) -> &[Cidr] {
+        match &self.endpoint {
+            Some(endpoint) => &endpoint.addresses,
+            None => &[],
+        }
     }
 
     /// The address that a published port leads to: of the family of the host's end.

@@ -3,10 +3,10 @@
 use crate::engine::find::{self, no_such};
 use crate::engine::plan::Plan;
 use crate::engine::process::Handle;
-use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::repair::DEATH;
 use crate::engine::sandbox;
-use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
+use crate::engine::store::{Intent, IntentFile, Locked, Process, Store, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, execute, hosts};
 use crate::error::{Errno, Error, Result};
@@ -115,10 +115,10 @@ impl Engine {
             Ok(sandbox.id == *id
                 && (sandbox.bare || find::members(&self.store, sandbox)?.is_empty()))
         };
-        if container.is_none() && !sandbox.as_ref().map_or(Ok(false), alone)? {
+        if container.is_none() && !sandbox.as_deref().map_or(Ok(false), alone)? {
             return Err(no_such(name.as_str()));
         }
-        let mut processes = Vec::new();
+        let mut intent = self.intent(Verb::Remove, name);
         if let Some(record) = &container {
             let status = find::status(&self.store, record)?.0;
             let running = matches!(status, Status::Running | Status::Restarting);
@@ -127,43 +127,26 @@ impl Engine {
                     "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
                 )));
             }
-            processes.extend(
-                record
-                    .start
-                    .iter()
-                    .map(|start| crate::engine::store::Process {
-                        pid: start.pid,
-                        start: start.pid_start,
-                    }),
-            );
+            intent.container = Some(record.id);
+            if let Some(start) = &record.start {
+                intent.processes.push(Process {
+                    pid: start.pid,
+                    start: start.pid_start,
+                });
+            }
         }
-        let stays = match &sandbox {
-            Some(sandbox) => self.other_member(sandbox, name)?.is_some(),
-            None => false,
-        };
-        let own_ports = sandbox
-            .as_ref()
-            .map(|sandbox| sandbox.ports_of(name))
-            .unwrap_or_default();
-        // The first member's ports belong to the sandbox: they stay until it goes or is taken over.
-        let first = sandbox
-            .as_ref()
-            .is_some_and(|sandbox| sandbox.name == *name);
-        Ok(Intent {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            host: self.host,
-            verb: Verb::Remove,
-            name: name.clone(),
-            container: container.as_ref().map(|record| record.id),
-            generation: 0,
-            sandbox: sandbox.as_ref().map(|sandbox| sandbox.name.clone()),
-            whole: sandbox.filter(|_| !stays),
-            to: None,
-            ports_before: own_ports.clone(),
-            ports_after: if first { own_ports } else { Vec::new() },
-            processes,
-        })
+        if let Some(sandbox) = sandbox {
+            intent.sandbox = Some(sandbox.name.clone());
+            intent.ports_before = sandbox.ports_of(name);
+            // The first member's ports belong to the sandbox: they stay until it goes or is taken over.
+            if sandbox.name == *name {
+                intent.ports_after = intent.ports_before.clone();
+            }
+            if self.other_member(&sandbox, name)?.is_none() {
+                intent.whole = Some(sandbox);
+            }
+        }
+        Ok(intent)
     }
 
     /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.
@@ -234,15 +217,10 @@ impl Engine {
         match (&intent.whole, &intent.sandbox) {
             (Some(sandbox), _) => Ok(sandbox::unmake(sandbox)),
             (None, Some(name)) => {
-                let gone = intent
-                    .ports_before
-                    .iter()
-                    .filter(|port| !intent.ports_after.contains(port));
-                Ok(self
-                    .store
-                    .read::<SandboxRecord>(name)?
-                    .map(|sandbox| sandbox::withdraw(&sandbox, gone))
-                    .unwrap_or_default())
+                let sandbox = self.store.read::<SandboxRecord>(name)?;
+                let (before, after) = (&intent.ports_before, &intent.ports_after);
+                let plan = sandbox.map(|sandbox| sandbox::change(&sandbox, before, after));
+                Ok(plan.unwrap_or_default())
             }
             (None, None) => Ok(Plan::new()),
         }

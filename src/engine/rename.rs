@@ -6,7 +6,7 @@
 
 use crate::engine::find::no_such;
 use crate::engine::plan::Plan;
-use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
+use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::conflict;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
@@ -79,21 +79,11 @@ impl Engine {
             netns::check_pin(name)?;
             netns::refuse_taken_pin(new)?;
         }
-        Ok(Intent {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            host: self.host,
-            verb: Verb::Rename,
-            name: name.clone(),
-            container: container.map(|record| record.id),
-            generation: 0,
-            sandbox: sandbox.map(|sandbox| sandbox.name),
-            whole: None,
-            to: Some(new.clone()),
-            ports_before: Vec::new(),
-            ports_after: Vec::new(),
-            processes: Vec::new(),
-        })
+        let mut intent = self.intent(Verb::Rename, name);
+        intent.container = container.map(|record| record.id);
+        intent.sandbox = sandbox.map(|sandbox| sandbox.name);
+        intent.to = Some(new.clone());
+        Ok(intent)
     }
 
     /// What is done to the pins before the files change, and after.
@@ -201,9 +191,7 @@ impl Engine {
             id: record.id,
             sandbox: new.clone(),
         };
-        for (network, address) in record.leased() {
-            self.store.lease_address(locked, network, address, &lease)?;
-        }
+        self.store.lease_addresses(locked, &record, &lease)?;
         for port in &record.ports {
             self.store.free_port(locked, &port.mapping, &record.id)?;
             self.store.lease_port(locked, &port.mapping, &lease)?;

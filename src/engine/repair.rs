@@ -138,12 +138,7 @@ impl Engine {
             (Some(whole), _) => sandbox::undo(whole),
             (None, Some(name)) => match self.store.read::<SandboxRecord>(name)? {
                 Some(sandbox) => {
-                    let (before, after) = (&intent.ports_before, &intent.ports_after);
-                    sandbox::withdraw(&sandbox, after.iter().filter(|port| !before.contains(port)))
-                        .chain(sandbox::publish(
-                            &sandbox,
-                            before.iter().filter(|port| !after.contains(port)),
-                        ))
+                    sandbox::change(&sandbox, &intent.ports_after, &intent.ports_before)
                 }
                 None => return Ok(()),
             },

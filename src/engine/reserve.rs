@@ -42,19 +42,19 @@ pub enum Change {
     /// A new one.
     Make {
         /// The new sandbox.
-        sandbox: SandboxRecord,
+        sandbox: Box<SandboxRecord>,
         /// Links that still hold its addresses and have to be deleted by force.
         bury: Vec<IfName>,
     },
     /// Another member joins, with its ports.
     Join {
         /// The sandbox as it will be.
-        sandbox: SandboxRecord,
+        sandbox: Box<SandboxRecord>,
     },
     /// A sandbox that lives on without its first container gets a new one of the same name.
     TakeOver {
         /// The sandbox as it will be.
-        sandbox: SandboxRecord,
+        sandbox: Box<SandboxRecord>,
         /// The old container's ports.
         old: Vec<PortMapping>,
     },
@@ -103,7 +103,7 @@ impl Engine {
     /// Decides on a new sandbox. The caller holds `lock`.
     pub(super) fn decide_make(&self, wanted: &Wanted, network: Option<&InUse>) -> Result<Change> {
         netns::refuse_taken_pin(&wanted.name)?;
-        refuse_unpublishable(wanted.publish, network.map(|network| &network.record))?;
+        refuse_unpublishable(wanted.publish, network.map(|network| &*network.record))?;
         let (endpoint, bury) = match network {
             Some(network) => self
                 .decide_endpoint(wanted, network)
@@ -122,7 +122,7 @@ impl Engine {
             own: &[],
             families: Families::of(endpoint.as_ref()),
         })?;
-        let mut sandbox = SandboxRecord {
+        let mut sandbox = Box::new(SandboxRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
             id: random::id()?,
@@ -139,7 +139,7 @@ impl Engine {
                 .map(|_| wanted.name.clone())
                 .collect(),
             applied: wanted.applied.map(str::to_owned),
-        };
+        });
         sandbox.set_ports(&wanted.name, &ports);
         Ok(Change::Make { sandbox, bury })
     }
@@ -187,7 +187,11 @@ impl Engine {
     }
 
     /// Decides on joining a sandbox. The caller holds `lock`.
-    pub(super) fn decide_join(&self, wanted: &Wanted, sandbox: SandboxRecord) -> Result<Change> {
+    pub(super) fn decide_join(
+        &self,
+        wanted: &Wanted,
+        sandbox: Box<SandboxRecord>,
+    ) -> Result<Change> {
         if *wanted.endpoint != EndpointSpec::default() {
             return Err(Error::new(
                 "conflicting options: addresses and MACs are the joined sandbox's, and it has them already",
@@ -206,7 +210,7 @@ impl Engine {
     pub(super) fn decide_take_over(
         &self,
         wanted: &Wanted,
-        sandbox: SandboxRecord,
+        sandbox: Box<SandboxRecord>,
         network: Option<&Name>,
     ) -> Result<Change> {
         let name = &sandbox.name;
@@ -260,7 +264,7 @@ impl Engine {
             Some(endpoint) => self.store.read::<NetworkRecord>(&endpoint.network)?,
             None => None,
         };
-        refuse_unpublishable(specs, network.as_ref())?;
+        refuse_unpublishable(specs, network.as_deref())?;
         self.decide_ports(&Claim {
             name,
             specs,
@@ -288,29 +292,19 @@ impl Engine {
     }
 
     fn intent_of(&self, wanted: &Wanted, change: &Change) -> Intent {
-        let (whole, before) = match change {
-            Change::Make { sandbox, .. } => (Some(sandbox.clone()), Vec::new()),
-            Change::TakeOver { old, .. } => (None, old.clone()),
-            Change::Join { .. } | Change::Nothing => (None, Vec::new()),
-        };
-        Intent {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            host: self.host,
-            verb: Verb::Create,
-            name: wanted.name.clone(),
-            container: wanted.container,
-            generation: 1,
-            sandbox: change.sandbox().map(|sandbox| sandbox.name.clone()),
-            whole,
-            to: None,
-            ports_before: before,
-            ports_after: change
-                .sandbox()
-                .map(|sandbox| sandbox.ports_of(&wanted.name))
-                .unwrap_or_default(),
-            processes: Vec::new(),
+        let mut intent = self.intent(Verb::Create, &wanted.name);
+        intent.container = wanted.container;
+        intent.generation = 1;
+        if let Some(sandbox) = change.sandbox() {
+            intent.sandbox = Some(sandbox.name.clone());
+            intent.ports_after = sandbox.ports_of(&wanted.name);
         }
+        match change {
+            Change::Make { sandbox, .. } => intent.whole = Some(sandbox.clone()),
+            Change::TakeOver { old, .. } => intent.ports_before = old.clone(),
+            Change::Join { .. } | Change::Nothing => {}
+        }
+        intent
     }
 
     fn write_claims(&self, locked: &Locked, intent: &Intent, change: &Change) -> Result<()> {
@@ -332,9 +326,7 @@ impl Engine {
         match change {
             Change::Make { sandbox, .. } => {
                 store.root.make(&format!("sandboxes/{}", sandbox.name))?;
-                for (network, address) in sandbox.leased() {
-                    store.lease_address(locked, network, address, &lease)?;
-                }
+                store.lease_addresses(locked, sandbox, &lease)?;
                 if sandbox.bare {
                     store.write_id(locked, &sandbox.id, &sandbox.name)?;
                 }
@@ -390,13 +382,14 @@ impl Engine {
             return Ok(());
         };
         let still_there = link::exists(&endpoint.link);
-        for (network, address) in sandbox.leased() {
+        for address in &endpoint.addresses {
             let tombstone = still_there.then(|| Lease::Tombstone {
                 link: endpoint.link.clone(),
                 since: time::since_boot(),
             });
+            let lease = (&endpoint.network, address.addr);
             self.store
-                .free_address(locked, network, address, &sandbox.id, tombstone)?;
+                .free_address(locked, lease, &sandbox.id, tombstone)?;
         }
         Ok(())
     }
@@ -410,10 +403,10 @@ impl Engine {
 }
 
 fn with_member(
-    mut sandbox: SandboxRecord,
+    mut sandbox: Box<SandboxRecord>,
     wanted: &Wanted,
     ports: &[PortMapping],
-) -> SandboxRecord {
+) -> Box<SandboxRecord> {
     sandbox.set_ports(&wanted.name, ports);
     sandbox.members.retain(|member| *member != wanted.name);
     sandbox.members.push(wanted.name.clone());

@@ -74,11 +74,15 @@ impl Engine {
         };
         let now = self.store.read::<SandboxRecord>(name)?;
         let network = self.network_record(reference)?;
-        for (on, address) in now.iter().flat_map(SandboxRecord::leased) {
-            match address {
-                _ if network.as_ref().is_none_or(|network| network.name != *on) => {}
-                IpAddr::V4(address) => asked.ip = asked.ip.or(Some(address)),
-                IpAddr::V6(address) => asked.ip6 = asked.ip6.or(Some(address)),
+        let endpoint = now.and_then(|now| now.endpoint);
+        if let (Some(endpoint), Some(network)) = (endpoint, network)
+            && endpoint.network == network.name
+        {
+            for address in &endpoint.addresses {
+                match address.addr {
+                    IpAddr::V4(address) => asked.ip = asked.ip.or(Some(address)),
+                    IpAddr::V6(address) => asked.ip6 = asked.ip6.or(Some(address)),
+                }
             }
         }
         Ok(asked)

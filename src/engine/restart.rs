@@ -147,7 +147,7 @@ impl Engine {
         Ok(noted)
     }
 
-    fn record_of(&self, id: &Id) -> Result<Option<ContainerRecord>> {
+    fn record_of(&self, id: &Id) -> Result<Option<Box<ContainerRecord>>> {
         let Some(name) = self.store.name_of(&id.to_string()) else {
             return Ok(None);
         };

@@ -62,10 +62,7 @@ pub fn make(sandbox: &SandboxRecord, network: Option<&NetworkRecord>, host: Host
         }
     }
     plan.extend(guard(sandbox, |element| AddElement(element).into()));
-    plan.extend(publish(
-        sandbox,
-        sandbox.ports.iter().map(|port| &port.mapping),
-    ));
+    plan.extend(publish(sandbox, &ports(sandbox)));
     plan.extend(announce(sandbox));
     plan
 }
@@ -118,17 +115,23 @@ fn attach(
     }
 }
 
+/// The plan that makes a sandbox's ports of one member these instead of those.
+pub fn change(sandbox: &SandboxRecord, before: &[PortMapping], after: &[PortMapping]) -> Plan {
+    let but = |ports: &'_ [PortMapping], others: &[PortMapping]| {
+        let ports = ports.iter().filter(|port| !others.contains(port));
+        ports.cloned().collect::<Vec<_>>()
+    };
+    let mut plan = withdraw(sandbox, &but(before, after));
+    plan.extend(publish(sandbox, &but(after, before)));
+    plan
+}
+
 /// The plan that makes ports lead to a sandbox.
-pub fn publish<'a>(
-    sandbox: &SandboxRecord,
-    ports: impl Iterator<Item = &'a PortMapping> + Clone,
-) -> Plan {
-    let mut plan = elements(sandbox, ports.clone(), |element| AddElement(element).into());
+fn publish(sandbox: &SandboxRecord, ports: &[PortMapping]) -> Plan {
+    let mut plan = elements(sandbox, ports, |element| AddElement(element).into());
     for ipv4 in [true, false] {
-        let datagrams = ports
-            .clone()
-            .filter(|port| port.proto == Proto::Udp && port.host_ip.is_ipv4() == ipv4);
-        let datagrams: Vec<_> = datagrams.cloned().collect();
+        let mut datagrams = of_family(ports, ipv4);
+        datagrams.retain(|port| port.proto == Proto::Udp);
         if !datagrams.is_empty() {
             plan.push(conntrack::Forget(Flow::To(datagrams)));
         }
@@ -137,26 +140,31 @@ pub fn publish<'a>(
 }
 
 /// The plan that withdraws ports from a sandbox that lives on, and the connections that came through them.
-pub fn withdraw<'a>(
-    sandbox: &SandboxRecord,
-    ports: impl Iterator<Item = &'a PortMapping> + Clone,
-) -> Plan {
-    elements(sandbox, ports.clone(), |element| DelElement(element).into())
-        .chain(forget_through(sandbox, ports))
+fn withdraw(sandbox: &SandboxRecord, ports: &[PortMapping]) -> Plan {
+    let mut plan = elements(sandbox, ports, |element| DelElement(element).into());
+    plan.extend(forget_through(sandbox, ports));
+    plan
 }
 
 /// The plan that forgets every connection which came through a sandbox's ports: the last of its removal, when they
 /// lead nowhere any more.
 pub fn forget(sandbox: &SandboxRecord) -> Plan {
-    forget_through(sandbox, sandbox.ports.iter().map(|port| &port.mapping))
+    forget_through(sandbox, &ports(sandbox))
+}
+
+fn ports(sandbox: &SandboxRecord) -> Vec<PortMapping> {
+    let ports = sandbox.ports.iter();
+    ports.map(|port| port.mapping.clone()).collect()
+}
+
+fn of_family(ports: &[PortMapping], ipv4: bool) -> Vec<PortMapping> {
+    let mut ports = ports.to_vec();
+    ports.retain(|port| port.host_ip.is_ipv4() == ipv4);
+    ports
 }
 
 /// What is done to the element of each port: it leads to the address of its family.
-fn elements<'a>(
-    sandbox: &SandboxRecord,
-    ports: impl Iterator<Item = &'a PortMapping>,
-    done: fn(Element) -> Op,
-) -> Plan {
+fn elements(sandbox: &SandboxRecord, ports: &[PortMapping], done: fn(Element) -> Op) -> Plan {
     let mut plan = Plan::new();
     for mapping in ports {
         if let Some(to) = sandbox.target(mapping.host_ip) {
@@ -167,16 +175,10 @@ fn elements<'a>(
     plan
 }
 
-fn forget_through<'a>(
-    sandbox: &SandboxRecord,
-    ports: impl Iterator<Item = &'a PortMapping> + Clone,
-) -> Plan {
+fn forget_through(sandbox: &SandboxRecord, ports: &[PortMapping]) -> Plan {
     let mut plan = Plan::new();
-    for (_, to) in sandbox.leased() {
-        let through = ports
-            .clone()
-            .filter(|port| port.host_ip.is_ipv4() == to.is_ipv4());
-        let through: Vec<_> = through.cloned().collect();
+    for to in sandbox.addresses().iter().map(|address| address.addr) {
+        let through = of_family(ports, to.is_ipv4());
         if !through.is_empty() {
             plan.push(conntrack::Forget(Flow::Through(through, to)));
         }
@@ -186,9 +188,8 @@ fn forget_through<'a>(
 
 /// The plan that undoes a sandbox that never was: nothing is in a hurry, and its link is gone when this is done.
 pub fn undo(sandbox: &SandboxRecord) -> Plan {
-    let ports = sandbox.ports.iter().map(|port| &port.mapping);
     let mut plan = guard(sandbox, |element| DelElement(element).into());
-    plan.extend(withdraw(sandbox, ports));
+    plan.extend(withdraw(sandbox, &ports(sandbox)));
     if let Some(endpoint) = &sandbox.endpoint {
         plan.push(link::DelLink::veth(endpoint.link.clone()));
     }
@@ -202,9 +203,8 @@ pub fn undo(sandbox: &SandboxRecord) -> Plan {
 /// the guard where there is one, so that packets have stopped; then the pin goes, and with the last reference to the
 /// namespace all its links.
 pub fn unmake(sandbox: &SandboxRecord) -> Plan {
-    let ports = sandbox.ports.iter().map(|port| &port.mapping);
     let expire = |element| ExpireElement(element).into();
-    let mut plan = elements(sandbox, ports, expire);
+    let mut plan = elements(sandbox, &ports(sandbox), expire);
     plan.extend(guard(sandbox, expire));
     if let Some(endpoint) = &sandbox.endpoint {
         let link = endpoint.link.clone();
@@ -237,7 +237,7 @@ fn guard(sandbox: &SandboxRecord, done: fn(Element) -> Op) -> Plan {
 /// What is asked of a sandbox's attachment that it has not got.
 pub fn other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Option<String> {
     let endpoint = sandbox.endpoint.as_ref();
-    let has = |address: &IpAddr| sandbox.leased().any(|(_, leased)| leased == *address);
+    let has = |ip: &IpAddr| sandbox.addresses().iter().any(|own| own.addr == *ip);
     if let Some(ip) = asked.addresses().find(|ip| !has(ip)) {
         Some(format!("the address {ip}"))
     } else if let Some(mac) = asked

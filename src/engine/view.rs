@@ -22,9 +22,9 @@ pub enum Status {
 #[derive(Debug, Clone)]
 pub struct Container {
     /// Its record.
-    pub record: ContainerRecord,
+    pub record: Box<ContainerRecord>,
     /// The sandbox it is a member of; none with `--network host`.
-    pub sandbox: Option<SandboxRecord>,
+    pub sandbox: Option<Box<SandboxRecord>>,
     /// What its process does.
     pub status: Status,
     /// How it ended, when it has.

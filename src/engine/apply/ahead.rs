@@ -237,7 +237,7 @@ impl Decision<'_> {
             NetworkMode::Container(reference) => {
                 let sandbox = self.engine.look_up(reference).ok()??;
                 let sandbox = match &sandbox {
-                    Subject::Container(container) => container.sandbox.as_ref(),
+                    Subject::Container(container) => container.sandbox.as_deref(),
                     Subject::Sandbox(sandbox, _) => Some(&**sandbox),
                 };
                 let name = &sandbox?.endpoint.as_ref()?.network;

@@ -36,7 +36,12 @@ pub fn head(sandbox: &SandboxRecord) -> String {
         };
         match value.parse() {
             Ok(address) => line(&mut text, address, &[name]),
-            Err(_) => gateways(sandbox).for_each(|address| line(&mut text, address, &[name])),
+            Err(_) => {
+                // The host's own addresses on the sandbox's network.
+                for gateway in sandbox.endpoint.iter().flat_map(|own| &own.gateways) {
+                    line(&mut text, *gateway, &[name]);
+                }
+            }
         }
     }
     text
@@ -66,19 +71,10 @@ pub fn lines(sandbox: &SandboxRecord, id: Option<Id>) -> String {
     let short = id.map(|id| id.short()).unwrap_or_default();
     let names = names(sandbox, &short);
     let mut text = String::with_capacity(64);
-    addresses(sandbox).for_each(|address| line(&mut text, address, &names));
+    for address in sandbox.addresses() {
+        line(&mut text, address.addr, &names);
+    }
     text
-}
-
-fn addresses(sandbox: &SandboxRecord) -> impl Iterator<Item = IpAddr> {
-    let endpoint = sandbox.endpoint.iter();
-    endpoint.flat_map(|endpoint| endpoint.addresses.iter().map(|address| address.addr))
-}
-
-/// The host's own addresses on the sandbox's network.
-fn gateways(sandbox: &SandboxRecord) -> impl Iterator<Item = IpAddr> {
-    let endpoint = sandbox.endpoint.iter();
-    endpoint.flat_map(|endpoint| endpoint.gateways.iter().copied())
 }
 
 /// One line, or as many as the names need.
@@ -109,19 +105,22 @@ pub fn is_claimed_by_another(body: &str, sandbox: &SandboxRecord) -> bool {
 
 /// A sandbox's host name is its own, whoever else has it.
 pub fn own_line(head: &mut String, sandbox: &SandboxRecord) {
-    addresses(sandbox).for_each(|address| line(head, address, &[&sandbox.hostname]));
+    for address in sandbox.addresses() {
+        line(head, address.addr, &[&sandbox.hostname]);
+    }
 }
 
 /// Whether a line of a body is a sandbox's.
 fn is_of(line: &str, sandbox: &SandboxRecord) -> bool {
     let address = line.split('\t').next().unwrap_or_default();
-    addresses(sandbox).any(|own| address.parse() == Ok(own))
+    let mut addresses = sandbox.addresses().iter();
+    addresses.any(|own| address.parse() == Ok(own.addr))
 }
 
 /// What takes a sandbox's lines out of a body.
 pub fn without(body: &[u8], sandbox: &SandboxRecord) -> Edit {
-    let mut own = Vec::with_capacity(2);
-    addresses(sandbox).for_each(|address| own.push(format!("{address}\t")));
+    let addresses = sandbox.addresses().iter();
+    let own: Vec<_> = addresses.map(|own| format!("{}\t", own.addr)).collect();
     let is_own = |line: &[u8]| {
         own.iter()
             .any(|address| line.starts_with(address.as_bytes()))

@@ -37,7 +37,7 @@ pub fn is_default(name: &Name) -> bool {
 /// A network in use: it cannot be removed while this lives.
 pub struct InUse {
     /// Its record.
-    pub record: NetworkRecord,
+    pub record: Box<NetworkRecord>,
     /// Its lock, held shared; none in a dry run of its first use.
     _lock: Option<OwnedFd>,
     /// What a dry run of its first use has to say.
@@ -205,7 +205,7 @@ impl Engine {
                 let record = self.decide_network(&NetworkSpec::named(name))?;
                 let first_use = self.shared(&record)?;
                 return Ok(InUse {
-                    record,
+                    record: Box::new(record),
                     _lock: None,
                     first_use,
                 });
@@ -338,7 +338,7 @@ impl Engine {
         if let Ok(name) = reference.parse::<Name>()
             && let Some(record) = self.store.read(&name)?
         {
-            return Ok(Some(record));
+            return Ok(Some(*record));
         }
         if reference.is_empty() || !reference.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);

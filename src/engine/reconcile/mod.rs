@@ -176,7 +176,7 @@ impl Engine {
                 && record.sandbox.as_ref() == Some(&sandbox.name)
                 && find::status(&self.store, &record)?.0 == Status::Running
             {
-                running.push(record);
+                running.push(*record);
             }
         }
         Ok(running)

@@ -3,7 +3,7 @@
 use super::{Depth, Reconciled};
 use crate::engine::create::host_facts;
 use crate::engine::plan::Plan;
-use crate::engine::record::{NetworkRecord, SandboxRecord, VERSION};
+use crate::engine::record::{NetworkRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, execute, sandbox};
 use crate::error::{Errno, Error, Result};
@@ -69,7 +69,7 @@ impl Engine {
         done: &mut Reconciled,
         run: &mut Run,
     ) -> Result<()> {
-        let mut held: Vec<(IntentFile, SandboxRecord)> = Vec::with_capacity(broken.len());
+        let mut held: Vec<(IntentFile, Box<SandboxRecord>)> = Vec::with_capacity(broken.len());
         {
             let _locked = self.store.lock()?;
             for sandbox in broken {
@@ -109,21 +109,9 @@ impl Engine {
     }
 
     fn intent_to_repair(&self, sandbox: &SandboxRecord) -> Intent {
-        Intent {
-            version: VERSION,
-            boot: self.store.boot.clone(),
-            host: self.host,
-            verb: Verb::Repair,
-            name: sandbox.name.clone(),
-            container: None,
-            generation: 0,
-            sandbox: Some(sandbox.name.clone()),
-            whole: None,
-            to: None,
-            ports_before: Vec::new(),
-            ports_after: Vec::new(),
-            processes: Vec::new(),
-        }
+        let mut intent = self.intent(Verb::Repair, &sandbox.name);
+        intent.sandbox = Some(sandbox.name.clone());
+        intent
     }
 
     /// The plan for what a sandbox lacks; leaves in `host` what its namespace looks like.

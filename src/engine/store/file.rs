@@ -282,7 +282,7 @@ impl Directory {
 
     /// Removes a directory and the files in it; it holds no further directories.
     pub fn remove_with_files(&self, below: &str) -> Result<()> {
-        for name in self.names(below)? {
+        for name in &self.names(below)? {
             self.unlink(&format!("{below}/{name}"))?;
         }
         match fs::unlinkat(&self.fd, below, AtFlags::REMOVEDIR) {
@@ -298,7 +298,7 @@ impl Directory {
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(errno) => return Err(self.error("remove", below, errno)),
         }
-        for name in self.names(below)? {
+        for name in &self.names(below)? {
             self.remove_tree(&format!("{below}/{name}"))?;
         }
         self.remove_with_files(below)

@@ -66,7 +66,7 @@ pub struct Intent {
     /// The sandbox that `name` is, or was, a member of.
     pub sandbox: Option<Name>,
     /// The sandbox that is being made or removed with it, whole: the names and MACs of its links, its leases.
-    pub whole: Option<SandboxRecord>,
+    pub whole: Option<Box<SandboxRecord>>,
     /// The name that it is to have.
     pub to: Option<Name>,
     /// The ports of `name` that the sandbox had before; with `whole` they are in there.
@@ -231,7 +231,7 @@ impl Store {
     /// One that cannot be read.
     pub fn under_way(&self) -> Result<Vec<Intent>> {
         let mut found = Vec::new();
-        for name in self.root.names("intents")? {
+        for name in &self.root.names("intents")? {
             let path = format!("intents/{name}");
             // Gone meanwhile: its owner has ended it.
             if let Some(text) = self.root.read(&path)? {

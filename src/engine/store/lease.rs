@@ -5,6 +5,7 @@
 //! which has to be gone before the address is given out again.
 
 use super::{Locked, Store};
+use crate::engine::record::SandboxRecord;
 use crate::error::Result;
 use crate::sys::fd::write_all;
 use crate::types::json::{self, Json, Object, Wrong};
@@ -119,25 +120,28 @@ impl Store {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Leases an address, replacing a tombstone.
-    pub fn lease_address(
+    /// Leases a sandbox's addresses, replacing tombstones.
+    pub fn lease_addresses(
         &self,
         _: &Locked,
-        network: &Name,
-        address: IpAddr,
+        sandbox: &SandboxRecord,
         lease: &Lease,
     ) -> Result<()> {
-        let path = address_path(network, address);
-        self.root.unlink(&path)?;
-        self.write_lease(&path, lease)
+        if let Some(endpoint) = &sandbox.endpoint {
+            for address in &endpoint.addresses {
+                let path = address_path(&endpoint.network, address.addr);
+                self.root.unlink(&path)?;
+                self.write_lease(&path, lease)?;
+            }
+        }
+        Ok(())
     }
 
     /// Frees an address that belongs to `owner`, leaving a tombstone where its link may still be there.
     pub fn free_address(
         &self,
         _: &Locked,
-        network: &Name,
-        address: IpAddr,
+        (network, address): (&Name, IpAddr),
         owner: &Id,
         tombstone: Option<Lease>,
     ) -> Result<()> {
@@ -162,8 +166,8 @@ impl Store {
     pub fn port_conflicts(&self, port: &PortMapping) -> Result<Vec<(PortMapping, Lease)>> {
         let directory = port_directory(port);
         let mut held = Vec::new();
-        for name in self.root.names(&directory)? {
-            let Some(other) = end_of(&name, port) else {
+        for name in &self.root.names(&directory)? {
+            let Some(other) = end_of(name, port) else {
                 continue;
             };
             if other.collides_with(port)

@@ -88,9 +88,9 @@ impl Store {
         }
         // Where records are of this boot it is the note of it that is broken, and not all else that is old.
         if !self.has_records() {
-            for name in self.root.names(".")? {
+            for name in &self.root.names(".")? {
                 if name != "lock" {
-                    self.root.remove_tree(&name)?;
+                    self.root.remove_tree(name)?;
                 }
             }
         }

@@ -61,10 +61,10 @@ impl Store {
     ///
     /// # Errors
     /// A file that is truncated, foreign or of a newer netcell is an error that names its path.
-    pub fn read<R: Record>(&self, name: &Name) -> Result<Option<R>> {
+    pub fn read<R: Record>(&self, name: &Name) -> Result<Option<Box<R>>> {
         let path = format!("{}/{name}/record.json", R::DIRECTORY);
-        let mut record = R::blank();
-        let is_there = self.read_into(&mut record, &path)?;
+        let mut record = Box::new(R::blank());
+        let is_there = self.read_into(&mut *record, &path)?;
         Ok((is_there && record.boot() == self.boot).then_some(record))
     }
 
@@ -83,7 +83,7 @@ impl Store {
         let mut records = Vec::with_capacity(names.len());
         for name in names.iter().filter_map(|name| name.parse().ok()) {
             match self.read(&name) {
-                Ok(record) => records.extend(record),
+                Ok(record) => records.extend(record.map(|record| *record)),
                 Err(error) => broken(error),
             }
         }
@@ -157,8 +157,8 @@ impl Store {
 
     /// Forgets what is left of a container whose record somebody has taken away: its directory, and the id of its name.
     pub fn remove_lost(&self, _: &Locked, name: &Name) -> Result<()> {
-        for id in self.root.names("ids")? {
-            if self.name_of(&id).as_ref() == Some(name) {
+        for id in &self.root.names("ids")? {
+            if self.name_of(id).as_ref() == Some(name) {
                 self.root.unlink(&format!("ids/{id}"))?;
             }
         }

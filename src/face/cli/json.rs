@@ -125,8 +125,11 @@ fn container(found: &Container) -> Value {
     if let Some(seconds) = set.stop_timeout {
         object["Config"]["StopTimeout"] = seconds.into();
     }
-    object["NetworkSettings"] =
-        network_settings(found.sandbox.as_ref(), own.map(|_| record.id), &found.files);
+    object["NetworkSettings"] = network_settings(
+        found.sandbox.as_deref(),
+        own.map(|_| record.id),
+        &found.files,
+    );
     complete(object, CONTAINER)
 }
 

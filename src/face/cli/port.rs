@@ -33,7 +33,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let wanted = wanted.first();
     let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(name))?;
     let sandbox = match &subject {
-        Subject::Container(container) => container.sandbox.as_ref(),
+        Subject::Container(container) => container.sandbox.as_deref(),
         Subject::Sandbox(sandbox, _) => Some(&**sandbox),
     };
     let mut ports: Vec<PortMapping> = sandbox
