@@ -57,20 +57,16 @@ pub(super) struct Normal {
     /// Whether it asks for the page that explains it; then nothing else counts.
     pub help: bool,
     /// Options by their long names, in order; a switch has no value, or `false`.
-    pub options: Vec<(String, Option<String>)>,
+    pub options: Vec<(&'static str, Option<String>)>,
     /// What is no option.
     pub rest: Vec<String>,
 }
 
-/// The options that a subcommand has, as often as they are asked for.
-type Flags<'f, I> = &'f dyn Fn() -> I;
+/// The options that a subcommand has.
+pub(super) type Flags<'f> = &'f [&'static FlagInfo<'static>];
 
 /// Makes a command line plain.
-pub(super) fn normalise<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
-    words: &[String],
-    flags: Flags<'_, I>,
-    options: Options,
-) -> Result<Normal> {
+pub(super) fn normalise(words: &[String], flags: Flags, options: Options) -> Result<Normal> {
     let mut normal = Normal::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -95,10 +91,10 @@ pub(super) fn normalise<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
     Ok(normal)
 }
 
-fn long_option<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
+fn long_option(
     word: &str,
     long: &str,
-    flags: Flags<'_, I>,
+    flags: Flags,
     words: &mut std::slice::Iter<'_, String>,
     normal: &mut Normal,
 ) -> Result<()> {
@@ -112,43 +108,41 @@ fn long_option<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
         "dns-opt" => "dns-option",
         name => name,
     };
-    let flag = flags().find(|flag| flag.long.strip_prefix("--") == Some(name));
-    let flag = flag.ok_or_else(|| unknown::option(name, flags().map(|flag| flag.long)))?;
-    match (&flag.kind, value) {
-        (FlagInfoKind::Switch, None | Some("true")) => {
-            normal.options.push((flag.long.to_owned(), None));
-        }
-        (FlagInfoKind::Switch, Some("false")) => {
-            let off = Some("false".to_owned());
-            normal.options.push((flag.long.to_owned(), off));
-        }
+    let flag = flags
+        .iter()
+        .find(|flag| flag.long.strip_prefix("--") == Some(name));
+    let flag = flag.ok_or_else(|| {
+        let known: Vec<_> = flags.iter().map(|flag| flag.long).collect();
+        unknown::option(name, &known)
+    })?;
+    let value = match (&flag.kind, value) {
+        (FlagInfoKind::Switch, None | Some("true")) => None,
+        (FlagInfoKind::Switch, Some("false")) => Some("false".to_owned()),
         (FlagInfoKind::Switch, Some(value)) => {
             return Err(Error::new(format!(
                 "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"
             )));
         }
-        (FlagInfoKind::Option { .. }, value) => {
-            let value = value.map(str::to_owned).or_else(|| words.next().cloned());
-            let value = value.ok_or_else(|| needs_value(word))?;
-            normal.options.push((flag.long.to_owned(), Some(value)));
-        }
-    }
+        (FlagInfoKind::Option { .. }, Some(value)) => Some(value.to_owned()),
+        (FlagInfoKind::Option { .. }, None) => Some(following(words, word)?),
+    };
+    normal.options.push((flag.long, value));
     Ok(())
 }
 
 /// `-dit`, `-p 80:80`, `-p80:80`, `-de A=1`: switches in a row, the last may be an option with its value.
-fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
+fn short_options(
     word: &str,
-    flags: Flags<'_, I>,
+    flags: Flags,
     words: &mut std::slice::Iter<'_, String>,
     normal: &mut Normal,
 ) -> Result<()> {
     let mut rest = word[1..].chars();
     while let Some(letter) = rest.next() {
-        let flag = flags().find(|flag| flag.short == Some(letter));
+        let flag = flags.iter().find(|flag| flag.short == Some(letter));
         let flag = flag.ok_or_else(|| unknown::letter(letter, word))?;
         if flag.kind == FlagInfoKind::Switch {
-            normal.options.push((flag.long.to_owned(), None));
+            normal.options.push((flag.long, None));
             continue;
         }
         let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
@@ -158,23 +152,23 @@ fn short_options<'f, I: Iterator<Item = &'f FlagInfo<'f>>>(
             && joined.is_empty()
             && !words.as_slice().first().is_some_and(is_volume)
         {
-            normal.options.push(("--verbose".to_owned(), None));
+            normal.options.push(("--verbose", None));
             continue;
         }
-        let value = if joined.is_empty() {
-            words.next().cloned()
-        } else {
-            Some(joined.to_owned())
+        let value = match joined {
+            "" => following(words, word)?,
+            joined => joined.to_owned(),
         };
-        let value = value.ok_or_else(|| needs_value(word))?;
-        normal.options.push((flag.long.to_owned(), Some(value)));
+        normal.options.push((flag.long, Some(value)));
         return Ok(());
     }
     Ok(())
 }
 
-fn needs_value(word: &str) -> Error {
-    Error::new(format!("flag needs an argument: {word}"))
+/// The value of an option, which is the next word.
+fn following(words: &mut std::slice::Iter<'_, String>, option: &str) -> Result<String> {
+    let value = words.next().cloned();
+    value.ok_or_else(|| Error::new(format!("flag needs an argument: {option}")))
 }
 
 /// How many words may be no option, as a usage says: `NAME`, `NAME…`, `NAME [PORT]`.
@@ -234,7 +228,7 @@ mod tests {
     use super::*;
     use crate::face::cli::options::{option, switch};
 
-    const FLAGS: [FlagInfo<'static>; 4] = [
+    static FLAGS: [FlagInfo<'static>; 4] = [
         switch("--detach", Some('d'), ""),
         switch("--interactive", Some('i'), ""),
         option("--publish", Some('p'), "", ""),
@@ -243,11 +237,12 @@ mod tests {
 
     fn plain(text: &str) -> Result<(Vec<String>, Vec<String>), String> {
         let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
-        let normal = normalise(&words, &|| FLAGS.iter(), Options::First);
+        let flags: Vec<_> = FLAGS.iter().collect();
+        let normal = normalise(&words, &flags, Options::First);
         let normal = normal.map_err(|error| error.to_string())?;
-        let option = |(name, value): (String, Option<String>)| match value {
+        let option = |(name, value): (&str, Option<String>)| match value {
             Some(value) => format!("{name}={value}"),
-            None => name,
+            None => name.to_owned(),
         };
         Ok((
             normal.options.into_iter().map(option).collect(),

@@ -26,8 +26,8 @@ const SYSCTLS: &str = "com.docker.network.endpoint.sysctls=";
 impl Given {
     /// Replaces each `--network` of the long form.
     pub(super) fn expand_network(&mut self) -> Result<()> {
-        let is_long = |(option, value): &(String, Option<String>)| {
-            option == "--network" && value.as_ref().is_some_and(|value| value.contains('='))
+        let is_long = |(option, value): &(&str, Option<String>)| {
+            *option == "--network" && value.as_ref().is_some_and(|value| value.contains('='))
         };
         while let Some(at) = self.options.iter().position(is_long) {
             let (_, value) = self.options.remove(at);
@@ -42,7 +42,7 @@ impl Given {
             }
             let parts = parts.into_iter();
             self.options
-                .extend(parts.map(|(option, value, _)| (option.to_owned(), Some(value))));
+                .extend(parts.map(|(option, value, _)| (option, Some(value))));
         }
         Ok(())
     }

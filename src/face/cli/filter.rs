@@ -10,8 +10,9 @@ impl Filters {
     ///
     /// # Errors
     /// No `=`, a key that is not `known`, a pattern with more than anchors.
-    pub fn parse<'a>(words: impl Iterator<Item = &'a str>, known: &[&str]) -> Result<Self> {
-        let filter = |word: &str| {
+    pub fn parse(words: &[&str], known: &[&str]) -> Result<Self> {
+        let mut filters = Vec::new();
+        for word in words {
             let (key, value) = word.split_once('=').ok_or_else(|| {
                 Error::new(format!(
                     "invalid argument \"{word}\" for filter: bad format of filter (expected name=value)"
@@ -32,26 +33,26 @@ impl Filters {
                     "invalid filter '{key}={value}': of regular expressions only ^ and $ are known"
                 )));
             }
-            Ok((key, value))
-        };
-        Ok(Filters(words.map(filter).collect::<Result<_>>()?))
+            filters.push((key, value));
+        }
+        Ok(Filters(filters))
     }
 
     /// The values of a key.
-    pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter_map(move |(known, value)| (known == key).then_some(&**value))
+    pub fn values(&self, key: &str) -> Vec<&str> {
+        let of_key = self.0.iter().filter(|(known, _)| known == key);
+        of_key.map(|(_, value)| value.as_str()).collect()
     }
 
     /// Whether a key has no values, or one of them holds.
-    pub fn hold(&self, key: &str, holds: impl FnMut(&str) -> bool) -> bool {
-        self.values(key).next().is_none() || self.values(key).any(holds)
+    pub fn hold(&self, key: &str, holds: &dyn Fn(&str) -> bool) -> bool {
+        let values = self.values(key);
+        values.is_empty() || values.into_iter().any(holds)
     }
 
     /// Whether all labels that are wanted, `KEY` or `KEY=VALUE`, are among these.
     pub fn labels(&self, labels: &serde_json::Value) -> bool {
-        self.values("label").all(|wanted| {
+        self.values("label").into_iter().all(|wanted| {
             let (key, value) = match wanted.split_once('=') {
                 Some((key, value)) => (key, Some(value)),
                 None => (wanted, None),
@@ -87,10 +88,10 @@ mod tests {
 
     #[test]
     fn values_are_alternatives_and_labels_are_not() {
-        let filters = |words: &[&str]| Filters::parse(words.iter().copied(), &["name", "label"]);
+        let filters = |words: &[&str]| Filters::parse(words, &["name", "label"]);
         let both = filters(&["name=a", " Name = b", "label=x", "label=y=1"]).expect("filters");
-        assert!(both.hold("name", |name| name == "b") && !both.hold("name", |name| name == "c"));
-        assert!(both.hold("id", |_| false));
+        assert!(both.hold("name", &|name| name == "b") && !both.hold("name", &|name| name == "c"));
+        assert!(both.hold("id", &|_| false));
         assert!(both.labels(&serde_json::json!({"x": "", "y": "1"})));
         assert!(!both.labels(&serde_json::json!({"x": "", "y": "2"})));
         for bad in ["name", "nosuch=1", "name=a.*"] {

@@ -4,11 +4,11 @@ use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
 use super::template::Template;
-use super::{Cli, json, version};
+use super::tree::{self, Object};
+use super::{Cli, version};
 use crate::engine::info::{self, Answer, Counts, KernelOption};
 use crate::error::Result;
-use serde_json::{Map, Value};
-use std::path::Path;
+use serde_json::Value;
 
 const PAGE: Page = Page {
     command: "info",
@@ -31,55 +31,50 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let format = given.last("--format").map(Template::parse).transpose()?;
     let counts = cli.engine(Voice::Quiet, |engine, run| engine.counts(run));
     let kernel = info::kernel();
-    let facts = facts(cli, counts.as_ref().ok());
+    let mut facts = facts(cli, counts.as_ref().ok());
     if format.is_none() && !given.has("--json") {
         if let Err(error) = counts {
             output::complain(&error);
         }
-        output::text(&page(&facts, &kernel))?;
+        output::text(&page(&facts.end(), &kernel))?;
         return Ok(0);
     }
-    let mut tree = Map::new();
-    for (name, value) in facts {
-        tree.insert(name.to_owned(), value);
+    let mut limits = Object::default();
+    for (name, end) in info::limits() {
+        limits.text(name, &end);
     }
-    let limits = info::limits().map(|(name, end)| (name.to_owned(), end.into()));
-    tree.insert(
-        "Limits".to_owned(),
-        Value::Object(limits.into_iter().collect()),
-    );
-    tree.insert("Kernel".to_owned(), kernel.iter().map(option).collect());
-    let tree = Value::Object(tree);
+    let tree = facts
+        .set("Limits", limits.end())
+        .set("Kernel", kernel.iter().map(option).collect())
+        .end();
     match format {
         Some(template) => output::line(&template.render(&tree)?)?,
-        None => output::line(&json::text(&tree))?,
+        None => output::line(&tree::text(&tree))?,
     }
     Ok(0)
 }
 
 /// What is one word or number each, by the names that Docker has for it where it has one.
-fn facts(cli: &Cli, counts: Option<&Counts>) -> Vec<(&'static str, Value)> {
-    let path = |path: &Path| Value::from(path.to_string_lossy());
-    let mut facts = vec![
-        ("ServerVersion", env!("CARGO_PKG_VERSION").into()),
-        ("KernelVersion", info::kernel_release().into()),
-        ("OSType", std::env::consts::OS.into()),
-        ("Architecture", std::env::consts::ARCH.into()),
-        ("RootDir", path(&cli.places.state)),
-        ("ImagesDir", path(&cli.places.images)),
-        ("PinsDir", info::PINS.into()),
-    ];
+fn facts(cli: &Cli, counts: Option<&Counts>) -> Object {
+    let mut facts = Object::default();
+    facts
+        .text("ServerVersion", &env!("CARGO_PKG_VERSION"))
+        .text("KernelVersion", &info::kernel_release())
+        .text("OSType", &std::env::consts::OS)
+        .text("Architecture", &std::env::consts::ARCH)
+        .text("RootDir", &cli.places.state.display())
+        .text("ImagesDir", &cli.places.images.display())
+        .text("PinsDir", &info::PINS);
     if let Some(counts) = counts {
         let stopped = counts.containers - counts.running;
-        facts.extend([
-            ("Containers", counts.containers.into()),
-            ("ContainersRunning", counts.running.into()),
-            ("ContainersStopped", stopped.into()),
-            ("Networks", counts.networks.into()),
-        ]);
+        facts
+            .set("Containers", counts.containers.into())
+            .set("ContainersRunning", counts.running.into())
+            .set("ContainersStopped", stopped.into())
+            .set("Networks", counts.networks.into());
     }
     if let Ok(images) = std::fs::read_dir(&cli.places.images) {
-        facts.push(("Images", images.count().into()));
+        facts.set("Images", images.count().into());
     }
     facts
 }
@@ -90,29 +85,24 @@ fn option(option: &KernelOption) -> Value {
         Answer::No => false.into(),
         Answer::Unknown => Value::Null,
     };
-    let fields = [
-        ("Option", option.name.as_str().into()),
-        ("There", there),
-        ("Without", option.without.into()),
-    ];
-    Value::Object(
-        fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .collect(),
-    )
+    let mut object = Object::default();
+    object
+        .text("Option", &option.name)
+        .set("There", there)
+        .text("Without", &option.without)
+        .end()
 }
 
 /// A screen of it.
-fn page(facts: &[(&str, Value)], kernel: &[KernelOption]) -> String {
+fn page(facts: &Value, kernel: &[KernelOption]) -> String {
     let mut page = String::new();
     let mut put = |name: &str, text: &str| {
         page.push_str(&format!("{name:<24} {text}\n"));
     };
-    for (name, value) in facts {
+    for (name, value) in facts.as_object().into_iter().flatten() {
         match value.as_str() {
             Some(text) => put(name, text),
-            None => put(name, &value.to_string()),
+            None => put(name, &tree::line(value)),
         }
     }
     for (name, end) in info::limits() {

@@ -4,7 +4,7 @@ use super::argv::Usage;
 use super::options::{Given, Page, option};
 use super::output::{self, Voice};
 use super::template::Template;
-use super::{Cli, json};
+use super::{Cli, json, tree};
 use crate::engine::Engine;
 use crate::error::{Error, Result, exit};
 use argh::FlagInfo;
@@ -90,7 +90,7 @@ pub(super) fn look(
 /// Prints objects as an array, or each by the template.
 fn print(found: &[Value], template: Option<&Template>) -> Result<()> {
     match template {
-        None => output::line(&json::text(&Value::Array(found.to_vec()))),
+        None => output::line(&tree::text(&Value::Array(found.to_vec()))),
         Some(template) => found
             .iter()
             .try_for_each(|value| output::line(&template.render(value)?)),

@@ -1,37 +1,32 @@
 //! Docker's JSON for containers, sandboxes and networks: its keys, in its order, for what netcell has.
 
+use super::tree::{self, Object, texts};
 use super::{age, kill, settings};
 use crate::engine::network_is_default;
-use crate::engine::record::{Endpoint, Names, SandboxRecord, Subnet};
+use crate::engine::record::{ContainerRecord, Endpoint, Names, NetworkRecord, SandboxRecord};
 use crate::engine::view::{Container, Files, Network, Status, Subject};
 use crate::types::json::{Json, to_text};
 use crate::types::{Id, PortMapping};
-use serde_json::{Map, Value, json};
-
-/// With Docker's indent of four.
-pub fn text(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    // A Value has no key or number that JSON could not hold, and a Vec takes every byte.
-    let _ = serde::Serialize::serialize(value, &mut serializer);
-    String::from_utf8(bytes).unwrap_or_default()
-}
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::path::Path;
 
 /// The tree of what has a JSON text of its own.
 pub fn tree(value: &impl Json) -> Value {
     // It was written just now, by those who read it.
-    serde_json::from_str(&to_text(value)).unwrap_or_default()
+    tree::parse(&to_text(value))
 }
 
-/// A line of a list for templates: its fields, and under no name its labels, which `.Label` looks in.
-pub fn line(labels: &Value, fields: Vec<(&str, String)>) -> Value {
-    let mut map = Map::new();
-    map.insert(String::new(), labels.clone());
-    for (name, text) in fields {
-        map.insert(name.to_owned(), Value::String(text));
+/// The labels of an object, as lists have them.
+pub fn labels(labels: &Value) -> String {
+    let mut text = String::new();
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        text.push_str(if text.is_empty() { "" } else { "," });
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value.as_str().unwrap_or_default());
     }
-    map.into()
+    text
 }
 
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
@@ -41,23 +36,34 @@ pub fn ports(ports: &[PortMapping]) -> Value {
 
 /// The same as it was asked for, where Docker leaves the address of all addresses empty.
 fn bindings(ports: &[PortMapping], as_asked: bool) -> Value {
-    let mut map = Map::new();
+    let mut all = Value::Object(Map::new());
     for port in ports {
-        let host_ip = match port.host_ip.is_unspecified() && as_asked {
-            true => String::new(),
-            false => port.host_ip.to_string(),
-        };
-        let binding = json!({"HostIp": host_ip, "HostPort": port.host_port.to_string()});
-        let key = format!("{}/{}", port.container_port, port.proto);
-        if let Value::Array(bindings) = map.entry(key).or_insert_with(|| json!([])) {
+        let is_named = !(port.host_ip.is_unspecified() && as_asked);
+        let mut binding = Object::default();
+        let binding = binding
+            .maybe("HostIp", is_named.then_some(&port.host_ip as &dyn Display))
+            .text("HostPort", &port.host_port)
+            .end();
+        let bindings = &mut all[inside(port)];
+        if bindings.is_null() {
+            *bindings = Value::Array(Vec::new());
+        }
+        if let Value::Array(bindings) = bindings
             // Both families' ends of one port were asked for as one.
-            if !bindings.contains(&binding) {
-                bindings.push(binding)
-            }
+            && !bindings.contains(&binding)
+        {
+            bindings.push(binding);
         }
     }
-    map.sort_keys();
-    map.into()
+    if let Value::Object(all) = &mut all {
+        all.sort_keys();
+    }
+    all
+}
+
+/// `80/tcp`.
+fn inside(port: &PortMapping) -> String {
+    format!("{}/{}", port.container_port, port.proto)
 }
 
 /// A container, or a sandbox alone in the shape of one.
@@ -70,67 +76,104 @@ pub fn subject(subject: &Subject) -> Value {
 
 fn container(found: &Container) -> Value {
     let record = &found.record;
-    let program = record.command.first().cloned().unwrap_or_default();
     // What was asked for with the sandbox is its first container's.
     let own = found.sandbox.as_ref().filter(|s| s.name == record.name);
-    let names = own.map(|sandbox| sandbox.names.clone()).unwrap_or_default();
-    let mut object = json!({
-        "Id": record.id,
-        "Created": age::moment(Some(record.created)),
-        "Path": program,
-        "Args": record.command.get(1..).unwrap_or_default(),
-        "State": state(found),
-        "Image": record.image.root,
-        "ResolvConfPath": found.files.resolv,
-        "HostnamePath": found.files.hostname,
-        "HostsPath": found.files.hosts,
-        "LogPath": found.files.log,
-        "Name": format!("/{}", record.name),
-        "RestartCount": record.again.as_ref().map_or(0, |again| again.count),
-        "Platform": "linux",
-        "HostConfig": {
-            "LogConfig": {"Type": "netcell", "Config": {"max-size": record.log_max.to_string()}},
-            "NetworkMode": record.network_mode,
-            "PortBindings": bindings(&record.publish, true),
-            "RestartPolicy": settings::restart(record.settings()),
-            "AutoRemove": record.auto_remove,
-            "Dns": list(&names, "dns"),
-            "DnsOptions": list(&names, "dns-option"),
-            "DnsSearch": list(&names, "dns-search"),
-            "ExtraHosts": some(&names, "add-host"),
-            "IpcMode": "private",
-            "PublishAllPorts": false,
-        },
-        "Mounts": settings::mounts(record.settings()),
-        "Config": {
-            "Hostname": record.hostname,
-            "Domainname": "",
-            "User": record.user.as_deref().unwrap_or_default(),
-            "ExposedPorts": exposed(&record.publish),
-            "Tty": record.terminal,
-            "OpenStdin": record.interactive,
-            "Env": record.env,
-            "Cmd": &record.command[usize::from(record.settings().entrypoint)..],
-            "Image": record.image.name,
-            "WorkingDir": record.workdir.as_deref().unwrap_or_default(),
-            "Entrypoint": record.settings().entrypoint.then(|| &record.command[..1]),
-            "Labels": record.labels,
-        },
-    });
-    settings::host_config(record, &mut object["HostConfig"]);
-    let set = record.settings();
-    if let Some(signal) = set.stop_signal {
-        object["Config"]["StopSignal"] = kill::name(signal).into();
+    let again = record.again.as_ref().map_or(0, |again| again.count);
+    let mut object = Object::default();
+    object
+        .text("Id", &record.id)
+        .text("Created", &age::moment(Some(record.created)))
+        .maybe(
+            "Path",
+            record
+                .command
+                .first()
+                .map(|program| program as &dyn Display),
+        )
+        .set("Args", texts(record.command.get(1..).unwrap_or_default()))
+        .set("State", state(found))
+        .text("Image", &record.image.root.display())
+        .text("ResolvConfPath", &found.files.resolv.display())
+        .text("HostnamePath", &found.files.hostname.display())
+        .text("HostsPath", &found.files.hosts.display())
+        .text("LogPath", &found.files.log.display())
+        .text("Name", &format_args!("/{}", record.name))
+        .set("RestartCount", again.into())
+        .text("Platform", &"linux")
+        .set(
+            "HostConfig",
+            host_config(record, own.map(|sandbox| &sandbox.names)),
+        )
+        .set("Mounts", settings::mounts(record.settings()))
+        .set("Config", config(record))
+        .set(
+            "NetworkSettings",
+            network_settings(found.sandbox.as_deref(), own.map(|_| record.id), &found.files),
+        );
+    complete(object.end(), CONTAINER)
+}
+
+fn host_config(record: &ContainerRecord, names: Option<&Names>) -> Value {
+    let mut log = Object::default();
+    let log = log.text("max-size", &record.log_max).end();
+    let mut driver = Object::default();
+    let driver = driver.text("Type", &"netcell").set("Config", log).end();
+    let mut config = Object::default();
+    config
+        .set("LogConfig", driver)
+        .text("NetworkMode", &record.network_mode)
+        .set("PortBindings", bindings(&record.publish, true))
+        .set("RestartPolicy", settings::restart(record.settings()))
+        .set("AutoRemove", record.auto_remove.into());
+    asked_names(&mut config, names.unwrap_or(&Names::default()));
+    config
+        .text("IpcMode", &"private")
+        .set("PublishAllPorts", false.into());
+    settings::host_config(record, &mut config);
+    config.end()
+}
+
+/// What a sandbox was asked to find by name.
+fn asked_names(config: &mut Object, names: &Names) {
+    config
+        .set("Dns", list(names, "dns"))
+        .set("DnsOptions", list(names, "dns-option"))
+        .set("DnsSearch", list(names, "dns-search"))
+        .set("ExtraHosts", some(names, "add-host"));
+}
+
+fn config(record: &ContainerRecord) -> Value {
+    let settings = record.settings();
+    let (entrypoint, command) = record.command.split_at(usize::from(settings.entrypoint));
+    let entrypoint = match settings.entrypoint {
+        true => texts(entrypoint),
+        false => Value::Null,
+    };
+    let mut labels = Object::default();
+    for (key, value) in &record.labels {
+        labels.text(key, value);
     }
-    if let Some(seconds) = set.stop_timeout {
-        object["Config"]["StopTimeout"] = seconds.into();
+    let mut config = Object::default();
+    config
+        .text("Hostname", &record.hostname)
+        .text("Domainname", &"")
+        .text("User", &record.user.as_deref().unwrap_or_default())
+        .set("ExposedPorts", exposed(&record.publish))
+        .set("Tty", record.terminal.into())
+        .set("OpenStdin", record.interactive.into())
+        .set("Env", texts(&record.env))
+        .set("Cmd", texts(command))
+        .text("Image", &record.image.name)
+        .text("WorkingDir", &record.workdir.as_deref().unwrap_or_default())
+        .set("Entrypoint", entrypoint)
+        .set("Labels", labels.end());
+    if let Some(signal) = settings.stop_signal {
+        config.text("StopSignal", &kill::name(signal));
     }
-    object["NetworkSettings"] = network_settings(
-        found.sandbox.as_deref(),
-        own.map(|_| record.id),
-        &found.files,
-    );
-    complete(object, CONTAINER)
+    if let Some(seconds) = settings.stop_timeout {
+        config.set("StopTimeout", seconds.into());
+    }
+    config.end()
 }
 
 /// Docker's other keys, for who asks for them: what netcell does not do, or always does. Limits are those of no control
@@ -176,10 +219,7 @@ fn complete(mut object: Value, others: &str) -> Value {
             }
         }
     }
-    fill(
-        &mut object,
-        serde_json::from_str(others).unwrap_or_default(),
-    );
+    fill(&mut object, tree::parse(others));
     object
 }
 
@@ -197,107 +237,117 @@ fn state(found: &Container) -> Value {
         .map(|exit| exit.code)
         .or(failed.map(|failure| failure.code))
         .unwrap_or(0);
-    let started = record
-        .start
-        .as_ref()
-        .filter(|_| failed.is_none())
-        .map(|start| start.at);
-    json!({
-        "Status": status,
-        "Running": running,
-        "Paused": false,
-        "Restarting": found.status == Status::Restarting,
-        "OOMKilled": false,
-        "Dead": false,
-        "Pid": found.pid(),
-        "ExitCode": code,
-        "Error": failed.map(|failure| failure.text.as_str()).unwrap_or_default(),
-        "StartedAt": age::moment(started),
-        "FinishedAt": age::moment(found.exit.map(|exit| exit.at)),
-    })
+    let started = record.start.as_ref().filter(|_| failed.is_none());
+    let mut state = Object::default();
+    state
+        .text("Status", &status)
+        .set("Running", running.into())
+        .set("Paused", false.into())
+        .set("Restarting", (found.status == Status::Restarting).into())
+        .set("OOMKilled", false.into())
+        .set("Dead", false.into())
+        .set("Pid", found.pid().into())
+        .set("ExitCode", code.into())
+        .maybe("Error", failed.map(|failure| &failure.text as &dyn Display))
+        .text("StartedAt", &age::moment(started.map(|start| start.at)))
+        .text("FinishedAt", &age::moment(found.exit.map(|exit| exit.at)));
+    state.end()
 }
 
 fn alone(sandbox: &SandboxRecord, files: &Files) -> Value {
-    let names = &sandbox.names;
-    let mappings: Vec<_> = sandbox
-        .ports
-        .iter()
-        .map(|port| port.mapping.clone())
-        .collect();
-    let mode = sandbox
-        .endpoint
-        .as_ref()
-        .map_or("none", |endpoint| endpoint.network.as_str());
-    let own = json!({
-        "Id": sandbox.id,
-        "Created": age::moment(Some(sandbox.created)),
-        "ResolvConfPath": files.resolv,
-        "HostnamePath": files.hostname,
-        "HostsPath": files.hosts,
-        "Name": format!("/{}", sandbox.name),
-        "State": {
-            "Status": "created",
-            "Running": false,
-            "Pid": 0,
-            "ExitCode": 0,
-            "Error": "",
-            "StartedAt": age::moment(None),
-            "FinishedAt": age::moment(None),
-        },
-        "HostConfig": {
-            "NetworkMode": mode,
-            "PortBindings": bindings(&mappings, true),
-            "Dns": list(names, "dns"),
-            "DnsOptions": list(names, "dns-option"),
-            "DnsSearch": list(names, "dns-search"),
-            "ExtraHosts": some(names, "add-host"),
-        },
-        "Config": {"Hostname": sandbox.hostname},
-        "NetworkSettings": network_settings(Some(sandbox), Some(sandbox.id), files),
-    });
-    complete(own, CONTAINER)
+    let endpoint = sandbox.endpoint.as_ref();
+    let mut state = Object::default();
+    state
+        .text("Status", &"created")
+        .set("Running", false.into())
+        .set("Pid", 0.into())
+        .set("ExitCode", 0.into())
+        .text("Error", &"")
+        .text("StartedAt", &age::moment(None))
+        .text("FinishedAt", &age::moment(None));
+    let mut host = Object::default();
+    host.text(
+        "NetworkMode",
+        &endpoint.map_or("none", |endpoint| endpoint.network.as_str()),
+    )
+    .set("PortBindings", bindings(&mappings(sandbox), true));
+    asked_names(&mut host, &sandbox.names);
+    let mut config = Object::default();
+    config.text("Hostname", &sandbox.hostname);
+    let mut object = Object::default();
+    object
+        .text("Id", &sandbox.id)
+        .text("Created", &age::moment(Some(sandbox.created)))
+        .text("ResolvConfPath", &files.resolv.display())
+        .text("HostnamePath", &files.hostname.display())
+        .text("HostsPath", &files.hosts.display())
+        .text("Name", &format_args!("/{}", sandbox.name))
+        .set("State", state.end())
+        .set("HostConfig", host.end())
+        .set("Config", config.end())
+        .set(
+            "NetworkSettings",
+            network_settings(Some(sandbox), Some(sandbox.id), files),
+        );
+    complete(object.end(), CONTAINER)
+}
+
+/// The ports that lead to a sandbox.
+pub fn mappings(sandbox: &SandboxRecord) -> Vec<PortMapping> {
+    let ports = sandbox.ports.iter();
+    ports.map(|port| port.mapping.clone()).collect()
 }
 
 fn exposed(ports: &[PortMapping]) -> Value {
-    let keys = ports
-        .iter()
-        .map(|port| (format!("{}/{}", port.container_port, port.proto), json!({})));
-    Value::Object(keys.collect())
+    let mut object = Object::default();
+    for port in ports {
+        object.set(&inside(port), Value::Object(Map::new()));
+    }
+    object.end()
 }
 
 /// The sandbox's: what a member that joined has is what its first one has.
 /// `id` is the first container's, or the sandbox's own, where it is known.
 fn network_settings(sandbox: Option<&SandboxRecord>, id: Option<Id>, files: &Files) -> Value {
     let endpoint = sandbox.and_then(|sandbox| sandbox.endpoint.as_ref());
-    let mappings: Vec<_> = sandbox
-        .map(|s| s.ports.iter().map(|port| port.mapping.clone()).collect())
-        .unwrap_or_default();
-    let mut networks = Map::new();
+    let mut networks = Object::default();
     if let (Some(sandbox), Some(endpoint)) = (sandbox, endpoint) {
-        let mut value = attachment(endpoint);
         let short = id.map(|id| id.short()).unwrap_or_default();
-        value["Aliases"] = some(&sandbox.names, "network-alias");
-        value["DNSNames"] = json!(sandbox.called(&short));
-        networks.insert(endpoint.network.to_string(), value);
+        networks.set(
+            endpoint.network.as_str(),
+            attachment(endpoint, sandbox, &short),
+        );
     }
     // The fields of before networks had names, which scripts still read: of the default network only.
     let legacy = endpoint.filter(|endpoint| network_is_default(&endpoint.network));
-    let mut settings = json!({
-        "Bridge": "",
-        "SandboxID": sandbox.map(|sandbox| sandbox.id.to_string()).unwrap_or_default(),
-        "HairpinMode": false,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "Ports": ports(&mappings),
-        "SandboxKey": files.pin.as_ref().map(|pin| pin.display().to_string()).unwrap_or_default(),
-        "SecondaryIPAddresses": null,
-        "SecondaryIPv6Addresses": null,
-        "EndpointID": legacy.map(|endpoint| endpoint.id.to_string()).unwrap_or_default(),
-        "MacAddress": legacy.map(|endpoint| endpoint.mac.to_string()).unwrap_or_default(),
-    });
-    addresses(&mut settings, legacy);
-    settings["Networks"] = networks.into();
+    let mut settings = Object::default();
     settings
+        .text("Bridge", &"")
+        .maybe(
+            "SandboxID",
+            sandbox.map(|sandbox| &sandbox.id as &dyn Display),
+        )
+        .set("HairpinMode", false.into())
+        .text("LinkLocalIPv6Address", &"")
+        .set("LinkLocalIPv6PrefixLen", 0.into())
+        .set("Ports", ports(&sandbox.map(mappings).unwrap_or_default()))
+        .text(
+            "SandboxKey",
+            &files.pin.as_deref().unwrap_or(Path::new("")).display(),
+        )
+        .set("SecondaryIPAddresses", Value::Null)
+        .set("SecondaryIPv6Addresses", Value::Null)
+        .maybe(
+            "EndpointID",
+            legacy.map(|endpoint| &endpoint.id as &dyn Display),
+        )
+        .maybe(
+            "MacAddress",
+            legacy.map(|endpoint| &endpoint.mac as &dyn Display),
+        );
+    addresses(&mut settings, legacy);
+    settings.set("Networks", networks.end());
+    settings.end()
 }
 
 /// What was asked for with an option.
@@ -327,22 +377,24 @@ fn asked(endpoint: &Endpoint) -> Value {
     value
 }
 
-fn attachment(endpoint: &Endpoint) -> Value {
-    let mut value = json!({
-        "IPAMConfig": asked(endpoint),
-        "Links": null,
-        "Aliases": null,
-        "NetworkID": endpoint.network_id,
-        "EndpointID": endpoint.id,
-        "MacAddress": endpoint.mac,
-        "DriverOpts": null,
-    });
-    addresses(&mut value, Some(endpoint));
-    value
+fn attachment(endpoint: &Endpoint, sandbox: &SandboxRecord, short: &str) -> Value {
+    let mut object = Object::default();
+    object
+        .set("IPAMConfig", asked(endpoint))
+        .set("Links", Value::Null)
+        .set("Aliases", some(&sandbox.names, "network-alias"))
+        .text("NetworkID", &endpoint.network_id)
+        .text("EndpointID", &endpoint.id)
+        .text("MacAddress", &endpoint.mac)
+        .set("DriverOpts", Value::Null);
+    addresses(&mut object, Some(endpoint));
+    let names = sandbox.called(short);
+    object.set("DNSNames", names.into_iter().collect());
+    object.end()
 }
 
 /// Docker's six keys for an endpoint's addresses; what it has not is empty.
-fn addresses(value: &mut Value, endpoint: Option<&Endpoint>) {
+fn addresses(object: &mut Object, endpoint: Option<&Endpoint>) {
     const KEYS: [(bool, [&str; 3]); 2] = [
         (true, ["Gateway", "IPAddress", "IPPrefixLen"]),
         (
@@ -353,80 +405,95 @@ fn addresses(value: &mut Value, endpoint: Option<&Endpoint>) {
     for (ipv4, [gateway, address, length]) in KEYS {
         let has = endpoint.and_then(|endpoint| endpoint.address(ipv4));
         let via = endpoint.and_then(|endpoint| endpoint.gateway(ipv4));
-        value[gateway] = via.map(|via| via.to_string()).unwrap_or_default().into();
-        value[address] = has
-            .map(|has| has.addr.to_string())
-            .unwrap_or_default()
-            .into();
-        value[length] = has.map_or(0, |has| has.prefix).into();
+        object
+            .maybe(gateway, via.map(|via| via as &dyn Display))
+            .maybe(address, has.map(|has| &has.addr as &dyn Display))
+            .set(length, has.map_or(0, |has| has.prefix).into());
     }
 }
 
 /// A network, as `docker network inspect` has it; its users are sandboxes.
 pub fn network(found: &Network) -> Value {
     let record = &found.record;
-    let user = |(id, sandbox): &(Id, SandboxRecord)| {
-        let endpoint = sandbox.endpoint.as_ref()?;
-        let address = |ipv4| {
-            endpoint
-                .address(ipv4)
-                .map(|a| a.to_string())
-                .unwrap_or_default()
-        };
-        let value = json!({
-            "Name": sandbox.name,
-            "EndpointID": endpoint.id,
-            "MacAddress": endpoint.mac,
-            "IPv4Address": address(true),
-            "IPv6Address": address(false),
-        });
-        Some((id.to_string(), value))
-    };
-    let subnet = |part: &Subnet| {
-        let mut value = json!({"Subnet": part.subnet, "Gateway": part.gateway});
-        if let Some(range) = part.range {
-            value["IPRange"] = range.to_string().into();
+    let mut users = Object::default();
+    for (id, sandbox) in &found.users {
+        if let Some(endpoint) = &sandbox.endpoint {
+            users.set(&id.to_string(), user(sandbox, endpoint));
         }
-        value
-    };
-    let labels = record
-        .labels
-        .iter()
-        .filter_map(|label| label.split_once('='));
-    let labels = labels.map(|(key, value)| (key.to_owned(), value.into()));
+    }
+    let mut labels = Object::default();
+    for label in &record.labels {
+        if let Some((key, value)) = label.split_once('=') {
+            labels.text(key, &value);
+        }
+    }
+    let mut options = Object::default();
+    options
+        .text("com.docker.network.bridge.enable_icc", &!record.isolate)
+        .text(
+            "com.docker.network.bridge.enable_ip_masquerade",
+            &!record.no_masquerade,
+        )
+        .text("com.docker.network.bridge.name", &record.link)
+        .text("com.docker.network.driver.mtu", &record.mtu);
+    let mut object = Object::default();
+    object
+        .text("Name", &record.name)
+        .text("Id", &record.id)
+        .text("Created", &age::moment(Some(record.created)))
+        .text("Scope", &"local")
+        .text("Driver", &"bridge")
+        .set("EnableIPv4", record.subnet(true).is_some().into())
+        .set("EnableIPv6", record.subnet(false).is_some().into())
+        .set("IPAM", ipam(record))
+        .set("Internal", record.internal.into())
+        .set("Containers", users.end())
+        .set("Options", options.end())
+        .set("Labels", labels.end());
     let others = match network_is_default(&record.name) {
         true => DEFAULT_NETWORK,
         false => NETWORK,
     };
-    let own = json!({
-        "Name": record.name,
-        "Id": record.id,
-        "Created": age::moment(Some(record.created)),
-        "Scope": "local",
-        "Driver": "bridge",
-        "EnableIPv4": record.subnet(true).is_some(),
-        "EnableIPv6": record.subnet(false).is_some(),
-        "IPAM": {
-            "Driver": "default",
-            "Options": {},
-            "Config": record.subnets.iter().map(subnet).collect::<Vec<_>>(),
-        },
-        "Internal": record.internal,
-        "Containers": Value::Object(found.users.iter().filter_map(user).collect()),
-        "Options": {
-            "com.docker.network.bridge.enable_icc": (!record.isolate).to_string(),
-            "com.docker.network.bridge.enable_ip_masquerade": (!record.no_masquerade).to_string(),
-            "com.docker.network.bridge.name": record.link,
-            "com.docker.network.driver.mtu": record.mtu.to_string(),
-        },
-        "Labels": Value::Object(labels.collect()),
-    });
-    complete(own, others)
+    complete(object.end(), others)
+}
+
+/// A sandbox on a network.
+fn user(sandbox: &SandboxRecord, endpoint: &Endpoint) -> Value {
+    let address = |ipv4| endpoint.address(ipv4).map(|cidr| cidr as &dyn Display);
+    let mut object = Object::default();
+    object
+        .text("Name", &sandbox.name)
+        .text("EndpointID", &endpoint.id)
+        .text("MacAddress", &endpoint.mac)
+        .maybe("IPv4Address", address(true))
+        .maybe("IPv6Address", address(false));
+    object.end()
+}
+
+fn ipam(record: &NetworkRecord) -> Value {
+    let mut parts = Vec::new();
+    for part in &record.subnets {
+        let mut object = Object::default();
+        object
+            .text("Subnet", &part.subnet)
+            .text("Gateway", &part.gateway);
+        if let Some(range) = &part.range {
+            object.text("IPRange", range);
+        }
+        parts.push(object.end());
+    }
+    let mut object = Object::default();
+    object
+        .text("Driver", &"default")
+        .set("Options", Value::Object(Map::new()))
+        .set("Config", Value::Array(parts));
+    object.end()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn dockers_other_keys_are_put_in_and_change_nothing() {

@@ -55,7 +55,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let tail = match given.last("--tail") {
         None | Some("all") => None,
         Some(_) => given
-            .number::<i64>("--tail")?
+            .number("--tail")?
             .and_then(|count| usize::try_from(count).ok()),
     };
     let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());

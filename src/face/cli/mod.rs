@@ -36,6 +36,7 @@ mod start;
 mod stop;
 mod table;
 mod template;
+mod tree;
 mod unknown;
 mod version;
 mod wait;
@@ -178,30 +179,51 @@ impl Cli {
     /// Opens the engine, and hands it to `act` with a voice to speak with.
     fn engine<T>(
         &self,
-        mut voice: Voice,
+        voice: Voice,
         act: impl FnOnce(&Engine, &mut Run) -> Result<T>,
     ) -> Result<T> {
+        let mut opened = self.open(voice)?;
+        let mut run = Run {
+            say: &mut opened.voice,
+            dry_run: opened.dry_run,
+        };
+        let done = act(&opened.engine, &mut run);
+        self.close(opened, done.is_err());
+        done
+    }
+
+    fn open(&self, mut voice: Voice) -> Result<Box<Opened>> {
         let dry_run = voice.begin()?;
         let mut run = Run {
             say: &mut voice,
             dry_run,
         };
         let engine = Engine::open(&self.places, &mut run)?;
-        let done = act(&engine, &mut run);
-        if done.is_err() {
-            engine.clear_up(&mut run);
-        }
-        self.leaving.borrow_mut().extend(engine.leaving());
-        done
+        Ok(Box::new(Opened {
+            engine,
+            voice,
+            dry_run,
+        }))
     }
 
-    /// Does something to each of several objects and prints its name; goes on after an error, which is said.
+    fn close(&self, mut opened: Box<Opened>, failed: bool) {
+        if failed {
+            opened.engine.clear_up(&mut Run {
+                say: &mut opened.voice,
+                dry_run: opened.dry_run,
+            });
+        }
+        self.leaving.borrow_mut().extend(opened.engine.leaving());
+    }
+
+    /// Does something to each of several objects and prints the name of each that it was done to; goes on after an
+    /// error, which is said.
     fn each(
         &self,
         what: &'static str,
         voice: Voice,
         names: &[String],
-        mut act: impl FnMut(&Engine, &str, &mut Run) -> Result<Option<String>>,
+        act: &mut dyn FnMut(&Engine, &str, &mut Run) -> Result<bool>,
     ) -> Result<u8> {
         self.engine(voice, |engine, run| {
             let mut code = 0;
@@ -211,8 +233,8 @@ impl Cli {
                 let done = act(engine, name, run);
                 progress.clear();
                 match done {
-                    Ok(Some(line)) => output::line(&line)?,
-                    Ok(None) => {}
+                    Ok(true) if !run.dry_run => output::line(name)?,
+                    Ok(_) => {}
                     Err(error) => {
                         output::complain(&error);
                         engine.clear_up(run);
@@ -223,6 +245,13 @@ impl Cli {
             Ok(code)
         })
     }
+}
+
+/// The engine, and the voice it speaks with.
+struct Opened {
+    engine: Engine,
+    voice: Voice,
+    dry_run: bool,
 }
 
 /// Prints the name of each thing that was done, and says why others were not: the exit code.
@@ -357,7 +386,7 @@ fn find(name: &str) -> Result<&'static Command> {
     COMMANDS
         .iter()
         .find(|command| command.name == name)
-        .ok_or_else(|| unknown::command(name, COMMANDS.iter().map(|command| command.name)))
+        .ok_or_else(|| unknown::command(name, &COMMANDS.map(|command| command.name)))
 }
 
 fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {

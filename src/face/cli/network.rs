@@ -5,11 +5,11 @@ use super::filter::{self, Filters};
 use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
+use super::tree::{self, Object};
 use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
-use crate::types::Cidr;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::IpAddr;
 
 const PAGE: &str = "Usage: netcell network COMMAND …
@@ -247,24 +247,19 @@ fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
             "plugin \"{driver}\" not found: bridge is the driver there is"
         )));
     }
-    let address = |text: &str| {
-        text.parse::<IpAddr>()
-            .map_err(|_| Error::new(format!("invalid gateway {text}: an address is wanted")))
-    };
-    let cidrs = |option| -> Result<Vec<Cidr>> { given.all(option).map(str::parse).collect() };
     let mut spec = NetworkSpec {
-        subnets: cidrs("--subnet")?,
-        gateways: given.all("--gateway").map(address).collect::<Result<_>>()?,
-        ranges: cidrs("--ip-range")?,
+        subnets: given.read_all("--subnet", str::parse)?,
+        gateways: given.read_all("--gateway", gateway)?,
+        ranges: given.read_all("--ip-range", str::parse)?,
         ipv6: given.has("--ipv6"),
         no_ipv4: given.last("--ipv4") == Some("false"),
         internal: given.has("--internal"),
         no_masquerade: given.has("--no-masquerade"),
         isolate: given.has("--isolate"),
         no_forwarding: given.has("--no-forwarding"),
-        interface: given.last("--interface").map(str::parse).transpose()?,
-        mtu: given.last("--mtu").map(mtu).transpose()?,
-        labels: labels(given.all("--label"))?,
+        interface: given.read("--interface", str::parse)?,
+        mtu: given.read("--mtu", mtu)?,
+        labels: labels(&given.all("--label"))?,
         ..NetworkSpec::named(name.parse()?)
     };
     for option in given.all("--opt") {
@@ -300,16 +295,21 @@ fn truth(key: &str, value: &str) -> Result<bool> {
     }
 }
 
+fn gateway(text: &str) -> Result<IpAddr> {
+    text.parse()
+        .map_err(|_| Error::new(format!("invalid gateway {text}: an address is wanted")))
+}
+
 fn mtu(text: &str) -> Result<u32> {
     text.parse()
         .map_err(|_| Error::new(format!("invalid MTU {text}: a number of bytes is wanted")))
 }
 
 /// `KEY=VALUE` each, by key; the later of two values of one key holds.
-fn labels<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+fn labels(words: &[&str]) -> Result<Vec<String>> {
     let mut labels: Vec<String> = Vec::new();
     for word in words {
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let (key, value) = word.split_once('=').unwrap_or((*word, ""));
         if key.is_empty() {
             return Err(Error::new(format!("invalid label {word}: it has no key")));
         }
@@ -323,7 +323,7 @@ fn labels<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
 fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&LS, words)?;
     let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
-    let filters = Filters::parse(given.all("--filter"), &FILTERS)?;
+    let filters = Filters::parse(&given.all("--filter"), &FILTERS)?;
     let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
         Ok((engine.networks(run)?, engine.predefined()))
     })?;
@@ -333,7 +333,15 @@ fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let missing: Vec<_> = predefined
         .iter()
         .filter(|(_, name, _)| !is_made(name))
-        .map(|(id, name, driver)| json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"}))
+        .map(|(id, name, driver)| {
+            let mut network = Object::default();
+            network
+                .text("Id", id)
+                .text("Name", name)
+                .text("Driver", driver)
+                .text("Scope", &"local")
+                .end()
+        })
         .collect();
     let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
     if !given.has("--json") {
@@ -341,7 +349,7 @@ fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     }
     all.retain(|network| fits(network, &filters, &builtin));
     if given.has("--json") {
-        output::line(&json::text(&all.into()))?;
+        output::line(&tree::text(&all.into()))?;
         return Ok(0);
     }
     all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
@@ -363,12 +371,12 @@ fn fits(network: &Value, filters: &Filters, builtin: &dyn Fn(&str) -> bool) -> b
     } else {
         "custom"
     };
-    filters.hold("name", |value| filter::matches(text("Name"), value))
-        && filters.hold("id", |value| filter::matches(text("Id"), value))
-        && filters.hold("driver", |value| value == text("Driver"))
-        && filters.hold("scope", |value| value == text("Scope"))
-        && filters.hold("type", |value| value == kind)
-        && filters.hold("dangling", |value| {
+    filters.hold("name", &|value| filter::matches(text("Name"), value))
+        && filters.hold("id", &|value| filter::matches(text("Id"), value))
+        && filters.hold("driver", &|value| value == text("Driver"))
+        && filters.hold("scope", &|value| value == text("Scope"))
+        && filters.hold("type", &|value| value == kind)
+        && filters.hold("dangling", &|value| {
             matches!(value, "true" | "1") == (kind == "custom" && !used)
         })
         && filters.labels(&network["Labels"])
@@ -376,29 +384,24 @@ fn fits(network: &Value, filters: &Filters, builtin: &dyn Fn(&str) -> bool) -> b
 
 fn row(network: &Value, whole: bool) -> Value {
     let text = |key: &str| network[key].as_str().unwrap_or_default();
-    let labels = network["Labels"].as_object().into_iter().flatten();
-    let labels = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
-    let flag = |key: &str| network[key].as_bool().unwrap_or(false).to_string();
+    let flag = |key: &str| network[key].as_bool().unwrap_or(false);
     let id = text("Id");
     let id = if whole {
         id
     } else {
         id.get(..12).unwrap_or(id)
     };
-    json::line(
-        &network["Labels"],
-        vec![
-            ("CreatedAt", text("Created").to_owned()),
-            ("Driver", text("Driver").to_owned()),
-            ("ID", id.to_owned()),
-            ("IPv4", flag("EnableIPv4")),
-            ("IPv6", flag("EnableIPv6")),
-            ("Internal", flag("Internal")),
-            ("Labels", labels.collect::<Vec<_>>().join(",")),
-            ("Name", text("Name").to_owned()),
-            ("Scope", text("Scope").to_owned()),
-        ],
-    )
+    let mut line = Object::line(&network["Labels"]);
+    line.text("CreatedAt", &text("Created"))
+        .text("Driver", &text("Driver"))
+        .text("ID", &id)
+        .text("IPv4", &flag("EnableIPv4"))
+        .text("IPv6", &flag("EnableIPv6"))
+        .text("Internal", &flag("Internal"))
+        .text("Labels", &json::labels(&network["Labels"]))
+        .text("Name", &text("Name"))
+        .text("Scope", &text("Scope"));
+    line.end()
 }
 
 fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
@@ -427,12 +430,17 @@ fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&RM, words)?;
     let names = given.names()?;
     let force = given.has("--force");
-    let code = cli.each("removing", given.voice(), names, |engine, name, run| {
-        if force && !engine.has_network(name)? {
-            return Ok(None);
-        }
-        engine.network_remove(name, run)?;
-        Ok((!run.dry_run).then(|| name.to_owned()))
-    });
+    let code = cli.each(
+        "removing",
+        given.voice(),
+        names,
+        &mut |engine, name, run| {
+            if force && !engine.has_network(name)? {
+                return Ok(false);
+            }
+            engine.network_remove(name, run)?;
+            Ok(true)
+        },
+    );
     Ok(code?)
 }

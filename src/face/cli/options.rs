@@ -5,7 +5,7 @@
 
 use super::argv::{self, Options, Usage};
 use super::output::Voice;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use argh::{FlagInfo, FlagInfoKind, Optionality};
 
 /// The options of a process, of `exec` too.
@@ -272,7 +272,7 @@ pub(super) struct Page {
 /// The words of a command line, by option.
 pub(super) struct Given {
     page: &'static Page,
-    pub(super) options: Vec<(String, Option<String>)>,
+    pub(super) options: Vec<(&'static str, Option<String>)>,
     /// What is no option: IMAGE, COMMAND and its arguments.
     pub rest: Vec<String>,
 }
@@ -280,8 +280,7 @@ pub(super) struct Given {
 impl Given {
     /// Reads a command line.
     pub fn parse(page: &'static Page, words: &[String]) -> Result<Self, Usage> {
-        let flags = || page.flags();
-        let normal = argv::normalise(words, &flags, page.place()).map_err(Usage::Wrong)?;
+        let normal = argv::normalise(words, &page.flags(), page.place()).map_err(Usage::Wrong)?;
         if normal.help {
             return Err(Usage::Help(page.text()));
         }
@@ -295,39 +294,59 @@ impl Given {
         Ok(given)
     }
 
-    fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = Option<&str>> {
+    /// What stands behind an option: a switch has no value, or `false`.
+    fn values(&self, name: &'static str) -> Vec<Option<&str>> {
         debug_assert!(
-            self.page.flags().any(|flag| flag.long == name),
+            self.page.flags().iter().any(|flag| flag.long == name),
             "{name} is in no table"
         );
-        let named = self
-            .options
-            .iter()
-            .filter(move |(option, _)| option == name);
-        named.map(|(_, value)| value.as_deref())
+        let mut values = Vec::new();
+        for (option, value) in &self.options {
+            if *option == name {
+                values.push(value.as_deref());
+            }
+        }
+        values
     }
 
     /// Whether a switch was given.
     pub fn has(&self, name: &'static str) -> bool {
-        self.values(name).next_back() == Some(None)
+        self.values(name).last() == Some(&None)
     }
 
     /// The value of an option; of several the last one holds.
     pub fn last(&self, name: &'static str) -> Option<&str> {
-        self.values(name).next_back().flatten()
+        self.values(name).pop().flatten()
+    }
+
+    /// The same as text of its own.
+    pub fn owned(&self, name: &'static str) -> Option<String> {
+        self.last(name).map(str::to_owned)
+    }
+
+    /// The same, read.
+    pub fn read<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Option<T>> {
+        self.last(name).map(read).transpose()
     }
 
     /// All values of an option that may be repeated.
-    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
-        self.values(name).flatten()
+    pub fn all(&self, name: &'static str) -> Vec<&str> {
+        self.values(name).into_iter().flatten().collect()
+    }
+
+    /// The same, each of them read.
+    pub fn read_all<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        for text in self.all(name) {
+            all.push(read(text)?);
+        }
+        Ok(all)
     }
 
     /// An option that was given and is of no use without a process.
     pub fn of_a_process(&self) -> Option<&str> {
-        let options = self.options.iter().map(|(option, _)| option.as_str());
-        options
-            .into_iter()
-            .find(|option| OF_A_PROCESS.contains(option))
+        let mut options = self.options.iter().map(|(option, _)| *option);
+        options.find(|option| OF_A_PROCESS.contains(option))
     }
 
     /// The words that are no options, at least one.
@@ -351,15 +370,15 @@ impl Given {
     }
 
     /// A number as the value of an option.
-    pub fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, Usage> {
-        let number = |text: &str| {
-            text.parse().map_err(|_| {
-                Usage::Wrong(Error::new(format!(
-                    "invalid argument \"{text}\" for \"{name}\" flag: a number is wanted"
-                )))
-            })
+    pub fn number(&self, name: &'static str) -> Result<Option<i64>, Usage> {
+        let Some(text) = self.last(name) else {
+            return Ok(None);
         };
-        self.last(name).map(number).transpose()
+        text.parse().map(Some).map_err(|_| {
+            Usage::Wrong(Error::new(format!(
+                "invalid argument \"{text}\" for \"{name}\" flag: a number is wanted"
+            )))
+        })
     }
 
     /// How much is to be said.
@@ -377,12 +396,12 @@ impl Page {
         }
     }
 
-    fn flags(&self) -> impl Iterator<Item = &FlagInfo<'static>> {
-        let common: &[FlagInfo<'static>] = match self.command {
-            "run" | "create" => COMMON,
-            _ => &[],
-        };
-        self.own.iter().chain(common)
+    fn flags(&self) -> Vec<&'static FlagInfo<'static>> {
+        let mut flags: Vec<_> = self.own.iter().collect();
+        if let "run" | "create" = self.command {
+            flags.extend(COMMON);
+        }
+        flags
     }
 
     /// What `--help` prints.
@@ -443,10 +462,7 @@ mod tests {
         let given = given("-dp80:80 --name a --name=b -p 81:81 alpine -i");
         assert!(given.has("--detach") && !given.has("--interactive"));
         assert_eq!(given.last("--name"), Some("b"));
-        assert_eq!(
-            given.all("--publish").collect::<Vec<_>>(),
-            ["80:80", "81:81"]
-        );
+        assert_eq!(given.all("--publish"), ["80:80", "81:81"]);
         assert_eq!(given.rest, ["alpine", "-i"]);
     }
 

@@ -3,7 +3,7 @@
 use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
-use super::{Cli, json};
+use super::{Cli, json, tree};
 use crate::engine::view::Subject;
 use crate::error::Error;
 use crate::types::PortMapping;
@@ -36,9 +36,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Subject::Container(container) => container.sandbox.as_deref(),
         Subject::Sandbox(sandbox, _) => Some(&**sandbox),
     };
-    let mut ports: Vec<PortMapping> = sandbox
-        .map(|s| s.ports.iter().map(|port| port.mapping.clone()).collect())
-        .unwrap_or_default();
+    let mut ports = sandbox.map(json::mappings).unwrap_or_default();
     ports.sort_by_key(|port| {
         (
             port.container_port,
@@ -48,7 +46,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         )
     });
     if given.has("--json") {
-        output::line(&json::text(&json::ports(&ports)))?;
+        output::line(&tree::text(&json::ports(&ports)))?;
         return Ok(0);
     }
     let Some(wanted) = wanted else {

@@ -5,6 +5,7 @@ use super::filter::{self, Filters};
 use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
+use super::tree::{self, Object};
 use super::{Cli, age, json, template};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
@@ -80,15 +81,15 @@ const COMMAND: usize = 20;
 pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
     let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
-    let filters = Filters::parse(given.all("--filter"), &FILTERS)?;
+    let filters = Filters::parse(&given.all("--filter"), &FILTERS)?;
     check(&filters)?;
     let subjects = cli.engine(Voice::Quiet, |engine, run| engine.containers(run))?;
     let most = match given.number("--last")? {
-        Some(most @ 1i64..) => usize::try_from(most).unwrap_or(usize::MAX),
+        Some(most @ 1..) => usize::try_from(most).unwrap_or(usize::MAX),
         _ if given.has("--latest") => 1,
         _ => usize::MAX,
     };
-    let asked = filters.values("status").next().is_some();
+    let asked = !filters.values("status").is_empty();
     let all = given.has("--all") || asked || most != usize::MAX;
     let mut lines: Vec<_> = subjects.iter().map(Line::of).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.created));
@@ -105,7 +106,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     lines.truncate(most);
     if given.has("--json") {
         let all: Vec<_> = lines.into_iter().map(|line| line.object).collect();
-        output::line(&json::text(&all.into()))?;
+        output::line(&tree::text(&all.into()))?;
         return Ok(0);
     }
     let now = age::now();
@@ -120,19 +121,17 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 /// Values that no container could ever have are mistakes.
 fn check(filters: &Filters) -> Result<()> {
     let wrong = |key: &str, value: &str| Error::new(format!("invalid filter '{key}={value}'"));
-    if let Some(value) = filters
-        .values("status")
-        .find(|value| !STATES.contains(value))
-    {
-        return Err(wrong("status", value));
+    for value in filters.values("status") {
+        if !STATES.contains(&value) {
+            return Err(wrong("status", value));
+        }
     }
-    match filters
-        .values("exited")
-        .find(|value| value.parse::<u8>().is_err())
-    {
-        Some(value) => Err(wrong("exited", value)),
-        None => Ok(()),
+    for value in filters.values("exited") {
+        if value.parse::<u8>().is_err() {
+            return Err(wrong("exited", value));
+        }
     }
+    Ok(())
 }
 
 /// When the container that `before` or `since` names was created; of several the nearest.
@@ -167,23 +166,15 @@ impl<'a> Line<'a> {
         let (id, created, ports) = match subject {
             Subject::Container(container) => {
                 let record = &container.record;
-                let running = container
-                    .sandbox
-                    .iter()
-                    .filter(|_| container.status == Status::Running);
-                let ports = running
-                    .flat_map(|sandbox| sandbox.ports_of(&record.name))
-                    .collect();
+                let ports = match &container.sandbox {
+                    Some(sandbox) if container.status == Status::Running => {
+                        sandbox.ports_of(&record.name)
+                    }
+                    _ => Vec::new(),
+                };
                 (record.id, record.created, ports)
             }
-            Subject::Sandbox(sandbox, _) => {
-                let ports = sandbox
-                    .ports
-                    .iter()
-                    .map(|port| port.mapping.clone())
-                    .collect();
-                (sandbox.id, sandbox.created, ports)
-            }
+            Subject::Sandbox(sandbox, _) => (sandbox.id, sandbox.created, json::mappings(sandbox)),
         };
         Line {
             subject,
@@ -256,21 +247,21 @@ impl<'a> Line<'a> {
                 within(number) && port.proto.to_string() == proto
             })
         };
-        filters.hold("id", |value| filter::matches(&id, value))
-            && filters.hold("name", |value| {
+        filters.hold("id", &|value| filter::matches(&id, value))
+            && filters.hold("name", &|value| {
                 filter::matches(self.name(), value.trim_start_matches('/'))
             })
-            && filters.hold("status", |value| value == self.text("/State/Status"))
-            && filters.hold("exited", |value| {
+            && filters.hold("status", &|value| value == self.text("/State/Status"))
+            && filters.hold("exited", &|value| {
                 exit.is_some_and(|exit| value.parse() == Ok(exit.code))
             })
-            && filters.hold("ancestor", |value| {
+            && filters.hold("ancestor", &|value| {
                 image.is_some_and(|image| image.name == value || image.root.as_os_str() == value)
             })
-            && filters.hold("network", |value| self.is_on(value))
-            && filters.hold("publish", |value| mapped(value, true))
-            && filters.hold("expose", |value| mapped(value, false))
-            && filters.hold("volume", |value| self.mounts().contains(&value))
+            && filters.hold("network", &|value| self.is_on(value))
+            && filters.hold("publish", &|value| mapped(value, true))
+            && filters.hold("expose", &|value| mapped(value, false))
+            && filters.hold("volume", &|value| self.mounts().contains(&value))
             && filters.labels(&self.object["Config"]["Labels"])
     }
 
@@ -284,45 +275,34 @@ impl<'a> Line<'a> {
 
     fn row(&self, now: UnixNanos, whole: bool) -> Value {
         let since = |at: UnixNanos| age::duration(now.saturating_sub(at));
-        let labels = self.object["Config"]["Labels"]
-            .as_object()
-            .into_iter()
-            .flatten();
-        let labels =
-            labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
-        let words = self
-            .container()
-            .map(|container| &container.record.command[..]);
+        let labels = &self.object["Config"]["Labels"];
         let id = match whole {
             true => self.id.to_string(),
             false => self.id.short(),
         };
-        let status = match self.container() {
-            Some(container) => status(container, &since),
-            None => "Sandbox".into(),
+        let (command, status) = match self.container() {
+            Some(container) => (
+                command(&container.record.command, whole),
+                status(container, &since),
+            ),
+            None => (String::new(), "Sandbox".into()),
         };
-        json::line(
-            &self.object["Config"]["Labels"],
-            vec![
-                (
-                    "Command",
-                    words.map(|words| command(words, whole)).unwrap_or_default(),
-                ),
-                ("CreatedAt", age::long(self.created)),
-                ("ID", id),
-                ("Image", self.text("/Config/Image").to_owned()),
-                ("Labels", labels.collect::<Vec<_>>().join(",")),
-                ("LocalVolumes", "0".to_owned()),
-                ("Mounts", self.mounts().join(",")),
-                ("Names", self.name().to_owned()),
-                ("Networks", self.networks().join(",")),
-                ("Platform", "linux".to_owned()),
-                ("Ports", ports(&self.ports)),
-                ("RunningFor", format!("{} ago", since(self.created))),
-                ("State", self.text("/State/Status").to_owned()),
-                ("Status", status),
-            ],
-        )
+        let mut line = Object::line(labels);
+        line.text("Command", &command)
+            .text("CreatedAt", &age::long(self.created))
+            .text("ID", &id)
+            .text("Image", &self.text("/Config/Image"))
+            .text("Labels", &json::labels(labels))
+            .text("LocalVolumes", &"0")
+            .text("Mounts", &self.mounts().join(","))
+            .text("Names", &self.name())
+            .text("Networks", &self.networks().join(","))
+            .text("Platform", &"linux")
+            .text("Ports", &ports(&self.ports))
+            .text("RunningFor", &format_args!("{} ago", since(self.created)))
+            .text("State", &self.text("/State/Status"))
+            .text("Status", &status);
+        line.end()
     }
 }
 

@@ -5,7 +5,6 @@ use super::argv::Usage;
 use super::options::{DRY_RUN, Given, Page, VERBOSE};
 use super::output::{self, Voice};
 use super::port::arrow;
-use crate::error::Result;
 use crate::types::PortSpec;
 use argh::FlagInfo;
 
@@ -42,8 +41,11 @@ Exit codes: 1 an error, or a port is not published.
 /// The name, and what the ports say.
 pub(super) fn specs(given: &Given) -> Result<(&str, Vec<PortSpec>), Usage> {
     let (name, ports) = given.first()?;
-    let specs = ports.iter().map(|port| port.parse());
-    Ok((name, specs.collect::<Result<_>>()?))
+    let mut specs = Vec::new();
+    for port in ports {
+        specs.push(port.parse()?);
+    }
+    Ok((name, specs))
 }
 
 /// Carries out `netcell publish`.

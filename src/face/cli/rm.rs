@@ -28,18 +28,23 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let names = given.names()?;
     let force = given.has("--force");
     let mut doomed = !force || names.len() == 1;
-    let code = cli.each("removing", given.voice(), names, |engine, name, run| {
-        if !std::mem::replace(&mut doomed, true) && !run.dry_run {
-            engine.doom(names);
-        }
-        match engine.remove(name, force, run) {
-            // As with Docker, what is not there is said, and is as it was to be.
-            Err(error) if force && engine.look_up(name)?.is_none() => {
-                output::complain(&error);
-                Ok(None)
+    let code = cli.each(
+        "removing",
+        given.voice(),
+        names,
+        &mut |engine, name, run| {
+            if !std::mem::replace(&mut doomed, true) && !run.dry_run {
+                engine.doom(names);
             }
-            done => done.map(|()| (!run.dry_run).then(|| name.to_owned())),
-        }
-    });
+            match engine.remove(name, force, run) {
+                // As with Docker, what is not there is said, and is as it was to be.
+                Err(error) if force && engine.look_up(name)?.is_none() => {
+                    output::complain(&error);
+                    Ok(false)
+                }
+                done => done.map(|()| true),
+            }
+        },
+    );
     Ok(code?)
 }

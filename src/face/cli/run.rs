@@ -45,14 +45,13 @@ impl Given {
     /// The specification of a container.
     pub fn container(&self, image: &str, command: &[String]) -> Result<ContainerSpec> {
         let network = self.network()?;
-        let owned = |option| self.last(option).map(str::to_owned);
-        let hostname = owned("--hostname");
+        let hostname = self.owned("--hostname");
         if hostname.is_some() && matches!(network, NetworkMode::Container(_)) {
             return Err(Error::new(
                 "conflicting options: hostname and the network mode",
             ));
         }
-        let workdir = owned("--workdir");
+        let workdir = self.owned("--workdir");
         if let Some(workdir) = workdir.as_ref().filter(|dir| !dir.starts_with('/')) {
             return Err(Error::new(format!(
                 "the working directory '{workdir}' is invalid, it needs to be an absolute path"
@@ -69,7 +68,7 @@ impl Given {
             settings: self.settings(&network)?,
             applied: None,
             workdir,
-            user: owned("--user"),
+            user: self.owned("--user"),
             hostname,
             names: names::checked(self, &network)?,
             publish: self.published(&network)?,
@@ -88,7 +87,7 @@ impl Given {
         let publish = self.published(&network)?;
         Ok(SandboxSpec {
             name: self.name()?,
-            hostname: self.last("--hostname").map(str::to_owned),
+            hostname: self.owned("--hostname"),
             names: names::checked(self, &network)?,
             network,
             publish,
@@ -98,51 +97,33 @@ impl Given {
     }
 
     fn endpoint(&self) -> Result<EndpointSpec> {
-        let wrong = |text: &str| Error::new(format!("invalid IP address: {text}"));
-        let ip = self
-            .last("--ip")
-            .map(|ip| ip.parse().map_err(|_| wrong(ip)));
-        let ip6 = self
-            .last("--ip6")
-            .map(|ip| ip.parse().map_err(|_| wrong(ip)));
-        let mac = self.last("--mac-address").map(|text| {
-            let mac = text.parse::<Mac>()?;
-            mac.is_valid().then_some(mac).ok_or_else(|| {
-                Error::new(format!(
-                    "{text} is not a valid mac address: a group's address, or the one of zeros, is nobody's"
-                ))
-            })
-        });
         Ok(EndpointSpec {
-            ip: ip.transpose()?,
-            ip6: ip6.transpose()?,
-            mac: mac.transpose()?,
+            ip: self.read("--ip", address)?,
+            ip6: self.read("--ip6", address)?,
+            mac: self.read("--mac-address", mac)?,
             allow_spoof: self.has("--allow-spoof"),
         })
     }
 
     fn name(&self) -> Result<Option<Name>> {
-        self.last("--name").map(str::parse).transpose()
+        self.read("--name", str::parse)
     }
 
     fn network(&self) -> Result<NetworkMode> {
-        let mut networks = self.all("--network");
-        match (networks.next(), networks.next()) {
-            (Some(one), Some(other)) if one == other => Err(Error::new(format!(
+        match self.all("--network")[..] {
+            [] => mode("bridge"),
+            [one] => mode(one),
+            [one, other, ..] if one == other => Err(Error::new(format!(
                 "network \"{one}\" is specified multiple times"
             ))),
-            (Some(one), Some(other)) => Err(Error::new(format!(
+            [one, other, ..] => Err(Error::new(format!(
                 "cannot attach to both {one} and {other}: a sandbox has one network"
             ))),
-            (one, _) => mode(one.unwrap_or("bridge")),
         }
     }
 
     fn published(&self, network: &NetworkMode) -> Result<Vec<PortSpec>> {
-        let ports = self
-            .all("--publish")
-            .map(str::parse)
-            .collect::<Result<Vec<_>>>()?;
+        let ports = self.read_all("--publish", str::parse)?;
         if *network == NetworkMode::Host && !ports.is_empty() {
             output::complain(
                 &"WARNING: Published ports are discarded when using host network mode",
@@ -151,6 +132,22 @@ impl Given {
         }
         Ok(ports)
     }
+}
+
+/// The value of `--ip` or `--ip6`.
+fn address<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse()
+        .map_err(|_| Error::new(format!("invalid IP address: {text}")))
+}
+
+/// `--mac-address`'s value.
+fn mac(text: &str) -> Result<Mac> {
+    let mac = text.parse::<Mac>()?;
+    mac.is_valid().then_some(mac).ok_or_else(|| {
+        Error::new(format!(
+            "{text} is not a valid mac address: a group's address, or the one of zeros, is nobody's"
+        ))
+    })
 }
 
 /// `--network`'s value.
@@ -173,22 +170,22 @@ fn invalid_container() -> Error {
 }
 
 /// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
-pub(super) fn environment<'a>(entries: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+pub(super) fn environment(entries: Vec<String>) -> Result<Vec<String>> {
     let mut env = Vec::new();
     for entry in entries {
         match entry.split_once('=') {
             Some(("", _)) => {
                 return Err(Error::new(format!("invalid environment variable: {entry}")));
             }
-            Some(_) => env.push(entry.to_owned()),
+            Some(_) => env.push(entry),
             None if entry.is_empty() => {
                 return Err(Error::new("invalid environment variable: it is empty"));
             }
-            None => env.extend(
-                std::env::var(entry)
-                    .ok()
-                    .map(|value| format!("{entry}={value}")),
-            ),
+            None => {
+                if let Ok(value) = std::env::var(&entry) {
+                    env.push(format!("{entry}={value}"));
+                }
+            }
         }
     }
     Ok(env)

@@ -3,38 +3,19 @@
 use super::kill;
 use super::options::Given;
 use super::run::environment;
+use super::tree::{Object, texts};
 use crate::engine::record::ContainerRecord;
 use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
 use crate::error::{Error, Result};
 use crate::types::capability;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Given {
     /// The settings; none where nothing is set.
     pub fn settings(&self, network: &NetworkMode) -> Result<Option<Settings>> {
-        fn all<'a, T>(
-            values: impl Iterator<Item = &'a str>,
-            parse: impl FnMut(&'a str) -> Result<T>,
-        ) -> Result<Vec<T>> {
-            values.map(parse).collect()
-        }
-        let capabilities = |option, field: &str| {
-            let named = |text: &str| {
-                capability(text).map_err(|error| Error::new(format!("invalid {field}: {error}")))
-            };
-            all(self.all(option), named)
-        };
-        let stop_timeout = match self.last("--stop-timeout") {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
-                Error::new(format!(
-                    "invalid argument \"{text}\" for \"--stop-timeout\" flag: a number of seconds is wanted"
-                ))
-            })?),
-        };
-        let stop_signal = self.last("--stop-signal").map(kill::signal).transpose()?;
+        let stop_signal = self.read("--stop-signal", kill::signal)?;
         let mut volumes: Vec<Volume> = Vec::new();
         for text in self.all("--volume") {
             let volume = volume(text)?;
@@ -45,20 +26,20 @@ impl Given {
         }
         let settings = Settings {
             volumes,
-            tmpfs: all(self.all("--tmpfs"), str::parse)?,
+            tmpfs: self.read_all("--tmpfs", str::parse)?,
             read_only: self.has("--read-only"),
             privileged: self.has("--privileged"),
-            cap_add: capabilities("--cap-add", "CapAdd")?,
-            cap_drop: capabilities("--cap-drop", "CapDrop")?,
-            groups: self.all("--group-add").map(str::to_owned).collect(),
-            limits: all(self.all("--ulimit"), str::parse)?,
-            sysctls: all(self.all("--sysctl"), str::parse)?,
+            cap_add: self.capabilities("--cap-add", "CapAdd")?,
+            cap_drop: self.capabilities("--cap-drop", "CapDrop")?,
+            groups: self.texts("--group-add"),
+            limits: self.read_all("--ulimit", str::parse)?,
+            sysctls: self.read_all("--sysctl", str::parse)?,
             init: self.has("--init"),
             entrypoint: self
                 .last("--entrypoint")
                 .is_some_and(|entry| !entry.is_empty()),
             stop_signal: stop_signal.map(i32::unsigned_abs),
-            stop_timeout,
+            stop_timeout: self.read("--stop-timeout", stop_timeout)?,
             restart: Restart::parse(self.last("--restart").unwrap_or("no"))?,
         };
         if settings.restart.is_some() && self.has("--rm") {
@@ -70,6 +51,15 @@ impl Given {
         Ok((settings != *Settings::NONE).then_some(settings))
     }
 
+    fn texts(&self, option: &'static str) -> Vec<String> {
+        self.all(option).into_iter().map(str::to_owned).collect()
+    }
+
+    fn capabilities(&self, option: &'static str, field: &str) -> Result<Vec<String>> {
+        self.read_all(option, capability)
+            .map_err(|error| Error::new(format!("invalid {field}: {error}")))
+    }
+
     /// `--label` and `--label-file`, of which the options come later.
     pub fn labels(&self) -> Result<BTreeMap<String, String>> {
         let mut labels = BTreeMap::new();
@@ -77,7 +67,7 @@ impl Given {
         for path in self.all("--label-file") {
             lines.extend(file(path)?);
         }
-        lines.extend(self.all("--label").map(str::to_owned));
+        lines.extend(self.texts("--label"));
         for line in lines {
             let (key, value) = line.split_once('=').unwrap_or((&line, ""));
             if key.is_empty() {
@@ -102,9 +92,17 @@ impl Given {
                 lines.push(line);
             }
         }
-        lines.extend(self.all("--env").map(str::to_owned));
-        environment(lines.iter().map(String::as_str))
+        lines.extend(self.texts("--env"));
+        environment(lines)
     }
+}
+
+fn stop_timeout(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| {
+        Error::new(format!(
+            "invalid argument \"{text}\" for \"--stop-timeout\" flag: a number of seconds is wanted"
+        ))
+    })
 }
 
 /// The lines of a file that say something.
@@ -184,17 +182,19 @@ fn volume(text: &str) -> Result<Volume> {
 
 /// Docker's `Mounts`.
 pub(super) fn mounts(settings: &Settings) -> Value {
-    let mount = |volume: &Volume| {
-        json!({
-            "Type": "bind",
-            "Source": volume.source,
-            "Destination": volume.destination,
-            "Mode": if volume.read_only { "ro" } else { "" },
-            "RW": !volume.read_only,
-            "Propagation": "rprivate",
-        })
-    };
-    settings.volumes.iter().map(mount).collect()
+    let mut mounts = Vec::new();
+    for volume in &settings.volumes {
+        let mut mount = Object::default();
+        mount
+            .text("Type", &"bind")
+            .text("Source", &volume.source.display())
+            .text("Destination", &volume.destination)
+            .text("Mode", &if volume.read_only { "ro" } else { "" })
+            .set("RW", (!volume.read_only).into())
+            .text("Propagation", &"rprivate");
+        mounts.push(mount.end());
+    }
+    Value::Array(mounts)
 }
 
 /// Docker's `RestartPolicy`.
@@ -203,52 +203,58 @@ pub(super) fn restart(settings: &Settings) -> Value {
         Some(restart) => (restart.when.word(), restart.most),
         None => ("no", 0),
     };
-    json!({"Name": name, "MaximumRetryCount": most})
+    let mut policy = Object::default();
+    policy
+        .text("Name", &name)
+        .set("MaximumRetryCount", most.into())
+        .end()
 }
 
 /// What of it stands in `HostConfig`.
-pub(super) fn host_config(record: &ContainerRecord, config: &mut Value) {
+pub(super) fn host_config(record: &ContainerRecord, config: &mut Object) {
     let settings = record.settings();
-    let bind = |volume: &Volume| {
+    let mut binds = Vec::new();
+    for volume in &settings.volumes {
         let mode = if volume.read_only { ":ro" } else { "" };
-        format!("{}:{}{mode}", volume.source.display(), volume.destination)
-    };
+        let source = volume.source.display();
+        binds.push(format!("{source}:{}{mode}", volume.destination));
+    }
+    let number = |value: Option<u64>| value.and_then(|v| i64::try_from(v).ok()).unwrap_or(-1);
+    let mut limits = Vec::new();
+    for limit in &settings.limits {
+        let mut object = Object::default();
+        object
+            .text("Name", &limit.name())
+            .set("Hard", number(limit.maximum).into())
+            .set("Soft", number(limit.current).into());
+        limits.push(object.end());
+    }
     let list = |list: &[String]| match list {
         [] => Value::Null,
-        list => list.into(),
+        list => texts(list),
     };
-    let binds: Vec<_> = settings.volumes.iter().map(bind).collect();
-    let sysctls = settings
-        .sysctls
-        .iter()
-        .map(|s| (s.key.clone(), s.value.as_str().into()));
-    let tmpfs = settings.tmpfs.iter();
-    let tmpfs = tmpfs.map(|tmpfs| (tmpfs.destination.clone(), tmpfs.options.join(",").into()));
-    let limits = settings.limits.iter().map(|limit| {
-        let value = |value: Option<u64>| value.and_then(|v| i64::try_from(v).ok()).unwrap_or(-1);
-        json!({"Name": limit.name(), "Hard": value(limit.maximum), "Soft": value(limit.current)})
-    });
-    for (key, value) in [
-        ("Binds", list(&binds)),
-        ("CapAdd", list(&settings.cap_add)),
-        ("CapDrop", list(&settings.cap_drop)),
-        ("GroupAdd", list(&settings.groups)),
-        ("Privileged", settings.privileged.into()),
-        ("ReadonlyRootfs", settings.read_only.into()),
-        ("Ulimits", limits.collect()),
-    ] {
-        config[key] = value;
-    }
+    config
+        .set("Binds", list(&binds))
+        .set("CapAdd", list(&settings.cap_add))
+        .set("CapDrop", list(&settings.cap_drop))
+        .set("GroupAdd", list(&settings.groups))
+        .set("Privileged", settings.privileged.into())
+        .set("ReadonlyRootfs", settings.read_only.into())
+        .set("Ulimits", Value::Array(limits));
     // What Docker leaves out where there is none.
     if settings.init {
-        config["Init"] = true.into();
+        config.set("Init", true.into());
     }
-    for (key, map) in [
-        ("Tmpfs", tmpfs.collect::<Map<_, _>>()),
-        ("Sysctls", sysctls.collect()),
-    ] {
+    let (mut tmpfs, mut sysctls) = (Object::default(), Object::default());
+    for place in &settings.tmpfs {
+        tmpfs.text(&place.destination, &place.options.join(","));
+    }
+    for sysctl in &settings.sysctls {
+        sysctls.text(&sysctl.key, &sysctl.value);
+    }
+    for (key, mut map) in [("Tmpfs", tmpfs), ("Sysctls", sysctls)] {
         if !map.is_empty() {
-            config[key] = Value::Object(map);
+            config.set(key, map.end());
         }
     }
 }

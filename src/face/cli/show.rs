@@ -3,7 +3,7 @@
 use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
-use super::{Cli, json};
+use super::{Cli, json, tree};
 use crate::engine::show::{Chain, Link, NamespaceView, Route};
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     let name = given.rest.first().map(String::as_str);
     let view = cli.engine(Voice::Quiet, |engine, _| engine.show(name))?;
     if given.has("--json") {
-        output::line(&json::text(&json::tree(&view)))?;
+        output::line(&tree::text(&json::tree(&view)))?;
     } else {
         output::text(&page(&view))?;
     }

@@ -45,9 +45,11 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         });
         return Ok(code?.unwrap_or(0));
     }
-    let code = cli.each("starting", given.voice(), names, |engine, name, run| {
-        engine.start(name, None, run)?;
-        Ok((!run.dry_run).then(|| name.to_owned()))
-    });
+    let code = cli.each(
+        "starting",
+        given.voice(),
+        names,
+        &mut |engine, name, run| engine.start(name, None, run).map(|_| true),
+    );
     Ok(code?)
 }

@@ -68,7 +68,7 @@ pub fn restart(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 
 /// How long SIGTERM may take, if that is said.
 fn grace(given: &Given) -> Result<Option<Duration>, Usage> {
-    let seconds: Option<i64> = match given.number("--time")? {
+    let seconds = match given.number("--time")? {
         None => given.number("--timeout")?,
         seconds => seconds,
     };

@@ -2,8 +2,9 @@
 
 use super::output;
 use super::template::Template;
+use super::tree::Object;
 use crate::error::Result;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What a list is made of.
 pub struct List {
@@ -55,22 +56,23 @@ impl Format {
     /// # Errors
     /// A template that does not fit them.
     pub fn print(&self, lines: &[Value]) -> Result<()> {
-        let made = lines
-            .iter()
-            .map(|line| self.template.row(line, self.list.line));
-        let made: Vec<String> = made.collect::<Result<_>>()?;
+        let mut made = Vec::new();
+        for line in lines {
+            made.push(self.template.row(line, self.list.line)?);
+        }
         if !self.table {
             let text: String = made.iter().flat_map(|line| [line, "\n"]).collect();
             return output::text(&text);
         }
-        let headings = self.list.fields.iter();
-        let headings = headings.map(|(field, heading)| ((*field).to_owned(), (*heading).into()));
-        let headings = Value::Object(headings.collect::<Map<_, _>>());
-        let head = self.template.heading(&headings)?;
-        let rows = [head].into_iter().chain(made);
-        let rows: Vec<Vec<String>> = rows
-            .map(|row| row.split('\t').map(str::to_owned).collect())
-            .collect();
+        let mut headings = Object::default();
+        for (field, heading) in self.list.fields {
+            headings.text(field, heading);
+        }
+        let head = self.template.heading(&headings.end())?;
+        let mut rows: Vec<Vec<&str>> = vec![head.split('\t').collect()];
+        for line in &made {
+            rows.push(line.split('\t').collect());
+        }
         output::text(&render(&rows, output::is_terminal(), output::has_colour()))
     }
 }
@@ -79,7 +81,7 @@ impl Format {
 const NARROWEST: usize = 10;
 
 /// Rows, the first of which is the heading, as lines: three blanks apart, and on a terminal one below the other.
-fn render(rows: &[Vec<String>], aligned: bool, colour: bool) -> String {
+fn render(rows: &[Vec<&str>], aligned: bool, colour: bool) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -111,9 +113,8 @@ fn render(rows: &[Vec<String>], aligned: bool, colour: bool) -> String {
 mod tests {
     use super::*;
 
-    fn rows(rows: &[&str]) -> Vec<Vec<String>> {
-        let cells = |row: &&str| row.split('\t').map(str::to_owned).collect();
-        rows.iter().map(cells).collect()
+    fn rows<'a>(rows: &[&'a str]) -> Vec<Vec<&'a str>> {
+        rows.iter().map(|row| row.split('\t').collect()).collect()
     }
 
     #[test]

@@ -69,8 +69,7 @@ const COMMANDS: [(&str, &str); 5] = [
 ];
 
 /// Why a long option is not known.
-pub fn option<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let known = known.map(|known| known.trim_start_matches('-'));
+pub fn option(name: &str, known: &[&str]) -> Error {
     let hint = match name {
         "dry-run" => ": this command only looks, waits or hands something on, so there is nothing that a script could do in its place".to_owned(),
         _ => hint(name, "--", known, &DOCKERS),
@@ -91,7 +90,7 @@ const LETTERS: [(char, &str); 6] = [
 /// Why a letter is not known.
 pub fn letter(letter: char, word: &str) -> Error {
     let long = LETTERS.iter().find(|(known, _)| *known == letter);
-    let hint = long.map(|(_, long)| hint(long, "--", std::iter::empty(), &DOCKERS));
+    let hint = long.map(|(_, long)| hint(long, "--", &[], &DOCKERS));
     let hint = hint.unwrap_or_default();
     Error::new(format!(
         "unknown shorthand flag: '{letter}' in {word}{hint}"
@@ -99,19 +98,14 @@ pub fn letter(letter: char, word: &str) -> Error {
 }
 
 /// Why a command is not known.
-pub fn command<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+pub fn command(name: &str, known: &[&str]) -> Error {
     Error::new(format!(
         "'{name}' is not a netcell command{} (see 'netcell help')",
         hint(name, "", known, &COMMANDS)
     ))
 }
 
-fn hint<'a>(
-    name: &str,
-    dashes: &str,
-    known: impl Iterator<Item = &'a str>,
-    dockers: &[(&str, &str)],
-) -> String {
+fn hint(name: &str, dashes: &str, known: &[&str], dockers: &[(&str, &str)]) -> String {
     let theirs = dockers
         .iter()
         .find(|(_, names)| names.split_whitespace().any(|known| known == name));
@@ -120,8 +114,8 @@ fn hint<'a>(
     }
     // A slip or two; in a short word two would make it any other.
     let most = if name.len() > 4 { 2 } else { 1 };
-    let nearest = known.map(|known| (distance(name, known), known)).min();
-    match nearest {
+    let known = known.iter().map(|known| known.trim_start_matches('-'));
+    match known.map(|known| (distance(name, known), known)).min() {
         Some((slips, known)) if slips <= most => format!(": did you mean {dashes}{known}?"),
         _ => String::new(),
     }
@@ -168,8 +162,8 @@ mod tests {
 
     #[test]
     fn the_nearest_is_named_and_so_is_what_docker_has() {
-        let known = || ["--name", "--network", "--rm"].into_iter();
-        let said = |name| option(name, known()).to_string();
+        let known = ["--name", "--network", "--rm"];
+        let said = |name| option(name, &known).to_string();
         assert_eq!(
             said("netwrok"),
             "unknown flag: --netwrok: did you mean --network?"
@@ -180,12 +174,12 @@ mod tests {
             "unknown flag: --memory: Docker has it, netcell has not: it sets no limits on resources, a control group does"
         );
         assert!(
-            command("insepct", ["inspect"].into_iter())
+            command("insepct", &["inspect"])
                 .to_string()
                 .contains("did you mean inspect?")
         );
         assert!(
-            command("pull", ["inspect"].into_iter())
+            command("pull", &["inspect"])
                 .to_string()
                 .contains("an image is a directory")
         );

@@ -3,9 +3,10 @@
 use super::argv::Usage;
 use super::options::{Given, JSON, Page, option};
 use super::template::Template;
-use super::{Cli, json, output};
+use super::tree::{self, Object};
+use super::{Cli, output};
 use argh::FlagInfo;
-use serde_json::json;
+use serde_json::Value;
 
 const PAGE: Page = Page {
     command: "version",
@@ -19,6 +20,8 @@ Exit codes: 0; 64 a template that is not well formed.
 ",
 };
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// `--format` of what is about netcell itself.
 pub(super) const FORMAT: FlagInfo<'static> = option(
     "--format",
@@ -30,24 +33,27 @@ pub(super) const FORMAT: FlagInfo<'static> = option(
 /// Carries out `netcell version`.
 pub fn main(_: &Cli, words: &[String]) -> Result<u8, Usage> {
     let given = Given::parse(&PAGE, words)?;
-    let version = env!("CARGO_PKG_VERSION");
-    let about = || {
-        json!({
-            "Version": version,
-            "Os": std::env::consts::OS,
-            "Arch": std::env::consts::ARCH,
-            "License": env!("CARGO_PKG_LICENSE"),
-            // What scripts ask Docker for; here both are the same program.
-            "Client": {"Version": version},
-            "Server": {"Version": version},
-        })
-    };
     if let Some(format) = given.last("--format") {
         output::line(&Template::parse(format)?.render(&about())?)?;
     } else if given.has("--json") {
-        output::line(&json::text(&about()))?;
+        output::line(&tree::text(&about()))?;
     } else {
-        output::line(&format_args!("netcell {version}"))?;
+        output::line(&format_args!("netcell {VERSION}"))?;
     }
     Ok(0)
+}
+
+fn about() -> Value {
+    let mut program = Object::default();
+    let program = program.text("Version", &VERSION).end();
+    let mut about = Object::default();
+    about
+        .text("Version", &VERSION)
+        .text("Os", &std::env::consts::OS)
+        .text("Arch", &std::env::consts::ARCH)
+        .text("License", &env!("CARGO_PKG_LICENSE"))
+        // What scripts ask Docker for; here both are the same program.
+        .set("Client", program.clone())
+        .set("Server", program);
+    about.end()
 }

@@ -4,6 +4,7 @@
 //! object is a map (cli/command/inspect): so both are here, and [`Sight`] says which. What a struct's field would be in
 //! Go is told by its name: a map whose keys are the user's, an absent list, an absent object.
 
+use crate::face::cli::tree;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -200,42 +201,23 @@ impl<'v> Val<'v> {
 
     /// As JSON.
     pub fn json(&self) -> String {
-        let owned = match self {
+        tree::line(&match self {
             Val::Missing | Val::Null(_) | Val::NoMap(_) => Value::Null,
             Val::Bool(value) => Value::Bool(*value),
             Val::Int(value) => Value::from(*value),
             Val::Text(text) => Value::from(text.as_ref()),
-            Val::Texts(texts) => texts.iter().map(String::as_str).collect(),
-            Val::List(items) => return listed(items.iter().map(Value::to_string), "[", "]"),
+            Val::Texts(texts) => tree::texts(texts),
+            Val::List(items) => return tree::items(items),
+            // A line of a list has what no field is under no name.
             Val::Struct(fields) => {
-                // A line of a list has what no field is under no name.
-                let named = fields.iter().filter(|(name, _)| !name.is_empty());
-                return listed(named.map(pair), "{", "}");
+                return tree::entries(&mut fields.iter().filter(|(name, _)| !name.is_empty()));
             }
             Val::Map(fields, _) => {
-                let entries = self
-                    .keys()
-                    .into_iter()
-                    .filter_map(|key| fields.get_key_value(key));
-                return listed(entries.map(pair), "{", "}");
+                let sorted = self.keys().into_iter();
+                return tree::entries(&mut sorted.filter_map(|key| fields.get_key_value(key)));
             }
-        };
-        owned.to_string()
+        })
     }
-}
-
-fn pair((key, value): (&String, &Value)) -> String {
-    format!("{}:{value}", Value::from(key.as_str()))
-}
-
-fn listed(items: impl Iterator<Item = String>, open: &str, close: &str) -> String {
-    let mut text = open.to_owned();
-    for (at, item) in items.enumerate() {
-        text.push_str(if at > 0 { "," } else { "" });
-        text.push_str(&item);
-    }
-    text.push_str(close);
-    text
 }
 
 /// Go's spelling of a field whose JSON key is another.
