@@ -14,7 +14,7 @@ pub(super) const SIG_PROXY: &str = "hand signals on; --sig-proxy=false does not"
 /// What `--detach-keys` is for.
 pub(super) const DETACH_KEYS: &str = "what leaves a terminal; default ctrl-p,ctrl-q";
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "attach",
     words: "NAME",
     about: "Stay with a running container: its output comes here, this terminal's keys or stdin go to it.",
@@ -33,8 +33,7 @@ Exit codes: 1 an error, else the container's own.
 };
 
 /// Carries out `netcell attach`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let name = given.one_name()?;
     let stay = Stay {
         stdin: !given.has("--no-stdin"),

@@ -6,7 +6,7 @@ use super::{Cli, output};
 use crate::engine::spec::{ContainerSpec, SandboxSpec};
 use crate::error::Error;
 
-pub(super) const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "create",
     words: "[IMAGE COMMAND [ARG…]]",
     about: "Create a container without starting it; without IMAGE, a sandbox alone.",
@@ -42,14 +42,13 @@ pub(super) fn container(given: &Given, command: &str) -> Result<ContainerSpec, U
 }
 
 /// Carries out `netcell create`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let voice = given.voice();
     let id = if given.rest.is_empty() {
-        let spec = sandbox(&given)?;
+        let spec = sandbox(given)?;
         cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
     } else {
-        let spec = container(&given, "create")?;
+        let spec = container(given, "create")?;
         cli.engine(voice, |engine, run| engine.create(&spec, run))?
     };
     if !given.has("--dry-run") {

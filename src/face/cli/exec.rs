@@ -8,7 +8,7 @@ use super::{Cli, attach};
 use crate::engine::spec::ExecSpec;
 use crate::error::{Error, exit};
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "exec",
     words: "NAME COMMAND [ARG…]",
     about: "Run a command in a container, with its namespaces and limits, or in a sandbox, as ip netns exec does.",
@@ -30,8 +30,7 @@ Exit codes: 1 an error, 126 COMMAND cannot be executed, 127 COMMAND was not foun
 };
 
 /// Carries out `netcell exec`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (name, command) = given.first()?;
     if given
         .last("--workdir")

@@ -10,7 +10,7 @@ use crate::engine::info::{self, Answer, Counts, KernelOption};
 use crate::error::Result;
 use serde_json::Value;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "info",
     words: "",
     about: "Ask the kernel for what netcell needs, and say what is lost where it is missing; paths; limits.",
@@ -26,8 +26,7 @@ Exit codes: 0, also where something is missing; 1 an error; 64 a template that i
 };
 
 /// Carries out `netcell info`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let format = given.last("--format").map(Template::parse).transpose()?;
     let counts = cli.engine(Voice::Quiet, |engine, run| engine.counts(run));
     let kernel = info::kernel();

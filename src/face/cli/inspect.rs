@@ -10,7 +10,7 @@ use crate::error::{Error, Result, exit};
 use argh::FlagInfo;
 use serde_json::Value;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "inspect",
     words: "NAME…",
     about: "Everything about containers, sandboxes and networks, as a JSON array, or by a template.",
@@ -39,8 +39,7 @@ pub(super) const FORMAT: FlagInfo<'static> = option(
 );
 
 /// Carries out `netcell inspect`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (containers, networks) = match given.last("--type") {
         None => (true, true),
         Some("container") => (true, false),
@@ -51,7 +50,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             return Err(Usage::Wrong(Error::new(said)));
         }
     };
-    look(cli, &given, |engine, name| {
+    look(cli, given, |engine, name| {
         if containers && let Some(subject) = engine.look_up(name)? {
             return Ok(json::subject(&subject));
         }

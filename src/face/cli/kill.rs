@@ -5,7 +5,7 @@ use super::argv::Usage;
 use super::options::{DRY_RUN, Given, Page, VERBOSE, option};
 use crate::error::{Error, Result};
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "kill",
     words: "NAME…",
     about: "Send a signal to containers' first processes.",
@@ -63,8 +63,7 @@ pub(super) fn name(signal: u32) -> String {
 }
 
 /// Carries out `netcell kill`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let names = given.names()?;
     let signal = signal(given.last("--signal").unwrap_or("KILL"))?;
     let voice = given.voice();

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "logs",
     words: "NAME",
     about: "Print what a container has written, as far as its log keeps it: stdout to stdout, stderr to stderr.",
@@ -43,8 +43,7 @@ Exit codes: 0; 1 an error.
 };
 
 /// Carries out `netcell logs`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let name = given.one_name()?;
     let moment = |option| {
         given

@@ -45,6 +45,7 @@ use crate::engine::spec::Places;
 use crate::engine::{self, Engine, Leaving, Run, Say};
 use crate::error::{Error, Result, exit};
 use argv::Usage;
+use options::{Given, Page};
 use output::{Progress, Voice};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -52,113 +53,146 @@ use std::ffi::OsString;
 /// A subcommand: its name, what carries it out, what it is for, and the exit code of its errors.
 struct Command {
     name: &'static str,
-    act: fn(&Cli, &[String]) -> Result<u8, Usage>,
+    act: Act,
     about: &'static str,
     failure: u8,
 }
 
-const fn command(
-    name: &'static str,
-    act: fn(&Cli, &[String]) -> Result<u8, Usage>,
-    about: &'static str,
-) -> Command {
+/// A subcommand's own part.
+type Main = fn(&Cli, &Given) -> Result<u8, Usage>;
+
+/// What carries a subcommand out.
+enum Act {
+    /// Takes what its words say, by its page.
+    Given(&'static Page, Main),
+    /// Takes its words as they are: it has commands of its own, or is about others.
+    Words(fn(&Cli, &[String]) -> Result<u8, Usage>),
+}
+
+const fn command(page: &'static Page, act: Main, about: &'static str) -> Command {
     Command {
-        name,
-        act,
+        name: page.command,
+        act: Act::Given(page, act),
         about,
         failure: exit::FAILURE,
     }
 }
 
-const COMMANDS: [Command; 25] = [
+static COMMANDS: [Command; 25] = [
     Command {
         failure: exit::RUN,
         ..command(
-            "run",
+            &run::PAGE,
             run::main,
             "create a container and run a command in it",
         )
     },
     command(
-        "create",
+        &create::PAGE,
         create::main,
         "create a container, or a sandbox alone, without starting it",
     ),
     command(
-        "exec",
+        &exec::PAGE,
         exec::main,
         "run a command in a container or sandbox",
     ),
     command(
-        "start",
+        &start::PAGE,
         start::main,
         "start containers that are not running",
     ),
     command(
-        "attach",
+        &attach::PAGE,
         attach::main,
         "stay with a running container, as on its terminal",
     ),
-    command("stop", stop::main, "stop containers: SIGTERM, then SIGKILL"),
     command(
-        "restart",
+        &stop::STOP,
+        stop::main,
+        "stop containers: SIGTERM, then SIGKILL",
+    ),
+    command(
+        &stop::RESTART,
         stop::restart,
         "stop containers and start them again",
     ),
-    command("kill", kill::main, "send a signal to containers"),
+    command(&kill::PAGE, kill::main, "send a signal to containers"),
     command(
-        "wait",
+        &wait::PAGE,
         wait::main,
         "wait until containers end, and print their exit codes",
     ),
     command(
-        "rename",
+        &rename::PAGE,
         rename::main,
         "give a container and its sandbox another name",
     ),
-    command("rm", rm::main, "remove containers and sandboxes"),
-    command("ps", ps::main, "list containers"),
-    command("logs", logs::main, "print what a container has written"),
-    command("port", port::main, "list a container's published ports"),
+    command(&rm::PAGE, rm::main, "remove containers and sandboxes"),
+    command(&ps::PAGE, ps::main, "list containers"),
     command(
-        "publish",
+        &logs::PAGE,
+        logs::main,
+        "print what a container has written",
+    ),
+    command(
+        &port::PAGE,
+        port::main,
+        "list a container's published ports",
+    ),
+    command(
+        &publish::PUBLISH,
         publish::main,
         "publish more ports of a sandbox that lives",
     ),
-    command("unpublish", publish::withdraw, "withdraw published ports"),
     command(
-        "inspect",
+        &publish::UNPUBLISH,
+        publish::withdraw,
+        "withdraw published ports",
+    ),
+    command(
+        &inspect::PAGE,
         inspect::main,
         "everything about containers, as JSON or by a template",
     ),
     command(
-        "show",
+        &show::PAGE,
         show::main,
         "links, addresses, routes and sockets of a sandbox, or of the host",
     ),
+    Command {
+        name: "network",
+        act: Act::Words(network::main),
+        about: "create, list, inspect and remove networks",
+        failure: exit::FAILURE,
+    },
     command(
-        "network",
-        network::main,
-        "create, list, inspect and remove networks",
-    ),
-    command(
-        "apply",
+        &apply::PAGE,
         apply::main,
         "make what runs what a file of command lines asks for",
     ),
     command(
-        "reconcile",
+        &reconcile::PAGE,
         reconcile::main,
         "make again what others flushed or deleted",
     ),
-    command("prune", prune::main, "remove what nobody has a record of"),
     command(
-        "info",
+        &prune::PAGE,
+        prune::main,
+        "remove what nobody has a record of",
+    ),
+    command(
+        &info::PAGE,
         info::main,
         "what the kernel has of what is needed, paths, limits",
     ),
-    command("version", version::main, "the version of netcell"),
-    command("help", help, "this page"),
+    command(&version::PAGE, version::main, "the version of netcell"),
+    Command {
+        name: "help",
+        act: Act::Words(help),
+        about: "this page",
+        failure: exit::FAILURE,
+    },
 ];
 
 /// What every subcommand gets: where things are.
@@ -279,10 +313,11 @@ pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
             return error.exit_code().unwrap_or(exit::FAILURE);
         }
     };
-    let code = match (command.act)(&cli, &words) {
-        Ok(code) => code,
-        Err(usage) => complain(command, usage),
+    let done = match command.act {
+        Act::Given(page, act) => Given::parse(page, &words).and_then(|given| act(&cli, &given)),
+        Act::Words(act) => act(&cli, &words),
     };
+    let code = done.unwrap_or_else(|usage| complain(command, usage));
     cli.leaving.into_inner().end();
     code
 }
@@ -386,20 +421,21 @@ fn find(name: &str) -> Result<&'static Command> {
     COMMANDS
         .iter()
         .find(|command| command.name == name)
-        .ok_or_else(|| unknown::command(name, &COMMANDS.map(|command| command.name)))
+        .ok_or_else(|| unknown::command(name, &COMMANDS.each_ref().map(|command| command.name)))
 }
 
-fn help(_: &Cli, words: &[String]) -> Result<u8, Usage> {
+fn help(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     if let [name, ..] = words {
-        let command = find(name).map_err(Usage::Failed)?;
-        let cli = Cli::new(Places {
-            state: "/run/netcell".into(),
-            images: "/var/lib/netcell/images".into(),
-        });
-        return if command.name == "help" {
-            Ok(0)
-        } else {
-            (command.act)(&cli, &["--help".to_owned()])
+        return match find(name)? {
+            Command { name: "help", .. } => Ok(0),
+            Command {
+                act: Act::Given(page, _),
+                ..
+            } => Err(Usage::Help(page.text())),
+            Command {
+                act: Act::Words(act),
+                ..
+            } => act(cli, &["--help".to_owned()]),
         };
     }
     let mut page = String::from(

@@ -6,7 +6,7 @@ use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
 use super::table::List;
 use super::tree::{self, Object};
-use super::{Cli, inspect, json};
+use super::{Cli, Main, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -29,7 +29,7 @@ Example:
 Exit codes: 0; 1 an error.
 ";
 
-const CREATE: Page = Page {
+pub(super) static CREATE: Page = Page {
     command: "network create",
     words: "NAME",
     about: "Create a network: its bridge, gateway addresses and rules.",
@@ -107,7 +107,7 @@ Exit codes: 1 an error.
 ",
 };
 
-const LS: Page = Page {
+static LS: Page = Page {
     command: "network ls",
     words: "",
     about: "List networks.",
@@ -138,7 +138,7 @@ Exit codes: 0; 1 an error; 64 a template that is not well formed.
 ",
 };
 
-const INSPECT: Page = Page {
+static INSPECT: Page = Page {
     command: "network inspect",
     words: "NAME…",
     about: "Everything about networks, as a JSON array, or by a template.",
@@ -150,7 +150,7 @@ Exit codes: 0; 1 an error: the rest is printed; 64 a template that is not well f
 ",
 };
 
-const RM: Page = Page {
+static RM: Page = Page {
     command: "network rm",
     words: "NAME…",
     about: "Remove networks that nobody uses.",
@@ -184,7 +184,7 @@ static LIST: List = List {
 
 const FILTERS: [&str; 7] = ["name", "id", "driver", "scope", "type", "dangling", "label"];
 
-const PRUNE: Page = Page {
+static PRUNE: Page = Page {
     command: "network prune",
     words: "",
     about: "Remove all networks that nobody uses.",
@@ -202,36 +202,40 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         Some((command, words)) => (command.as_str(), words),
         None => return Err(Usage::Help(PAGE.into())),
     };
-    match command {
-        "create" => create(cli, words),
-        "ls" | "list" => ls(cli, words),
-        "inspect" => {
-            let given = Given::parse(&INSPECT, words)?;
-            inspect::look(cli, &given, |engine, name| {
-                engine.network(name).map(|network| json::network(&network))
-            })
+    let (page, act): (_, Main) = match command {
+        "create" => (&CREATE, create),
+        "ls" | "list" => (&LS, ls),
+        "inspect" => (&INSPECT, look),
+        "rm" | "remove" => (&RM, rm),
+        "prune" => (&PRUNE, prune),
+        "--help" | "help" => return Err(Usage::Help(PAGE.into())),
+        "connect" | "disconnect" => {
+            return Err(Usage::Failed(Error::new(format!(
+                "'network {command}' is not a netcell command: Docker has it, netcell has not: a sandbox has one network, which its creation names"
+            ))));
         }
-        "rm" | "remove" => rm(cli, words),
-        "prune" => prune(cli, words),
-        "--help" | "help" => Err(Usage::Help(PAGE.into())),
-        "connect" | "disconnect" => Err(Usage::Failed(Error::new(format!(
-            "'network {command}' is not a netcell command: Docker has it, netcell has not: a sandbox has one network, which its creation names"
-        )))),
-        _ => Err(Usage::Wrong(Error::new(format!(
-            "'network {command}' is not a netcell command: create, ls, inspect, rm and prune are"
-        )))),
-    }
+        _ => {
+            return Err(Usage::Wrong(Error::new(format!(
+                "'network {command}' is not a netcell command: create, ls, inspect, rm and prune are"
+            ))));
+        }
+    };
+    act(cli, &Given::parse(page, words)?)
+}
+
+fn look(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    inspect::look(cli, given, |engine, name| {
+        engine.network(name).map(|network| json::network(&network))
+    })
 }
 
 /// What `network create` is asked for.
-pub(super) fn asked(words: &[String]) -> Result<(Given, NetworkSpec), Usage> {
-    let given = Given::parse(&CREATE, words)?;
-    let spec = wanted(&given, given.one_name()?)?;
-    Ok((given, spec))
+pub(super) fn asked(given: &Given) -> Result<NetworkSpec, Usage> {
+    Ok(wanted(given, given.one_name()?)?)
 }
 
-fn create(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let (given, spec) = asked(words)?;
+fn create(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    let spec = asked(given)?;
     let voice = given.voice();
     let id = cli.engine(voice, |engine, run| engine.network_create(&spec, run))?;
     if voice != Voice::Script {
@@ -320,8 +324,7 @@ fn labels(words: &[&str]) -> Result<Vec<String>> {
     Ok(labels)
 }
 
-fn ls(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&LS, words)?;
+fn ls(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
     let filters = Filters::parse(&given.all("--filter"), &FILTERS)?;
     let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
@@ -404,8 +407,7 @@ fn row(network: &Value, whole: bool) -> Value {
     line.end()
 }
 
-fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PRUNE, words)?;
+fn prune(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let voice = given.voice();
     if !given.has("--force") && voice != Voice::Script {
         output::text(
@@ -426,8 +428,7 @@ fn prune(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
     Ok(0)
 }
 
-fn rm(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&RM, words)?;
+fn rm(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let names = given.names()?;
     let force = given.has("--force");
     let code = cli.each(

@@ -405,7 +405,7 @@ impl Page {
     }
 
     /// What `--help` prints.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut page = format!(
             "Usage: netcell {} [OPTIONS] {}\n\n{}\n\nOptions:\n",
             self.command, self.words, self.about

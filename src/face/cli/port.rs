@@ -8,7 +8,7 @@ use crate::engine::view::Subject;
 use crate::error::Error;
 use crate::types::PortMapping;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "port",
     words: "NAME [PORT[/PROTO]]",
     about: "List the published ports of a container's sandbox, or where one of them is published.",
@@ -27,8 +27,7 @@ pub(super) fn arrow(port: &PortMapping) -> String {
 }
 
 /// Carries out `netcell port`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (name, wanted) = given.first()?;
     let wanted = wanted.first();
     let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(name))?;

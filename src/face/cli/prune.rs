@@ -6,7 +6,7 @@ use super::output::Voice;
 use super::{Cli, output};
 use crate::error::Result;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "prune",
     words: "",
     about: "Remove what netcell made and no container, sandbox or network has any more.",
@@ -27,8 +27,7 @@ Exit codes: 0; 1 an error.
 };
 
 /// Carries out `netcell prune`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let voice = given.voice();
     let gone = cli.engine(voice, |engine, run| engine.prune(run))?;
     if !given.has("--quiet") && voice != Voice::Script {

@@ -14,7 +14,7 @@ use crate::types::{Id, PortMapping};
 use serde_json::Value;
 use std::net::SocketAddr;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "ps",
     words: "",
     about: "List running containers.",
@@ -78,8 +78,7 @@ const STATES: [&str; 7] = [
 const COMMAND: usize = 20;
 
 /// Carries out `netcell ps`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let format = LIST.format(given.last("--format"), given.has("--quiet"))?;
     let filters = Filters::parse(&given.all("--filter"), &FILTERS)?;
     check(&filters)?;

@@ -10,7 +10,7 @@ use argh::FlagInfo;
 
 const OPTIONS: [FlagInfo<'static>; 2] = [VERBOSE, DRY_RUN];
 
-pub(super) const PUBLISH: Page = Page {
+pub(super) static PUBLISH: Page = Page {
     command: "publish",
     words: "NAME PORT…",
     about: "Publish more ports of a sandbox that lives, by any of its members.",
@@ -24,7 +24,7 @@ Exit codes: 1 an error; then nothing was published.
 ",
 };
 
-const UNPUBLISH: Page = Page {
+pub(super) static UNPUBLISH: Page = Page {
     command: "unpublish",
     words: "NAME PORT…",
     about: "Withdraw published ports of a sandbox, and the connections that came through them.",
@@ -49,9 +49,8 @@ pub(super) fn specs(given: &Given) -> Result<(&str, Vec<PortSpec>), Usage> {
 }
 
 /// Carries out `netcell publish`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PUBLISH, words)?;
-    let (name, specs) = specs(&given)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    let (name, specs) = specs(given)?;
     let voice = given.voice();
     let new = cli.engine(voice, |engine, run| engine.publish(name, &specs, run))?;
     if voice != Voice::Script {
@@ -61,9 +60,8 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 }
 
 /// Carries out `netcell unpublish`.
-pub fn withdraw(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&UNPUBLISH, words)?;
-    let (name, specs) = specs(&given)?;
+pub fn withdraw(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    let (name, specs) = specs(given)?;
     cli.engine(given.voice(), |engine, run| {
         engine.unpublish(name, &specs, run)
     })?;

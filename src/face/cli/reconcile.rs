@@ -8,7 +8,7 @@ use crate::engine::{Depth, watch};
 use crate::error::{Error, Result, exit};
 use crate::types::json;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "reconcile",
     words: "",
     about: "Make again what somebody flushed, deleted or changed of networks and sandboxes.",
@@ -35,8 +35,7 @@ Exit codes: 0; 1 something could not be made again: the rest was.
 };
 
 /// Carries out `netcell reconcile`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let voice = given.voice();
     if given.has("--watch") {
         if voice == Voice::Script || given.has("--json") {

@@ -4,7 +4,7 @@ use super::Cli;
 use super::argv::Usage;
 use super::options::{DRY_RUN, Given, Page, VERBOSE};
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "rename",
     words: "NAME NEW_NAME",
     about: "Give a container, its sandbox and its pin another name. What runs goes on, and so do those who share the sandbox.",
@@ -17,8 +17,7 @@ Exit codes: 0; 1 an error.
 };
 
 /// Carries out `netcell rename`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (name, new) = given.first()?;
     let new = new.concat();
     cli.engine(given.voice(), |engine, run| {

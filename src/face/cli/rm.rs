@@ -4,7 +4,7 @@ use super::argv::Usage;
 use super::options::{DRY_RUN, Given, Page, VERBOSE, switch};
 use super::{Cli, output};
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "rm",
     words: "NAME…",
     about: "Remove containers and sandboxes. A sandbox goes with its last member.",
@@ -23,8 +23,7 @@ Exit codes: 0; 1 an error: the others are removed.
 };
 
 /// Carries out `netcell rm`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let names = given.names()?;
     let force = given.has("--force");
     let mut doomed = !force || names.len() == 1;

@@ -12,7 +12,7 @@ use crate::types::{Mac, Name, PortSpec};
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
 
-pub(super) const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "run",
     words: "IMAGE [COMMAND [ARG…]]",
     about: "Create a container and run a command in it. Without COMMAND: make a sandbox and show it.",
@@ -222,8 +222,7 @@ fn size(text: &str) -> Result<u64> {
 }
 
 /// Carries out `netcell run`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (image, command) = given.first()?;
     let voice = given.voice();
     let spec = given.container(image, command)?;
@@ -236,7 +235,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
             show_new(engine, image, &alone, remove, run)
         })?);
     }
-    let stay = match (given.has("--detach"), streams(&given)?) {
+    let stay = match (given.has("--detach"), streams(given)?) {
         (true, None) => None,
         (true, Some(_)) => {
             let both = "conflicting options: cannot specify both --attach and --detach";

@@ -7,7 +7,7 @@ use super::{Cli, json, tree};
 use crate::engine::show::{Chain, Link, NamespaceView, Route};
 use std::fmt::Write;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "show",
     words: "[NAME]",
     about: "Show the links, addresses, routes, neighbours, chains and listening sockets of a sandbox; without NAME, of the host.",
@@ -20,8 +20,7 @@ Exit codes: 0; 1 an error.
 };
 
 /// Carries out `netcell show`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let name = given.rest.first().map(String::as_str);
     let view = cli.engine(Voice::Quiet, |engine, _| engine.show(name))?;
     if given.has("--json") {

@@ -7,7 +7,7 @@ use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use crate::engine::spec::Stay;
 use crate::error::Error;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "start",
     words: "NAME…",
     about: "Start containers that are not running.",
@@ -26,8 +26,7 @@ Exit codes: 0; 1 an error: the others are started; with -a the container's own.
 };
 
 /// Carries out `netcell start`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let names = given.names()?;
     let interactive = given.has("--interactive");
     if given.has("--attach") || interactive {

@@ -15,7 +15,7 @@ const TIME: FlagInfo<'static> = option(
     "how long the stop signal may take before SIGKILL; default the container's, or 10; -1 for ever",
 );
 
-const STOP: Page = Page {
+pub(super) static STOP: Page = Page {
     command: "stop",
     words: "NAME…",
     about: "Stop containers, all at once: their stop signal, and SIGKILL when that did not help in time. Their sandboxes stay.",
@@ -27,7 +27,7 @@ Exit codes: 0; 1 an error: the others are stopped.
 ",
 };
 
-const RESTART: Page = Page {
+pub(super) static RESTART: Page = Page {
     command: "restart",
     words: "NAME…",
     about: "Stop containers, all at once, and start them again. Their sandboxes stay, and who shares them notices nothing.",
@@ -43,9 +43,8 @@ Exit codes: 0; 1 an error: the others are restarted.
 const TIMEOUT: FlagInfo<'static> = option("--timeout", None, "SECONDS", "the same");
 
 /// Carries out `netcell stop`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&STOP, words)?;
-    let (names, grace) = (given.names()?, grace(&given)?);
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    let (names, grace) = (given.names()?, grace(given)?);
     let voice = given.voice();
     let answers = cli.engine(voice, |engine, run| {
         let mut progress = Progress::new("stopping", names);
@@ -55,9 +54,8 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 }
 
 /// Carries out `netcell restart`.
-pub fn restart(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&RESTART, words)?;
-    let (names, grace) = (given.names()?, grace(&given)?);
+pub fn restart(cli: &Cli, given: &Given) -> Result<u8, Usage> {
+    let (names, grace) = (given.names()?, grace(given)?);
     let voice = given.voice();
     let answers = cli.engine(voice, |engine, run| {
         let mut progress = Progress::new("stopping", names);

@@ -3,12 +3,12 @@
 //! In place of `json!` and serde_json's writers, which are a serializer for each type and each form: an object here is a
 //! row of calls, and there is one writer.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt::{Display, Write};
 
 /// An object that is being made, with its keys in the order in which they are put in.
 #[derive(Default)]
-pub struct Object(Map<String, Value>);
+pub struct Object(Vec<(String, Value)>);
 
 impl Object {
     /// A line of a list for templates: under no name its labels, which `.Label` looks in, beside its fields.
@@ -30,7 +30,7 @@ impl Object {
 
     /// Puts in a value.
     pub fn set(&mut self, key: &str, value: Value) -> &mut Self {
-        self.0.insert(key.to_owned(), value);
+        self.0.push((key.to_owned(), value));
         self
     }
 
@@ -41,7 +41,7 @@ impl Object {
 
     /// The object.
     pub fn end(&mut self) -> Value {
-        Value::Object(std::mem::take(&mut self.0))
+        Value::Object(std::mem::take(&mut self.0).into_iter().collect())
     }
 }
 

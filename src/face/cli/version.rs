@@ -8,7 +8,7 @@ use super::{Cli, output};
 use argh::FlagInfo;
 use serde_json::Value;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "version",
     words: "",
     about: "Print the version of netcell.",
@@ -31,8 +31,7 @@ pub(super) const FORMAT: FlagInfo<'static> = option(
 );
 
 /// Carries out `netcell version`.
-pub fn main(_: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(_: &Cli, given: &Given) -> Result<u8, Usage> {
     if let Some(format) = given.last("--format") {
         output::line(&Template::parse(format)?.render(&about())?)?;
     } else if given.has("--json") {

@@ -6,7 +6,7 @@ use super::output::Voice;
 use super::{Cli, output};
 use crate::error::exit;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "wait",
     words: "NAME…",
     about: "Wait until containers end, and print their exit codes.",
@@ -19,8 +19,7 @@ Exit codes: 0; 1 an error: the others are waited for.
 };
 
 /// Carries out `netcell wait`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let names = given.names()?;
     let mut code = 0;
     cli.engine(Voice::Quiet, |engine, _| {

@@ -19,7 +19,7 @@ const DEFAULT: &str = "/etc/netcell";
 /// No file for `apply` is longer, in bytes: a wrong path must not take the memory of a small host.
 const LONGEST: u64 = 4 << 20;
 
-const PAGE: Page = Page {
+pub(super) static PAGE: Page = Page {
     command: "apply",
     words: "[FILE|DIR|-]",
     about: "Make what runs what a file of command lines asks for: what is as asked stays untouched.",
@@ -63,8 +63,7 @@ struct Source {
 type Line<'a> = (&'a Source, &'a [Word]);
 
 /// Carries out `netcell apply`.
-pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    let given = Given::parse(&PAGE, words)?;
+pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let argument = given.rest.first().map_or(DEFAULT, String::as_str);
     let (sources, mark) = sources(argument)?;
     let (mut items, lines) = items(&sources, &mark)?;
@@ -217,13 +216,25 @@ fn asked(line: &[Word], mark: &str) -> Result<Said> {
 }
 
 fn said(words: &[String], mark: &str) -> Result<Said, Usage> {
-    let applied = Some(mark.to_owned());
     let Some((command, words)) = words.split_first() else {
         return Err(wrong("a line without words"));
     };
-    Ok(Said::Item(match (command.as_str(), words) {
-        ("network", [create, words @ ..]) if create == "create" => {
-            let (given, mut spec) = network::asked(words)?;
+    let (page, words) = match (command.as_str(), words) {
+        ("network", [create, words @ ..]) if create == "create" => (&network::CREATE, words),
+        ("run", words) => (&run::PAGE, words),
+        ("create", words) => (&create::PAGE, words),
+        ("publish", words) => (&publish::PUBLISH, words),
+        _ => {
+            return Err(wrong(&format!(
+                "'{command}' begins no line of a file: network create, run -d, create and publish do"
+            )));
+        }
+    };
+    let given = Given::parse(page, words)?;
+    let applied = Some(mark.to_owned());
+    Ok(Said::Item(match command.as_str() {
+        "network" => {
+            let mut spec = network::asked(&given)?;
             refuse_voice(&given)?;
             spec.applied = applied;
             Item {
@@ -231,59 +242,40 @@ fn said(words: &[String], mark: &str) -> Result<Said, Usage> {
                 asked: Asked::Network(Box::new(spec)),
             }
         }
-        ("run", words) => {
-            let given = Given::parse(&run::PAGE, words)?;
-            refuse_voice(&given)?;
-            if !given.has("--detach") {
-                return Err(wrong(
-                    "apply does not stay with what it starts: run needs -d",
-                ));
-            }
-            container(create::container(&given, "run")?, true, applied)?
-        }
-        ("create", words) => {
-            let given = Given::parse(&create::PAGE, words)?;
-            refuse_voice(&given)?;
-            match given.rest.is_empty() {
-                false => container(create::container(&given, "create")?, false, applied)?,
-                true => {
-                    let mut spec = create::sandbox(&given)?;
-                    spec.applied = applied;
-                    Item {
-                        name: named(spec.name.as_ref())?,
-                        asked: Asked::Sandbox(Box::new(spec)),
-                    }
-                }
-            }
-        }
-        ("publish", words) => {
-            let given = Given::parse(&publish::PUBLISH, words)?;
+        "publish" => {
             refuse_voice(&given)?;
             let (name, specs) = publish::specs(&given)?;
             return Ok(Said::Ports(name.to_owned(), specs));
         }
-        _ => {
-            return Err(wrong(&format!(
-                "'{command}' begins no line of a file: network create, run -d, create and publish do"
-            )));
+        command => {
+            refuse_voice(&given)?;
+            let start = command == "run";
+            if start && !given.has("--detach") {
+                return Err(wrong(
+                    "apply does not stay with what it starts: run needs -d",
+                ));
+            }
+            if start || !given.rest.is_empty() {
+                let mut spec = create::container(&given, command)?;
+                spec.applied = applied;
+                Item {
+                    name: named(spec.name.as_ref())?,
+                    asked: Asked::Container(Box::new(spec), start),
+                }
+            } else {
+                let mut spec = create::sandbox(&given)?;
+                spec.applied = applied;
+                Item {
+                    name: named(spec.name.as_ref())?,
+                    asked: Asked::Sandbox(Box::new(spec)),
+                }
+            }
         }
     }))
 }
 
 fn wrong(sentence: &str) -> Usage {
     Usage::Wrong(Error::new(sentence))
-}
-
-fn container(
-    mut spec: crate::engine::spec::ContainerSpec,
-    start: bool,
-    applied: Option<String>,
-) -> Result<Item> {
-    spec.applied = applied;
-    Ok(Item {
-        name: named(spec.name.as_ref())?,
-        asked: Asked::Container(Box::new(spec), start),
-    })
 }
 
 #[cfg(any(test, fuzzing))]

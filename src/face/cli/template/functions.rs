@@ -69,10 +69,11 @@ const WIDEST: i64 = 4096;
 impl Function {
     /// Whether so many arguments are right; `words` of them are written out, which is what Go counts.
     pub fn check(&self, words: usize, count: usize) -> Said<()> {
-        let (name, fixed) = (self.name, self.arguments.trim_end_matches("a*").len());
-        let wanted = match self.arguments.ends_with('*') {
-            true if count < fixed => format!("at least {fixed} got {words}"),
-            false if count != fixed => format!("{fixed} got {count}"),
+        let (name, more) = (self.name, self.arguments.strip_suffix("a*"));
+        let fixed = more.unwrap_or(self.arguments).len();
+        let wanted = match more {
+            Some(_) if count < fixed => format!("at least {fixed} got {words}"),
+            None if count != fixed => format!("{fixed} got {count}"),
             _ => return Ok(()),
         };
         Err(format!("wrong number of args for {name}: want {wanted}"))
@@ -100,21 +101,14 @@ impl Function {
 
 /// Calls a function with as many arguments as it wants, of the kinds it wants.
 pub fn call<'v>(function: &Function, mut values: Vec<Val<'v>>, sight: Sight) -> Said<Val<'v>> {
-    let text = |at: usize| match values.get(at) {
-        Some(Val::Text(text)) => text.as_ref(),
-        _ => "",
-    };
-    let int = |at: usize| match values.get(at) {
-        Some(Val::Int(value)) => *value,
-        _ => 0,
-    };
     let dockers = [
         "json", "join", "split", "title", "lower", "upper", "pad", "truncate",
     ];
     if sight == Sight::Heading && dockers.contains(&function.name) {
         return Ok(values.swap_remove(0));
     }
-    Ok(match function.name {
+    let name = function.name;
+    Ok(match name {
         "and" | "or" => return values.pop().ok_or_else(String::new),
         "not" => Val::Bool(!values[0].is_true()),
         "len" => match (values[0].len(), &values[0]) {
@@ -125,27 +119,50 @@ pub fn call<'v>(function: &Function, mut values: Vec<Val<'v>>, sight: Sight) -> 
         "index" => return index(&values, sight),
         "slice" => return slice(&values, sight),
         "call" => return Err("non-function has no value to call".into()),
-        "eq" => Val::Bool(equal(&values, sight)?),
-        "ne" => Val::Bool(!equal(&values, sight)?),
-        "lt" => Val::Bool(compare(&values, sight)? == Ordering::Less),
-        "le" => Val::Bool(compare(&values, sight)? != Ordering::Greater),
-        "gt" => Val::Bool(compare(&values, sight)? == Ordering::Greater),
-        "ge" => Val::Bool(compare(&values, sight)? != Ordering::Less),
-        "json" => Val::Text(values[0].json().into()),
-        "lower" => Val::Text(text(0).to_ascii_lowercase().into()),
-        "upper" => Val::Text(text(0).to_ascii_uppercase().into()),
-        "title" => Val::Text(title(text(0)).into()),
-        "split" => Val::Texts(split(text(0), text(1)).into()),
-        "join" => Val::Text(join(&values[0], text(1), sight).into()),
-        "pad" => return pad(text(0), int(1), int(2)),
-        "truncate" => Val::Text(cut(text(0), 0, int(1).max(0) as usize).into()),
-        "printf" => Val::Text(print::formatted(text(0), &values[1..], sight).into()),
-        "print" => Val::Text(print::printed(&values, sight).into()),
-        "println" => Val::Text(print::line(&values, sight).into()),
-        _ => {
-            let all = print::printed(&values, sight);
-            Val::Text(escaped(function.name, &all).into())
+        "eq" | "ne" => Val::Bool(equal(&values, sight)? == (name == "eq")),
+        "lt" | "le" | "gt" | "ge" => {
+            let order = compare(&values, sight)?;
+            Val::Bool(match name {
+                "lt" => order.is_lt(),
+                "le" => order.is_le(),
+                "gt" => order.is_gt(),
+                _ => order.is_ge(),
+            })
         }
+        "split" => Val::Texts(split(text(&values, 0), text(&values, 1)).into()),
+        _ => Val::Text(written(name, &values, sight)?.into()),
+    })
+}
+
+fn text<'a>(values: &'a [Val<'_>], at: usize) -> &'a str {
+    match values.get(at) {
+        Some(Val::Text(text)) => text,
+        _ => "",
+    }
+}
+
+fn int(values: &[Val<'_>], at: usize) -> i64 {
+    match values.get(at) {
+        Some(Val::Int(value)) => *value,
+        _ => 0,
+    }
+}
+
+/// The functions whose value is a text.
+fn written(name: &str, values: &[Val<'_>], sight: Sight) -> Said<String> {
+    let first = text(values, 0);
+    Ok(match name {
+        "json" => values[0].json(),
+        "lower" => first.to_ascii_lowercase(),
+        "upper" => first.to_ascii_uppercase(),
+        "title" => title(first),
+        "join" => join(&values[0], text(values, 1), sight),
+        "pad" => pad(first, int(values, 1), int(values, 2))?,
+        "truncate" => cut(first, 0, int(values, 1).max(0) as usize),
+        "printf" => print::formatted(first, &values[1..], sight),
+        "print" => print::printed(values, sight),
+        "println" => print::line(values, sight),
+        _ => escaped(name, &print::printed(values, sight)),
     })
 }
 
@@ -177,13 +194,7 @@ fn index<'v>(values: &[Val<'v>], sight: Sight) -> Said<Val<'v>> {
                 }
             }
             (Val::List(_) | Val::Texts(_) | Val::Text(_) | Val::Null(Element::List), key) => {
-                return Err(match key.is_nil() {
-                    true => "cannot index slice/array with nil".into(),
-                    false => {
-                        let of = key.type_name(sight);
-                        format!("cannot index slice/array with type {of}")
-                    }
-                });
+                return Err(no_index(key, sight));
             }
             (nil, _) if nil.is_nil() => return Err("index of nil pointer".into()),
             (other, _) => {
@@ -193,6 +204,17 @@ fn index<'v>(values: &[Val<'v>], sight: Sight) -> Said<Val<'v>> {
         };
     }
     Ok(item)
+}
+
+/// That a value is no place in a list.
+fn no_index(value: &Val<'_>, sight: Sight) -> String {
+    match value.is_nil() {
+        true => "cannot index slice/array with nil".into(),
+        false => {
+            let of = value.type_name(sight);
+            format!("cannot index slice/array with type {of}")
+        }
+    }
 }
 
 /// An index within a length; the length itself only where a slice ends.
@@ -221,13 +243,7 @@ fn slice<'v>(values: &[Val<'v>], sight: Sight) -> Said<Val<'v>> {
     let mut ends = [0, len, len];
     for (end, value) in ends.iter_mut().zip(&values[1..]) {
         let Val::Int(at) = value else {
-            return Err(match value.is_nil() {
-                true => "cannot index slice/array with nil".into(),
-                false => {
-                    let of = value.type_name(sight);
-                    format!("cannot index slice/array with type {of}")
-                }
-            });
+            return Err(no_index(value, sight));
         };
         *end = place(*at, len, true)?;
     }
@@ -326,49 +342,55 @@ fn join(list: &Val<'_>, by: &str, sight: Sight) -> String {
     text
 }
 
-fn pad<'v>(text: &str, before: i64, after: i64) -> Said<Val<'v>> {
+fn pad(text: &str, before: i64, after: i64) -> Said<String> {
     let blanks = |count: i64| match count {
         0..=WIDEST => Ok(" ".repeat(count as usize)),
         _ => Err(format!("a padding of {count}: 0 to {WIDEST} are possible")),
     };
     let (before, after) = (blanks(before)?, blanks(after)?);
-    Ok(Val::Text(match text {
-        "" => "".into(),
-        text => format!("{before}{text}{after}").into(),
-    }))
+    Ok(match text {
+        "" => String::new(),
+        text => format!("{before}{text}{after}"),
+    })
 }
+
+/// What stands for a sign in HTML, and in JavaScript.
+const HTML: [(char, &str); 6] = [
+    ('&', "&amp;"),
+    ('<', "&lt;"),
+    ('>', "&gt;"),
+    ('\'', "&#39;"),
+    ('"', "&#34;"),
+    ('\0', "\u{fffd}"),
+];
+const JS: [(char, &str); 3] = [('\\', "\\\\"), ('\'', "\\'"), ('"', "\\\"")];
 
 /// Text made harmless for HTML, JavaScript or a URL's query.
 fn escaped(how: &str, text: &str) -> String {
+    let (html, js) = (how == "html", how == "js");
+    let entities: &[(char, &str)] = match how {
+        "html" => &HTML,
+        "js" => &JS,
+        _ => &[(' ', "+")],
+    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let entity = match (how, c) {
-            ("html", '&') => "&amp;",
-            ("html", '<') => "&lt;",
-            ("html", '>') => "&gt;",
-            ("html", '\'') => "&#39;",
-            ("html", '"') => "&#34;",
-            ("html", '\0') => "\u{fffd}",
-            ("js", '\\') => "\\\\",
-            ("js", '\'') => "\\'",
-            ("js", '"') => "\\\"",
-            ("js", '<' | '>' | '&' | '=' | '\0'..='\x1f' | '\x7f'..='\u{9f}') => {
-                out.push_str(&format!("\\u{:04X}", u32::from(c)));
-                continue;
-            }
-            ("urlquery", ' ') => "+",
-            ("urlquery", c) if !c.is_ascii_alphanumeric() && !"-_.~".contains(c) => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    out.push_str(&format!("%{byte:02X}"));
-                }
-                continue;
-            }
-            _ => {
-                out.push(c);
-                continue;
-            }
+        let is_plain = match c {
+            _ if html => true,
+            '<' | '>' | '&' | '=' | '\0'..='\x1f' | '\x7f'..='\u{9f}' if js => false,
+            c => js || c.is_ascii_alphanumeric() || "-_.~".contains(c),
         };
-        out.push_str(entity);
+        if let Some((_, entity)) = entities.iter().find(|(known, _)| *known == c) {
+            out.push_str(entity);
+        } else if is_plain {
+            out.push(c);
+        } else if js {
+            out.push_str(&format!("\\u{:04X}", u32::from(c)));
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        }
     }
     out
 }

@@ -75,10 +75,10 @@ impl<'t> Parser<'t> {
         self.take()
     }
 
-    fn unexpected<T>(&self, token: Token<'_>, context: &str) -> Said<T> {
+    fn unexpected(&self, token: Token<'_>, context: &str) -> String {
         let text = token.text;
         let token = match token.kind {
-            Kind::Wrong => return Err(self.wrong.to_owned()),
+            Kind::Wrong => return self.wrong.to_owned(),
             Kind::End => "EOF".into(),
             Kind::Keyword | Kind::Dot => format!("<{text}>"),
             _ if text.chars().count() > 10 => {
@@ -87,17 +87,16 @@ impl<'t> Parser<'t> {
             }
             _ => quoted(text),
         };
-        Err(format!("unexpected {token} in {context}"))
+        format!("unexpected {token} in {context}")
     }
 
-    fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Said<T>) -> Said<T> {
+    /// Goes a level deeper, which whoever comes out of it counts.
+    fn enter(&mut self) -> Said<()> {
         if self.depth == DEEPEST {
             return Err(format!("more than {DEEPEST} levels within one another"));
         }
         self.depth += 1;
-        let parsed = parse(self);
-        self.depth -= 1;
-        parsed
+        Ok(())
     }
 
     fn root(&mut self) -> Said<Vec<Node>> {
@@ -127,7 +126,7 @@ impl<'t> Parser<'t> {
         match token.kind {
             Kind::Text => nodes.push(Node::Text(token.text.to_owned())),
             Kind::Left => return self.action(nodes),
-            _ => return self.unexpected(token, "input"),
+            _ => return Err(self.unexpected(token, "input")),
         }
         Ok(None)
     }
@@ -172,8 +171,7 @@ impl<'t> Parser<'t> {
                 ));
             }
         };
-        let branch = self.deeper(|parser| parser.branch(control))?;
-        nodes.push(Node::Branch(Box::new(branch)));
+        nodes.push(self.branch(control)?);
         Ok(None)
     }
 
@@ -181,11 +179,12 @@ impl<'t> Parser<'t> {
         let token = self.take_word();
         match token.kind {
             Kind::Right => Ok(()),
-            _ => self.unexpected(token, context),
+            _ => Err(self.unexpected(token, context)),
         }
     }
 
-    fn branch(&mut self, control: Control) -> Said<Branch> {
+    fn branch(&mut self, control: Control) -> Said<Node> {
+        self.enter()?;
         let known = self.variables.len();
         let pipe = self.pipe(control.word(), Kind::Right)?;
         let ranges = self.ranges;
@@ -198,8 +197,7 @@ impl<'t> Parser<'t> {
             let chained = self.tokens[self.next - 1].kind != Kind::Right;
             if chained && control != Control::Range && next == control.word() {
                 self.take();
-                let branch = self.deeper(|parser| parser.branch(control))?;
-                otherwise.push(Node::Branch(Box::new(branch)));
+                otherwise.push(self.branch(control)?);
             } else {
                 let (nodes, stop) = self.list()?;
                 if let Stop::Else = stop {
@@ -209,12 +207,13 @@ impl<'t> Parser<'t> {
             }
         }
         self.variables.truncate(known);
-        Ok(Branch {
+        self.depth -= 1;
+        Ok(Node::Branch(Box::new(Branch {
             control,
             pipe,
             body,
             otherwise,
-        })
+        })))
     }
 
     fn pipe(&mut self, context: &str, end: Kind) -> Said<Pipe> {
@@ -241,7 +240,7 @@ impl<'t> Parser<'t> {
                 Kind::Keyword if token.text == "nil" => {}
                 _ => {
                     self.take();
-                    return self.unexpected(token, context);
+                    return Err(self.unexpected(token, context));
                 }
             }
             let command = self.command()?;
@@ -274,7 +273,7 @@ impl<'t> Parser<'t> {
                 }
             }
             self.take();
-            pipe.variables.push(variable.clone());
+            pipe.variables.push(variable);
             if after.kind == Kind::Declare || after.kind == Kind::Assign {
                 pipe.assign = after.kind == Kind::Assign;
                 self.declare(pipe)?;
@@ -317,7 +316,7 @@ impl<'t> Parser<'t> {
                 Kind::Pipe => self.next += 1,
                 _ => {
                     self.take();
-                    return self.unexpected(token, "operand");
+                    return Err(self.unexpected(token, "operand"));
                 }
             }
             break;
@@ -340,32 +339,22 @@ impl<'t> Parser<'t> {
         if fields.is_empty() {
             return Ok(Some(operand));
         }
-        operand = match operand.what {
-            What::Field(mut path) => {
+        match &mut operand.what {
+            What::Field(path) | What::Variable(path) => {
                 path.append(&mut fields);
-                Operand {
-                    at,
-                    what: What::Field(path),
-                }
+                operand.at = at;
             }
-            What::Variable(mut path) => {
-                path.append(&mut fields);
-                Operand {
-                    at,
-                    what: What::Variable(path),
-                }
+            What::Function(_) | What::Pipe(_) => {
+                let what = What::Chain(Box::new(operand), fields);
+                operand = Operand { at, what };
             }
-            What::Function(_) | What::Pipe(_) => Operand {
-                at,
-                what: What::Chain(Box::new(operand), fields),
-            },
             what => {
                 return Err(format!(
                     "unexpected . after term {}",
                     quoted(&what.to_string())
                 ));
             }
-        };
+        }
         Ok(Some(operand))
     }
 
@@ -403,8 +392,10 @@ impl<'t> Parser<'t> {
                 What::Text(unquoted, text.to_owned())
             }
             Kind::Open => {
-                let pipe = |parser: &mut Self| parser.pipe("parenthesized pipeline", Kind::Close);
-                What::Pipe(self.deeper(pipe)?)
+                self.enter()?;
+                let pipe = self.pipe("parenthesized pipeline", Kind::Close)?;
+                self.depth -= 1;
+                What::Pipe(pipe)
             }
             _ => {
                 self.next -= 1;

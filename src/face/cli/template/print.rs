@@ -105,10 +105,14 @@ pub fn formatted(format: &str, values: &[Val<'_>], sight: Sight) -> String {
             None => out.push_str(&format!("%!{letter}(MISSING)")),
         }
     }
-    let extra: Vec<_> = values.collect();
-    if !extra.is_empty() {
-        let all: Vec<_> = extra.into_iter().map(|value| typed(value, sight)).collect();
-        out.push_str(&format!("%!(EXTRA {})", all.join(", ")));
+    let mut before = "%!(EXTRA ";
+    for value in values {
+        out.push_str(before);
+        out.push_str(&typed(value, sight));
+        before = ", ";
+    }
+    if before == ", " {
+        out.push(')');
     }
     out
 }
@@ -215,9 +219,12 @@ fn text_by(text: &str, wanted: &Verb, sight: Sight, out: &mut String) {
         'v' | 's' => padded(text, "", wanted, out),
         'q' => padded(&quoted(text), "", wanted, out),
         'x' | 'X' => {
-            let mut hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-            if wanted.letter == 'X' {
-                hex.make_ascii_uppercase();
+            let mut hex = String::new();
+            for byte in text.bytes() {
+                hex.push_str(&match wanted.letter {
+                    'X' => format!("{byte:02X}"),
+                    _ => format!("{byte:02x}"),
+                });
             }
             padded(&hex, "", wanted, out);
         }
@@ -259,6 +266,19 @@ fn character(c: char) -> String {
     }
 }
 
+/// A number's digits: one function for all bases.
+fn digits(mut number: u64, base: u32) -> String {
+    let mut digits = String::new();
+    loop {
+        let last = (number % u64::from(base)) as u32;
+        digits.insert(0, char::from_digit(last, base).unwrap_or_default());
+        number /= u64::from(base);
+        if number == 0 {
+            return digits;
+        }
+    }
+}
+
 fn number_by(number: i64, wanted: &Verb, sight: Sight, out: &mut String) {
     let sign = match number {
         ..0 => "-",
@@ -266,14 +286,13 @@ fn number_by(number: i64, wanted: &Verb, sight: Sight, out: &mut String) {
         _ if wanted.blank => " ",
         _ => "",
     };
-    let size = number.unsigned_abs();
-    let (mut digits, prefix) = match wanted.letter {
-        'v' | 'd' => (size.to_string(), ""),
-        'b' => (format!("{size:b}"), "0b"),
-        'o' => (format!("{size:o}"), "0"),
-        'O' => (format!("0o{size:o}"), ""),
-        'x' => (format!("{size:x}"), "0x"),
-        'X' => (format!("{size:X}"), "0X"),
+    let (base, before, prefix) = match wanted.letter {
+        'v' | 'd' => (10, "", ""),
+        'b' => (2, "", "0b"),
+        'o' => (8, "", "0"),
+        'O' => (8, "0o", ""),
+        'x' => (16, "", "0x"),
+        'X' => (16, "", "0X"),
         'c' | 'q' | 'U' => {
             let c = u32::try_from(number).ok().and_then(char::from_u32);
             let c = c.unwrap_or('\u{fffd}');
@@ -289,6 +308,10 @@ fn number_by(number: i64, wanted: &Verb, sight: Sight, out: &mut String) {
             return out.push_str(&format!("%!{letter}({value})"));
         }
     };
+    let mut digits = format!("{before}{}", digits(number.unsigned_abs(), base));
+    if wanted.letter == 'X' {
+        digits.make_ascii_uppercase();
+    }
     if let Some(least) = wanted.precision.filter(|least| *least <= WIDEST) {
         digits.insert_str(0, &"0".repeat(least.saturating_sub(digits.len())));
     }
