@@ -179,8 +179,10 @@ make_binary() {
         exec 9<"${2%/library}"
         flags+=(--remap-path-prefix="$source=rust" -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none
             -Zfmt-debug=none -Cforce-unwind-tables=no)
-        # Equal pieces of functions become one (some 3 %; LLVM does so by itself for arm64), and equal functions too.
-        last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all)
+        # Equal pieces of functions become one (some 3 %; LLVM does so by itself for arm64), and equal functions too. At a fixed
+        # address nothing is relocated, so there is nothing to make read-only after that: RELRO would only be a second
+        # writable segment, whose first page is copied at every start.
+        last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all -Crelro-level=off)
         # zig folds nothing, and rustc has to leave the C library to it.
         if [ -n "$linker" ]; then
             last=()
@@ -199,9 +201,9 @@ make_binary() {
     fi
     if [ -n "$2" ] && [ -z "$linker" ]; then
         link "${last[@]}" -Cstrip=none
-        symbols=$(cold "$folder/target/$target/release/netcell")
+        symbols=$(layout "$folder/target/$target/release/netcell")
         # By its content's name: cargo does not look into it when it decides what is fresh.
-        order=$folder/target/$target/cold-$(sha256sum <<<"$symbols" | cut -c1-16)
+        order=$folder/target/$target/layout-$(sha256sum <<<"$symbols" | cut -c1-16)
         echo "$symbols" >"$order"
         last+=("-Clink-arg=--symbol-ordering-file=$order" -Clink-arg=--no-warn-symbol-ordering)
     fi
@@ -215,11 +217,14 @@ link() {
         --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "$@")
 }
 
-# cold FILE: the symbols of the functions in FILE that cross/cold names, as they follow each other.
-cold() {
-    local symbols
+# layout FILE: the symbols of functions in FILE as they are to follow each other: those that cross/first names, and then those
+# that cross/cold does.
+layout() {
+    local symbols patterns
     symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" { print $2, $8 }' | sort | cut -d' ' -f2)
-    c++filt <<<"$symbols" | sed 's/\[[0-9a-f]*\]//g' | paste - <(echo "$symbols") | awk -F'\t' '
-        NR == FNR { if (!/^#/) pattern = pattern (pattern ? "|" : "") $0; next }
-        $1 ~ pattern { print $2 }' "$cross/cold" -
+    for patterns in first cold; do
+        c++filt <<<"$symbols" | sed 's/\[[0-9a-f]*\]//g' | paste - <(echo "$symbols") | awk -F'\t' '
+            NR == FNR { if (!/^#/) pattern = pattern (pattern ? "|" : "") $0; next }
+            $1 ~ pattern { print $2 }' "$cross/$patterns" -
+    done | awk '!seen[$0]++'
 }

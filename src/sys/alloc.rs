@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes in a chunk.
 const CHUNK: usize = 256 << 10;
+/// Bytes of the first chunk, which lies beside the program's variables: what says a version needs no other.
+const FIRST: usize = 8 << 10;
 /// From this size on, in bytes, a block is a mapping of its own.
 const LARGE: usize = 64 << 10;
 /// The alignment of a mapping, on every machine at least this.
@@ -27,7 +29,12 @@ const CLASSES: usize = (LARGE / SMALLEST).trailing_zeros() as usize + 1;
 pub struct Bump {
     busy: AtomicBool,
     heap: UnsafeCell<Heap>,
+    first: UnsafeCell<First>,
 }
+
+#[derive(Debug)]
+#[repr(align(16))]
+struct First([u8; FIRST]);
 
 #[derive(Debug)]
 struct Heap {
@@ -57,6 +64,7 @@ impl Bump {
                 end: 0,
                 freed: [ptr::null_mut(); CLASSES],
             }),
+            first: UnsafeCell::new(First([0; FIRST])),
         }
     }
 
@@ -92,7 +100,7 @@ fn kind(layout: Layout) -> Kind {
 }
 
 impl Heap {
-    fn take(&mut self, class: usize) -> *mut u8 {
+    fn take(&mut self, class: usize, first: usize) -> *mut u8 {
         let freed = self.freed[class];
         if !freed.is_null() {
             // SAFETY: `give` left the block freed before it, or null, in a freed block's first bytes.
@@ -100,6 +108,9 @@ impl Heap {
             return freed;
         }
         let size = SMALLEST << class;
+        if self.end == 0 {
+            (self.start, self.end) = (first, first + FIRST);
+        }
         if self.end - self.start < size {
             self.start = map(CHUNK);
             self.end = self.start + CHUNK;
@@ -141,7 +152,7 @@ fn map(len: usize) -> usize {
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match kind(layout) {
-            Kind::Small { class } => self.with(|heap| heap.take(class)),
+            Kind::Small { class } => self.with(|heap| heap.take(class, self.first.get() as usize)),
             Kind::Large if layout.align() > PAGE => ptr::null_mut(),
             Kind::Large => map(layout.size()) as *mut u8,
         }
