@@ -280,7 +280,7 @@ impl Json for Names {
         Names::default()
     }
 
-    fn fill(&mut self, value: &serde_json::Value) -> Result<(), Wrong> {
+    fn fill(&mut self, value: &crate::types::tree::Value) -> Result<(), Wrong> {
         self.0.fill(value)
     }
 

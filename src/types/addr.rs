@@ -1,7 +1,7 @@
 //! Addresses: an address with its prefix, and a MAC.
 
 use crate::error::{Error, Result};
-use crate::types::json::json_value;
+use crate::types::json::json_text;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -186,7 +186,7 @@ impl fmt::Display for Mac {
     }
 }
 
-json_value!(
+json_text!(
     Cidr = Cidr::all(Ipv4Addr::UNSPECIFIED.into()),
     Mac = Mac([0; 6])
 );

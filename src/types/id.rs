@@ -1,7 +1,7 @@
 //! 256-bit random ids, written as 64 hex digits: containers, sandboxes, networks, endpoints.
 
 use crate::error::{Error, Result};
-use crate::types::json::json_value;
+use crate::types::json::json_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,4 +52,4 @@ impl fmt::Display for Id {
     }
 }
 
-json_value!(Id = Id([0; 32]));
+json_text!(Id = Id([0; 32]));

@@ -1,10 +1,9 @@
-//! JSON of the state files and of what a process hands to its child: written straight into text, read from the tree that
-//! serde_json parses.
+//! JSON of the state files and of what a process hands to its child: written straight into text, read from its tree.
 //!
 //! serde's derived readers made the released file 55 KiB larger: there is one for each type, grown together with all that
 //! it holds. Here a type is its list of fields ([`json_object`]), its text ([`json_text`]) or its words ([`json_words`]).
 
-use serde_json::Value;
+use super::tree::{Value, parse};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -58,8 +57,7 @@ pub fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
 }
 
 fn fill_from(value: &mut dyn Json, text: &[u8]) -> Result<(), String> {
-    let tree = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-    value.fill(&tree).map_err(|wrong| wrong.to_string())
+    value.fill(&parse(text)?).map_err(|wrong| wrong.to_string())
 }
 
 /// A field of an object.
@@ -139,17 +137,27 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A string in its quotes (RFC 8259, 7).
-fn quote(text: &str, out: &mut String) {
+/// Appends a string in its quotes (RFC 8259, 7), with the short escapes.
+pub fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
+        let short = match c {
+            '"' | '\\' => c,
+            '\x08' => 'b',
+            '\x0c' => 'f',
+            '\n' => 'n',
+            '\r' => 'r',
+            '\t' => 't',
             '\0'..='\x1f' => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
+                continue;
             }
-            c => out.push(c),
-        }
+            c => {
+                out.push(c);
+                continue;
+            }
+        };
+        out.extend(['\\', short]);
     }
     out.push('"');
 }
@@ -168,7 +176,7 @@ macro_rules! json_object {
                     $($($left_out: Default::default(),)*)?
                 }
             }
-            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+            fn fill(&mut self, value: &$crate::types::tree::Value) -> Result<(), $crate::types::json::Wrong> {
                 $crate::types::json::Fields::of(value)$(.field(stringify!($field), &mut self.$field))*.end()
             }
         }
@@ -186,22 +194,9 @@ macro_rules! json_text {
             fn blank() -> Self {
                 $blank
             }
-            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+            fn fill(&mut self, value: &$crate::types::tree::Value) -> Result<(), $crate::types::json::Wrong> {
                 *self = $crate::types::json::read_text(value)?;
                 Ok(())
-            }
-        }
-    )*};
-}
-
-/// The same, also for the trees that `json!` makes.
-#[macro_export]
-macro_rules! json_value {
-    ($($type:ty = $blank:expr),*) => {$(
-        $crate::types::json::json_text!($type = $blank);
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
             }
         }
     )*};
@@ -219,7 +214,7 @@ macro_rules! json_words {
             fn blank() -> Self {
                 $type::$first
             }
-            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::types::json::Wrong> {
+            fn fill(&mut self, value: &$crate::types::tree::Value) -> Result<(), $crate::types::json::Wrong> {
                 *self = match value.as_str() {
                     Some($first_word) => $type::$first,
                     $(Some($word) => $type::$variant,)*
@@ -231,7 +226,7 @@ macro_rules! json_words {
     };
 }
 
-pub use {json_object, json_text, json_value, json_words};
+pub use {json_object, json_text, json_words};
 
 /// Appends what a value prints, which needs no escapes.
 pub fn write_text(value: &dyn Display, out: &mut String) {
@@ -461,7 +456,7 @@ mod tests {
     #[test]
     fn what_is_written_is_json_and_reads_back() {
         let text = to_text(&record());
-        let tree: Value = serde_json::from_str(&text).expect("JSON");
+        let tree: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(tree["name"], record().name.as_str());
         assert_eq!(from_slice(text.as_bytes()), Ok(record()));
     }

@@ -10,6 +10,7 @@ pub mod json;
 mod keys;
 mod name;
 mod port;
+pub mod tree;
 
 pub use addr::{Cidr, Mac, any, bits, from_bits};
 pub use capability::{capabilities, capability};

@@ -1,7 +1,7 @@
 //! Names of containers, sandboxes and networks, and of network interfaces.
 
 use crate::error::{Error, Result};
-use crate::types::json::json_value;
+use crate::types::json::json_text;
 use heapless::String;
 use std::fmt;
 use std::str::FromStr;
@@ -102,7 +102,7 @@ impl fmt::Display for IfName {
     }
 }
 
-json_value!(Name = Name(String::new()), IfName = IfName(String::new()));
+json_text!(Name = Name(String::new()), IfName = IfName(String::new()));
 
 #[cfg(test)]
 mod tests {

@@ -10,9 +10,9 @@ use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
 use crate::sys::{fd, limits, memfd, process, signal};
 use crate::types::json::{self, Json, Object, Wrong, json_object};
+use crate::types::tree::Value;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
-use serde_json::Value;
 use std::ffi::CString;
 
 /// `argv[0]` of the re-executed process: `main` calls [`main`] when it sees it.

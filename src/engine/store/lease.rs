@@ -9,9 +9,9 @@ use crate::engine::record::SandboxRecord;
 use crate::error::Result;
 use crate::sys::fd::write_all;
 use crate::types::json::{self, Json, Object, Wrong};
+use crate::types::tree::Value;
 use crate::types::{Cidr, Id, IfName, Name, PortMapping};
 use rustix::fs::OFlags;
-use serde_json::Value;
 use std::net::IpAddr;
 
 /// The content of a lease file.

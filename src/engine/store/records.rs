@@ -4,9 +4,9 @@ use super::{Locked, Store};
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord, VERSION};
 use crate::error::{Error, Result};
 use crate::types::json::{self, Json};
+use crate::types::tree::parse;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
-use serde_json::Value;
 
 /// What the three kinds of record have in common.
 pub trait Record: Json {
@@ -38,7 +38,7 @@ pub(super) fn from_slice<T: Json>(text: &[u8]) -> Result<T, String> {
 }
 
 fn fill_from(record: &mut dyn Json, text: &[u8]) -> Result<(), String> {
-    let tree: Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let tree = parse(text)?;
     match json::field::<u32>(&tree, "version") {
         Ok(newer) if newer > VERSION => Err(format!(
             "a newer netcell wrote it (format {newer}, and this one knows {VERSION}): use that one"

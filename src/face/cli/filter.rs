@@ -1,6 +1,7 @@
 //! `--filter KEY=VALUE` of the lists: values of one key are alternatives, keys are conditions.
 
 use crate::error::{Error, Result};
+use crate::types::tree::Value;
 
 /// The filters of a command line.
 pub struct Filters(Vec<(String, String)>);
@@ -51,13 +52,13 @@ impl Filters {
     }
 
     /// Whether all labels that are wanted, `KEY` or `KEY=VALUE`, are among these.
-    pub fn labels(&self, labels: &serde_json::Value) -> bool {
+    pub fn labels(&self, labels: &Value) -> bool {
         self.values("label").into_iter().all(|wanted| {
             let (key, value) = match wanted.split_once('=') {
                 Some((key, value)) => (key, Some(value)),
                 None => (wanted, None),
             };
-            let has = labels.get(key).and_then(serde_json::Value::as_str);
+            let has = labels.get(key).and_then(Value::as_str);
             has.is_some_and(|has| value.is_none_or(|value| value == has))
         })
     }
@@ -85,6 +86,7 @@ pub fn matches(text: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn values_are_alternatives_and_labels_are_not() {
@@ -92,8 +94,8 @@ mod tests {
         let both = filters(&["name=a", " Name = b", "label=x", "label=y=1"]).expect("filters");
         assert!(both.hold("name", &|name| name == "b") && !both.hold("name", &|name| name == "c"));
         assert!(both.hold("id", &|_| false));
-        assert!(both.labels(&serde_json::json!({"x": "", "y": "1"})));
-        assert!(!both.labels(&serde_json::json!({"x": "", "y": "2"})));
+        assert!(both.labels(&json!({"x": "", "y": "1"}).into()));
+        assert!(!both.labels(&json!({"x": "", "y": "2"}).into()));
         for bad in ["name", "nosuch=1", "name=a.*"] {
             assert!(filters(&[bad]).is_err(), "{bad}");
         }

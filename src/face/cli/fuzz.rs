@@ -3,8 +3,8 @@
 
 use super::apply;
 use super::template::Template;
+use super::tree;
 use crate::types::{Cidr, IfName, Mac, Name, PortMapping, PortSpec};
-use serde_json::json;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -58,11 +58,11 @@ pub fn template(bytes: &[u8]) {
         return;
     };
     if let Ok(template) = Template::parse(text) {
-        let object = json!({
-            "Id": "69c5fe950e96", "Name": "/web", "State": {"Running": true, "Pid": 7, "Status": "running"},
+        let object = tree::parse(
+            r#"{"Id": "69c5fe950e96", "Name": "/web", "State": {"Running": true, "Pid": 7, "Status": "running"},
             "Config": {"Env": ["A=1", "B=2"], "Labels": {"a": "b"}}, "Mounts": [],
-            "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}},
-        });
+            "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}}}"#,
+        );
         let _ = template.render(&object);
         let _ = template.row(&object, "*formatter.ContainerContext");
         let _ = template.heading(&object);

@@ -8,7 +8,7 @@ use super::tree::{self, Object};
 use super::{Cli, version};
 use crate::engine::info::{self, Answer, Counts, KernelOption};
 use crate::error::Result;
-use serde_json::Value;
+use crate::types::tree::Value;
 
 pub(super) static PAGE: Page = Page {
     command: "info",

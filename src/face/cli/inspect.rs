@@ -7,8 +7,8 @@ use super::template::Template;
 use super::{Cli, json, tree};
 use crate::engine::Engine;
 use crate::error::{Error, Result, exit};
+use crate::types::tree::Value;
 use argh::FlagInfo;
-use serde_json::Value;
 
 pub(super) static PAGE: Page = Page {
     command: "inspect",

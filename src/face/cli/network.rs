@@ -9,7 +9,7 @@ use super::tree::{self, Object};
 use super::{Cli, Main, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
-use serde_json::Value;
+use crate::types::tree::Value;
 use std::net::IpAddr;
 
 const PAGE: &str = "Usage: netcell network COMMAND …
@@ -332,7 +332,10 @@ fn ls(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     })?;
     let mut all: Vec<_> = networks.iter().map(json::network).collect();
     // `bridge` is in the list before its first use, too.
-    let is_made = |name: &str| all.iter().any(|network| network["Name"] == name);
+    let is_made = |name: &str| {
+        all.iter()
+            .any(|network| network["Name"].as_str() == Some(name))
+    };
     let missing: Vec<_> = predefined
         .iter()
         .filter(|(_, name, _)| !is_made(name))
@@ -352,7 +355,7 @@ fn ls(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     }
     all.retain(|network| fits(network, &filters, &builtin));
     if given.has("--json") {
-        output::line(&tree::text(&all.into()))?;
+        output::line(&tree::text(&Value::Array(all)))?;
         return Ok(0);
     }
     all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));

@@ -10,8 +10,8 @@ use super::{Cli, age, json, template};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
+use crate::types::tree::Value;
 use crate::types::{Id, PortMapping};
-use serde_json::Value;
 use std::net::SocketAddr;
 
 pub(super) static PAGE: Page = Page {
@@ -105,7 +105,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     lines.truncate(most);
     if given.has("--json") {
         let all: Vec<_> = lines.into_iter().map(|line| line.object).collect();
-        output::line(&tree::text(&all.into()))?;
+        output::line(&tree::text(&Value::Array(all)))?;
         return Ok(0);
     }
     let now = age::now();

@@ -9,7 +9,7 @@ use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
 use crate::error::{Error, Result};
 use crate::types::capability;
-use serde_json::Value;
+use crate::types::tree::Value;
 use std::collections::BTreeMap;
 
 impl Given {

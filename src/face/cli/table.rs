@@ -4,7 +4,7 @@ use super::output;
 use super::template::Template;
 use super::tree::Object;
 use crate::error::Result;
-use serde_json::Value;
+use crate::types::tree::Value;
 
 /// What a list is made of.
 pub struct List {

@@ -1,10 +1,10 @@
 //! Trees of JSON: made key by key, and written as text.
 //!
-//! In place of `json!` and serde_json's writers, which are a serializer for each type and each form: an object here is a
-//! row of calls, and there is one writer.
+//! An object here is a row of calls, and there is one writer: a serializer for each type and each form would be many times that.
 
-use serde_json::Value;
-use std::fmt::{Display, Write};
+use crate::types::json::quote;
+use crate::types::tree::Value;
+use std::fmt::Display;
 
 /// An object that is being made, with its keys in the order in which they are put in.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Object {
 
     /// The object.
     pub fn end(&mut self) -> Value {
-        Value::Object(std::mem::take(&mut self.0).into_iter().collect())
+        Value::Object(std::mem::take(&mut self.0).into())
     }
 }
 
@@ -52,7 +52,7 @@ pub fn texts(texts: &[String]) -> Value {
 
 /// A text's tree; null if it is no JSON.
 pub fn parse(text: &str) -> Value {
-    serde_json::from_slice(text.as_bytes()).unwrap_or_default()
+    crate::types::tree::parse(text.as_bytes()).unwrap_or_default()
 }
 
 /// As JSON, with Docker's indent of four.
@@ -98,11 +98,11 @@ impl Writer {
         match value {
             Value::Null => self.out.push_str("null"),
             Value::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
-            Value::Number(number) => _ = write!(self.out, "{number}"),
-            Value::String(text) => self.quote(text),
+            Value::Number(digits) => self.out.push_str(digits),
+            Value::String(text) => quote(text, &mut self.out),
             Value::Array(items) => self.items("[]", &mut items.iter().map(|item| (None, item))),
             Value::Object(fields) => {
-                let mut fields = fields.iter().map(|(key, value)| (Some(key), value));
+                let mut fields = fields.into_iter().map(|(key, value)| (Some(key), value));
                 self.items("{}", &mut fields);
             }
         }
@@ -123,7 +123,7 @@ impl Writer {
             before = ",";
             self.end_line();
             if let Some(key) = key {
-                self.quote(key);
+                quote(key, &mut self.out);
                 self.out
                     .push_str(if self.depth.is_some() { ": " } else { ":" });
             }
@@ -142,31 +142,6 @@ impl Writer {
             self.out.extend(std::iter::repeat_n("    ", depth));
         }
     }
-
-    /// A string in its quotes (RFC 8259, 7), with the short escapes.
-    fn quote(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            let short = match c {
-                '"' | '\\' => c,
-                '\x08' => 'b',
-                '\x0c' => 'f',
-                '\n' => 'n',
-                '\r' => 'r',
-                '\t' => 't',
-                '\0'..='\x1f' => {
-                    _ = write!(self.out, "\\u{:04x}", u32::from(c));
-                    continue;
-                }
-                c => {
-                    self.out.push(c);
-                    continue;
-                }
-            };
-            self.out.extend(['\\', short]);
-        }
-        self.out.push('"');
-    }
 }
 
 #[cfg(test)]
@@ -175,16 +150,17 @@ mod tests {
 
     #[test]
     fn trees_are_written_as_serde_json_writes_them() {
-        let tree = parse(
-            r#"{"a":[],"b":{},"c":[1,-2,1.5,18446744073709551615,null,true,false,[[]],{"x":{"y":"z"}}],
-            "q\"\\/\b\f\n\r\t\u0000\u001f\u007f":"é\u2028😀","":""}"#,
-        );
-        let indented_by_two = serde_json::to_string_pretty(&tree).expect("a tree");
+        let known = serde_json::json!({
+            "a": [], "b": {}, "c": [1, -2, 1.5, u64::MAX, null, true, false, [[]], {"x": {"y": "z"}}],
+            "q\"\\/\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}": "é\u{2028}😀", "": "",
+        });
+        let tree = parse(&known.to_string());
+        let indented_by_two = serde_json::to_string_pretty(&known).expect("a tree");
         assert_eq!(text(&tree), indented_by_two.replace("  ", "    "));
-        assert_eq!(line(&tree), tree.to_string());
+        assert_eq!(line(&tree), known.to_string());
         assert_eq!(
             entries(&mut tree.as_object().into_iter().flatten()),
-            tree.to_string()
+            known.to_string()
         );
     }
 

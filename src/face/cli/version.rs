@@ -5,8 +5,8 @@ use super::options::{Given, JSON, Page, option};
 use super::template::Template;
 use super::tree::{self, Object};
 use super::{Cli, output};
+use crate::types::tree::Value;
 use argh::FlagInfo;
-use serde_json::Value;
 
 pub(super) static PAGE: Page = Page {
     command: "version",

@@ -6,7 +6,7 @@ use super::functions::{self, Argument};
 use super::print;
 use super::tree::{Branch, Command, Control, Node, Operand, Pipe, What};
 use super::value::{Element, Sight, Val};
-use serde_json::Value;
+use crate::types::tree::Value;
 use std::fmt::Display;
 
 /// A sentence without its beginning.

@@ -12,8 +12,8 @@ mod tree;
 mod value;
 
 use crate::error::{Error, Result, exit};
+use crate::types::tree::Value;
 pub use print::quoted;
-use serde_json::Value;
 use tree::Node;
 use value::Sight;
 

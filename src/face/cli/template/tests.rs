@@ -67,6 +67,7 @@ fn object() -> Value {
             },
         },
     })
+    .into()
 }
 
 /// As the golden file has it: the text between quotes, or the error.
@@ -241,7 +242,7 @@ fn a_template_that_is_not_well_formed_is_64_and_a_field_that_is_missing_is_not()
 
 #[test]
 fn lines_of_lists_say_their_type() {
-    let row = json!({"": {"com.x.my-role": "front"}, "ID": "2dffda76e958", "Names": "web"});
+    let row = json!({"": {"com.x.my-role": "front"}, "ID": "2dffda76e958", "Names": "web"}).into();
     let of = |text: &str| {
         Template::parse(text).and_then(|template| template.row(&row, "*formatter.ContainerContext"))
     };

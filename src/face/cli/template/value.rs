@@ -5,7 +5,7 @@
 //! Go is told by its name: a map whose keys are the user's, an absent list, an absent object.
 
 use crate::face::cli::tree;
-use serde_json::{Map, Value};
+use crate::types::tree::{Map, Value};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -45,8 +45,8 @@ pub enum Val<'v> {
     List(&'v [Value]),
     /// What `split` makes.
     Texts(Rc<[String]>),
-    Struct(&'v Map<String, Value>),
-    Map(&'v Map<String, Value>, Element),
+    Struct(&'v Map),
+    Map(&'v Map, Element),
     /// A map that is not there.
     NoMap(Element),
 }
@@ -84,9 +84,9 @@ impl<'v> Val<'v> {
         match value {
             Value::Bool(value) => Val::Bool(*value),
             Value::String(text) => Val::Text(Cow::Borrowed(text)),
-            Value::Number(number) => match number.as_i64() {
-                Some(number) => Val::Int(number),
-                None => Val::Text(Cow::Owned(number.to_string())),
+            Value::Number(number) => match number.parse() {
+                Ok(number) => Val::Int(number),
+                Err(_) => Val::Text(Cow::Borrowed(number)),
             },
             Value::Array(items) => Val::List(items),
             Value::Object(fields) if sight == Sight::Raw => Val::Map(fields, Element::Any),
@@ -115,7 +115,7 @@ impl<'v> Val<'v> {
             Val::Struct(fields) => {
                 let value = fields.get(name).or_else(|| fields.get(alias(name)?))?;
                 // LogConfig's Config is a map of the driver's, a container's is a struct.
-                if name == "Config" && fields.contains_key("Type") {
+                if name == "Config" && fields.get("Type").is_some() {
                     return Some(Val::Map(value.as_object()?, Element::Text));
                 }
                 Some(Val::of(value, sight, Some(name), Element::Object))
@@ -210,11 +210,12 @@ impl<'v> Val<'v> {
             Val::List(items) => return tree::items(items),
             // A line of a list has what no field is under no name.
             Val::Struct(fields) => {
-                return tree::entries(&mut fields.iter().filter(|(name, _)| !name.is_empty()));
+                return tree::entries(&mut fields.into_iter().filter(|(name, _)| !name.is_empty()));
             }
             Val::Map(fields, _) => {
-                let sorted = self.keys().into_iter();
-                return tree::entries(&mut sorted.filter_map(|key| fields.get_key_value(key)));
+                let mut sorted = (*fields).clone();
+                sorted.sort_keys();
+                Value::Object(sorted)
             }
         })
     }
