@@ -4,6 +4,7 @@ use crate::engine::record::{Names, SandboxRecord};
 use crate::engine::store::Store;
 use crate::engine::{find, hosts};
 use crate::error::Result;
+use crate::sys::file;
 use std::net::IpAddr;
 
 /// Where the host's resolvers stand, in the order they are asked for: the usual place, then where systemd-resolved and
@@ -58,7 +59,7 @@ pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
 /// The host's /etc/resolv.conf, or what was asked for instead of its servers, domains and options.
 fn resolv_conf(names: &Names) -> String {
     let host = if names.has("dns") {
-        std::fs::read_to_string(RESOLVERS[0]).unwrap_or_default()
+        file::text(RESOLVERS[0]).unwrap_or_default()
     } else {
         resolvers()
     };
@@ -102,7 +103,7 @@ fn instead(host: &str, names: &Names) -> String {
 }
 
 fn resolvers() -> String {
-    let read = |path: &&str| std::fs::read(path).ok();
+    let read = |path: &&str| file::bytes(path).ok();
     let texts = RESOLVERS
         .iter()
         .filter_map(read)

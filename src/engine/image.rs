@@ -2,6 +2,8 @@
 
 use crate::engine::spec::Image;
 use crate::error::{Error, Result};
+use crate::sys::file;
+use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
 /// Finds an image. A word with a slash is a path, any other a name under `images`; a name may carry Docker's
@@ -21,9 +23,9 @@ pub fn find(images: &Path, name: &str) -> Result<Image> {
             root.display()
         ))
     };
-    let found = root.canonicalize().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => unusable("does not exist"),
-        std::io::ErrorKind::PermissionDenied => unusable("may not be read"),
+    let found = file::resolved(&root).map_err(|errno| match errno {
+        Errno::NOENT => unusable("does not exist"),
+        Errno::ACCESS | Errno::PERM => unusable("may not be read"),
         _ => unusable("cannot be opened"),
     })?;
     if !found.is_dir() {

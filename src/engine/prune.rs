@@ -15,6 +15,7 @@ use crate::kernel::elements::key_of;
 use crate::kernel::nft::Element;
 use crate::kernel::snapshot::{Link, Snapshot};
 use crate::kernel::{Op, link, netns};
+use crate::sys::file;
 use crate::sys::lock::{self, Hold};
 use crate::sys::netns::{NetNs, is_pin};
 use crate::types::{Cidr, Id, IfName, Mac, Name};
@@ -173,9 +174,8 @@ impl Engine {
     /// The host's ends of the pairs in namespaces that no record's pin leads to, each with its pin.
     fn behind_other_pins(&self, known: &Known) -> Result<Vec<(u32, Name)>> {
         let mut found = Vec::new();
-        let names = std::fs::read_dir(netns::DIRECTORY).into_iter().flatten();
-        let names =
-            names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse().ok());
+        let names = file::names(netns::DIRECTORY).unwrap_or_default();
+        let names = names.iter().filter_map(|name| name.to_str()?.parse().ok());
         for name in names.filter(|name: &Name| !known.sandboxes.iter().any(|s| s.name == *name)) {
             let path = netns::pin_path(&name);
             if is_pin(&path) != Some(true) {

@@ -1,5 +1,6 @@
 //! Sockets that wait for somebody: listening TCP, bound UDP (the tables of /proc/net, proc_net(5)).
 
+use crate::sys::file;
 use crate::types::Proto;
 use crate::types::json::json_object;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,8 +32,7 @@ pub fn read() -> Vec<Listening> {
     ];
     let mut all = Vec::new();
     for (file, proto, state) in tables {
-        let text =
-            std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+        let text = file::text(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         all.extend(
             text.lines()
                 .skip(1)

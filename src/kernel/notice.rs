@@ -11,6 +11,7 @@ use super::uapi::nf_tables::*;
 use super::uapi::rtnetlink::*;
 use crate::error::Result;
 use crate::netlink::{Attribute, Family, Message, Notifications, attributes};
+use crate::sys::file;
 use crate::types::IfName;
 use neli::consts::rtnl::{Ifla, Rtm};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -58,7 +59,7 @@ impl Notices {
             RTNLGRP_IPV4_NETCONF,
             RTNLGRP_IPV6_NETCONF,
         ];
-        let own = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+        let own = file::text("/proc/self/comm").unwrap_or_default();
         Ok(Notices {
             route: Notifications::open(Family::Route, groups.into_iter().map(bit).sum())?,
             tables: Notifications::open(Family::Netfilter, bit(NFNLGRP_NFTABLES))?,

@@ -1,7 +1,9 @@
 //! Who is bound to a port of the host: the process that holds the socket, as /proc has it (proc_net(5), proc(5)).
 
+use crate::sys::file;
 use crate::types::{PortMapping, Proto};
-use std::fs;
+use rustix::fs::readlink;
+use std::path::Path;
 
 /// The name and pid of a process that is bound to this port; none where no such process can be seen.
 pub fn of(port: &PortMapping) -> Option<String> {
@@ -14,7 +16,7 @@ pub fn of(port: &PortMapping) -> Option<String> {
     let end = format!(":{:04X}", port.host_port);
     let text: String = files
         .iter()
-        .filter_map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).ok())
+        .filter_map(|file| file::text(format!("/proc/thread-self/net/{file}")).ok())
         .collect();
     // sl, local address, remote address, state; the inode is the tenth.
     let inode = text.lines().find_map(|line| {
@@ -23,21 +25,20 @@ pub fn of(port: &PortMapping) -> Option<String> {
         if bound { words.get(9).copied() } else { None }
     })?;
     let socket = format!("socket:[{inode}]");
-    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        name.parse::<u32>().ok()
-    });
-    pids.filter(|pid| holds(*pid, &socket)).find_map(|pid| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        Some(format!("{} (process {pid})", name.trim_end()))
-    })
+    let names = file::names("/proc").ok()?;
+    let pids = names.iter().filter_map(|name| name.to_str()?.parse().ok());
+    pids.filter(|pid| holds(*pid, &socket))
+        .find_map(|pid: u32| {
+            let name = file::text(format!("/proc/{pid}/comm")).ok()?;
+            Some(format!("{} (process {pid})", name.trim_end()))
+        })
 }
 
 fn holds(pid: u32, socket: &str) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    descriptors
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .any(|target| target.as_os_str() == socket)
+    let directory = format!("/proc/{pid}/fd");
+    let names = file::names(&directory).unwrap_or_default();
+    names.iter().any(|name| {
+        let target = readlink(Path::new(&directory).join(name), Vec::new());
+        target.is_ok_and(|target| target.as_bytes() == socket.as_bytes())
+    })
 }

@@ -12,6 +12,7 @@ use super::uapi::nf_tables::*;
 use super::{nft, sysctl};
 use crate::error::Errno;
 use crate::netlink::{Batch, Family, Socket, TransactError, flags};
+use crate::sys::file;
 use crate::sys::process::{fork, wait};
 use crate::sys::{mount, netns, socket};
 use neli::consts::rtnl::{Ifla, Rtm};
@@ -184,7 +185,7 @@ fn seen(probe: Probe) -> Answer {
                 (false, false) => Answer::Unknown,
             }
         }
-        FileSystem(kind) => match std::fs::read_to_string("/proc/filesystems") {
+        FileSystem(kind) => match file::text("/proc/filesystems") {
             Ok(list) if list.split_whitespace().any(|known| known == kind) => Answer::Yes,
             // It may be a module that is not loaded.
             _ => Answer::Unknown,

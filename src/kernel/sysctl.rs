@@ -7,6 +7,7 @@ use super::sockets::Sockets;
 use super::{Channel, Holds, Operation, Place};
 use crate::error::{Errno, Error, Result};
 use crate::sys::fd::write_all;
+use crate::sys::file;
 use crate::sys::path::{self, Links};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, open, statvfs};
@@ -28,7 +29,7 @@ const IPV6: &str = "net/ipv6/";
 
 /// The value of a sysctl of the namespace that this process is in; none when the kernel has no such sysctl.
 pub fn read(key: &str) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/sys/{key}")).ok()?;
+    let text = file::text(format!("/proc/sys/{key}")).ok()?;
     Some(text.trim_end().to_owned())
 }
 
@@ -42,7 +43,7 @@ pub fn is_sealed() -> bool {
 pub fn learnt_default_route() -> Option<String> {
     // RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h); the columns are those of rt6_seq_show.
     const LEARNT: u32 = 0x0001_0000 | 0x0004_0000;
-    let text = std::fs::read_to_string("/proc/thread-self/net/ipv6_route").ok()?;
+    let text = file::text("/proc/thread-self/net/ipv6_route").ok()?;
     let mut links = text.lines().filter_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
         let flags = u32::from_str_radix(words.get(8)?, 16).ok()?;

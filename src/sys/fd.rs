@@ -30,12 +30,13 @@ fn close_between(first: i32, last: i32) {
         return;
     }
     // Behind an old seccomp filter or an emulator: one by one, as far as any is open.
-    let mut open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
-        .map(|dir| {
-            dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
-                .collect()
-        })
-        .unwrap_or_else(|_| (first..last.min(1024)).collect());
+    let mut open: Vec<i32> = match super::file::names("/proc/self/fd") {
+        Ok(names) => names
+            .iter()
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .collect(),
+        Err(_) => (first..last.min(1024)).collect(),
+    };
     open.retain(|fd| (first..=last).contains(fd));
     for fd in open {
         // SAFETY: as above.

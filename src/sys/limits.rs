@@ -48,7 +48,7 @@ const LIMITS: [(&str, Resource); 16] = {
 /// From /proc/PID/limits: prlimit(2) on another user's process would take CAP_SYS_RESOURCE.
 pub fn of(pid: Pid) -> Vec<Limit> {
     let path = format!("/proc/{}/limits", pid.as_raw_pid());
-    parse(&std::fs::read_to_string(path).unwrap_or_default())
+    parse(&super::file::text(path).unwrap_or_default())
 }
 
 fn parse(text: &str) -> Vec<Limit> {

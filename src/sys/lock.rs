@@ -75,7 +75,7 @@ fn holder(fd: BorrowedFd<'_>) -> Option<u32> {
         minor(stat.st_dev),
         stat.st_ino
     );
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let locks = super::file::text("/proc/locks").ok()?;
     locks
         .lines()
         .filter(|line| line.contains("FLOCK") && !line.contains("->"))

@@ -36,7 +36,7 @@ pub struct Slack {
 impl Slack {
     /// Finds them in /proc/self/maps; none where that cannot be read.
     pub fn find() -> Option<Self> {
-        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+        let maps = super::file::text("/proc/self/maps").ok()?;
         let local = 0u8;
         let code = Self::find as *const () as usize;
         Self::parse(&maps, code, &raw const local as usize, environment())

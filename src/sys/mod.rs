@@ -6,6 +6,7 @@
 pub mod alloc;
 pub mod caps;
 pub mod fd;
+pub mod file;
 pub mod handover;
 pub mod limits;
 pub mod lock;

@@ -214,7 +214,7 @@ pub fn unshare_mounts() -> Result<(), Errno> {
 
 /// Whether the process is root, if at all, in a user namespace only (user_namespaces(7)).
 pub fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
+    super::file::text("/proc/self/uid_map")
         .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }
 
@@ -257,9 +257,9 @@ pub fn wait(child: Pid) -> Result<u8, Errno> {
 /// Together with the pid it names a process for good: a pid is used again, a pair is not.
 pub fn start_time(pid: Pid) -> Result<u64, Errno> {
     let path = format!("/proc/{}/stat", pid.as_raw_pid());
-    let stat = std::fs::read(path).map_err(|e| match Errno::from_io_error(&e) {
-        Some(Errno::NOENT) | None => Errno::SRCH,
-        Some(errno) => errno,
+    let stat = super::file::bytes(path).map_err(|errno| match errno {
+        Errno::NOENT => Errno::SRCH,
+        errno => errno,
     })?;
     parse_start_time(&stat).ok_or(Errno::SRCH)
 }

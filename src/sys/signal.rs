@@ -69,7 +69,7 @@ pub fn next(descriptor: &OwnedFd) -> Option<i32> {
 ///
 /// For a process that is about to exec, which by itself gives up handlers, but not what is ignored (execve(2)).
 pub fn reset() {
-    let ignored = std::fs::read_to_string("/proc/self/status").map_or(u64::MAX, |s| ignored(&s));
+    let ignored = super::file::text("/proc/self/status").map_or(u64::MAX, |s| ignored(&s));
     for signal in (1..=LAST).filter(|signal| ignored >> (signal - 1) & 1 != 0) {
         // SAFETY: SIG_DFL runs none of our code; KILL, STOP and the C library's own are refused with EINVAL.
         unsafe { libc::signal(signal, libc::SIG_DFL) };

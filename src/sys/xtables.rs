@@ -43,7 +43,7 @@ pub fn filter(ipv6: bool) -> Option<Filter> {
             libc::IPPROTO_IPV6,
         ),
     };
-    let names = std::fs::read_to_string(names).ok()?;
+    let names = super::file::text(names).ok()?;
     if !names.lines().any(|name| name == "filter") {
         return None;
     }

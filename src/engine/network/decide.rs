@@ -10,6 +10,7 @@ use crate::kernel::guard::AddGuard;
 use crate::kernel::nft::{AddElement, AddTable, Element};
 use crate::kernel::snapshot::Snapshot;
 use crate::kernel::{Place, addr, link, sysctl};
+use crate::sys::file;
 use crate::sys::{random, time};
 use crate::types::{Cidr, IfName, Mac, Name};
 use std::net::{IpAddr, Ipv6Addr};
@@ -276,7 +277,7 @@ fn in_use(others: &[NetworkRecord], host: &Snapshot) -> Vec<Cidr> {
 
 /// What tells this machine from others: a subnet of its own choice is to be another one on each.
 fn machine() -> String {
-    let read = |path: &&str| std::fs::read_to_string(path).ok();
+    let read = |path: &&str| file::text(path).ok();
     ["/etc/machine-id", "/proc/sys/kernel/hostname"]
         .iter()
         .filter_map(read)
@@ -335,7 +336,7 @@ fn free_link(name: &Name, others: &[NetworkRecord], host: &Snapshot) -> Result<I
 
 /// The host's resolvers: a pool that holds one of them would cut the host off from it.
 fn resolvers() -> Vec<Cidr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let text = file::text("/etc/resolv.conf").unwrap_or_default();
     let servers = text
         .lines()
         .filter_map(|line| line.strip_prefix("nameserver"))

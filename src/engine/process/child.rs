@@ -8,7 +8,7 @@ use super::{ChildSpec, EtcFiles, Program, init, line, program, rootfs, users};
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
-use crate::sys::{fd, limits, memfd, process, signal};
+use crate::sys::{fd, file, limits, memfd, process, signal};
 use crate::types::json::{self, Json, Object, Wrong, json_object};
 use crate::types::tree::Value;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -138,8 +138,7 @@ fn start(task: OwnedFd, report: &mut Option<Reporter<OwnedFd>>, last: OwnedFd) -
     signal::reset();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     process::leave_session_keyring();
-    let mut text = Vec::new();
-    std::io::Read::read_to_end(&mut std::fs::File::from(task), &mut text)
+    let text = file::rest(task.as_fd(), usize::MAX)
         .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
     match json::from_slice(&text) {
         Ok(Task::Run(spec)) => run(&spec, report, last),

@@ -7,12 +7,11 @@
 
 use crate::engine::record::UnixNanos;
 use crate::error::{Error, Result};
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags};
+use crate::sys::{file, path};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
-use std::fs::File;
-use std::io::{IoSlice, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::io::IoSlice;
 use std::path::Path;
 
 /// The current file.
@@ -214,9 +213,9 @@ impl<'a> Reader<'a> {
         let mut current = Log::read(&self.dir.join(CURRENT), seen)?;
         loop {
             let previous = Log::read(&self.dir.join(PREVIOUS), seen)?;
-            let now = std::fs::metadata(self.dir.join(CURRENT))
+            let now = rustix::fs::stat(self.dir.join(CURRENT))
                 .ok()
-                .map(|m| m.ino());
+                .map(|s| s.st_ino);
             if now == current.as_ref().map(|file| file.inode) {
                 return Ok((current, previous));
             }
@@ -234,23 +233,19 @@ struct Log {
 
 impl Log {
     fn read(path: &Path, seen: Option<(u64, u64)>) -> Result<Option<Self>> {
-        let read = File::open(path).and_then(|mut file| {
-            let inode = file.metadata()?.ino();
+        let read = path::file(path).and_then(|opened| {
+            let inode = rustix::fs::fstat(&opened)?.st_ino;
             let from = seen
                 .filter(|(seen, _)| *seen == inode)
                 .map_or(0, |(_, len)| len);
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(from))?;
-            file.read_to_end(&mut bytes)?;
+            rustix::fs::seek(&opened, SeekFrom::Start(from))?;
+            let bytes = file::rest(opened.as_fd(), usize::MAX)?;
             Ok(Log { inode, from, bytes })
         });
         match read {
             Ok(log) => Ok(Some(log)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => {
-                let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-                Err(Error::os(format_args!("read {}", path.display()), errno))
-            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::os(format_args!("read {}", path.display()), errno)),
         }
     }
 }

@@ -202,7 +202,7 @@ fn exists(file: &str) -> bool {
 
 /// Docker's words and exit codes for what execve(2) answers.
 fn refused(file: &str, errno: Errno) -> Error {
-    let directory = || std::fs::metadata(file).is_ok_and(|m| m.is_dir());
+    let directory = || crate::sys::path::directory(file).is_ok();
     let (text, code) = match errno {
         // The file is there, so it is its interpreter or loader that is missing.
         Errno::NOENT if exists(file) => (

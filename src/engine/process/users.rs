@@ -5,11 +5,12 @@
 
 use super::Program;
 use crate::error::{Error, Result};
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::sys::file::rest;
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, Mode, OFlags};
 
 /// The most of each file that is read, in bytes.
-const MOST: u64 = 1 << 20;
+const MOST: usize = 1 << 20;
 
 /// An identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,22 +49,15 @@ pub fn named(user: &str) -> Result<User> {
 
 /// The text of a file, or nothing where it cannot be had or is none (a FIFO would block, a device would not end).
 fn file(path: &str) -> String {
-    let mut text = Vec::new();
-    let opened = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc_nonblock())
-        .open(path);
-    if let Ok(file) = opened
-        && file.metadata().is_ok_and(|m| m.is_file())
-    {
-        // A file that cannot be read to its end is used as far as it goes.
-        let _ = file.take(MOST).read_to_end(&mut text);
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-fn libc_nonblock() -> i32 {
-    rustix::fs::OFlags::NONBLOCK.bits() as i32
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let read = rustix::fs::open(path, flags, Mode::empty()).and_then(|file| {
+        let mode = rustix::fs::fstat(&file)?.st_mode;
+        match FileType::from_raw_mode(mode) {
+            FileType::RegularFile => rest(file.as_fd(), MOST),
+            _ => Ok(Vec::new()),
+        }
+    });
+    String::from_utf8_lossy(&read.unwrap_or_default()).into_owned()
 }
 
 /// Looks up `USER[:GROUP]` in the text of the two files.

@@ -2,6 +2,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::sys::fd::write_all;
+use crate::sys::file;
 use crate::types::json::{self, Json};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
@@ -39,8 +40,7 @@ impl Directory {
         let failed =
             |errno| Error::os(format_args!("make the directory {}", path.display()), errno);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|e| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+            file::make_all(parent).map_err(failed)?;
         }
         match fs::mkdir(path, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => Directory::open(path),
@@ -313,15 +313,11 @@ impl Directory {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
             Err(errno) => return Err(failed(errno)),
         };
-        let mut names = Vec::new();
-        for entry in fs::Dir::new(fd).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            match entry.file_name().to_str() {
-                Ok("." | "..") | Err(_) => {}
-                Ok(name) => names.push(name.to_owned()),
-            }
-        }
-        Ok(names)
+        let names = file::names_in(fd).map_err(failed)?;
+        Ok(names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect())
     }
 
     fn with_parent<T>(&self, below: &str, act: impl Fn() -> Io<T>) -> Result<T> {

@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// A directory that belongs to somebody else or is open to others is refused: its content would be trusted.
     pub fn open(places: &Places) -> Result<Self> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|e| {
+        let boot = crate::sys::file::text("/proc/sys/kernel/random/boot_id").map_err(|e| {
             Error::new(format!(
                 "cannot read /proc/sys/kernel/random/boot_id: {e} (is /proc mounted?)"
             ))

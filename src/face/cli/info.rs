@@ -8,6 +8,7 @@ use super::tree::{self, Object};
 use super::{Cli, version};
 use crate::engine::info::{self, Answer, Counts, KernelOption};
 use crate::error::Result;
+use crate::sys::file;
 use crate::types::tree::Value;
 
 pub(super) static PAGE: Page = Page {
@@ -72,8 +73,8 @@ fn facts(cli: &Cli, counts: Option<&Counts>) -> Object {
             .set("ContainersStopped", stopped.into())
             .set("Networks", counts.networks.into());
     }
-    if let Ok(images) = std::fs::read_dir(&cli.places.images) {
-        facts.set("Images", images.count().into());
+    if let Ok(images) = file::names(&cli.places.images) {
+        facts.set("Images", images.len().into());
     }
     facts
 }

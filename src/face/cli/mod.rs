@@ -391,7 +391,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
     // Monitors use them, which are in another directory.
     for place in [&mut places.state, &mut places.images] {
         if place.is_relative()
-            && let Ok(here) = std::env::current_dir()
+            && let Ok(here) = crate::sys::file::here()
         {
             *place = here.join(&place);
         }

@@ -7,7 +7,9 @@ use super::tree::{Object, texts};
 use crate::engine::record::ContainerRecord;
 use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
+use crate::error::Errno;
 use crate::error::{Error, Result};
+use crate::sys::file;
 use crate::types::capability;
 use crate::types::tree::Value;
 use std::collections::BTreeMap;
@@ -107,12 +109,11 @@ fn stop_timeout(text: &str) -> Result<u32> {
 
 /// The lines of a file that say something.
 fn file(path: &str) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        let errno = crate::error::Errno::from_io_error(&e);
-        match errno {
-            Some(errno) => Error::os(format_args!("open {path}"), errno),
-            None => Error::new(format!("cannot read {path}: {e}")),
-        }
+    let text = file::text(path).map_err(|errno| match errno {
+        Errno::ILSEQ => Error::new(format!(
+            "cannot read {path}: stream did not contain valid UTF-8"
+        )),
+        errno => Error::os(format_args!("open {path}"), errno),
     })?;
     let lines = text.trim_start_matches('\u{feff}').lines();
     let says = |line: &&str| !line.is_empty() && !line.starts_with('#');

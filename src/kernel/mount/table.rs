@@ -1,13 +1,13 @@
 //! The table of mounts: /proc/self/mountinfo (proc_pid_mountinfo(5)).
 
 use super::Attr;
+use crate::sys::file;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
 /// The table of the calling process's mount namespace.
 pub(super) fn read() -> Result<String, Errno> {
-    std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+    file::text("/proc/self/mountinfo")
 }
 
 /// The mount points of the mounts that lie directly on the root's, relative to it: the others lie on these.

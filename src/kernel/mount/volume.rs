@@ -2,6 +2,7 @@
 
 use super::{Attr, Below, Spelt, Step, refused};
 use crate::error::{Error, Result};
+use crate::sys::file;
 use crate::sys::mount::{self, Value};
 use crate::sys::path::{self, Links};
 use rustix::fd::{AsFd, OwnedFd};
@@ -70,8 +71,7 @@ impl Bind {
     fn bind(&self) -> Result<(), Errno> {
         let source = match path::place(&self.source) {
             Err(Errno::NOENT) => {
-                std::fs::create_dir_all(&self.source)
-                    .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+                file::make_all(&self.source)?;
                 path::place(&self.source)
             }
             other => other,
@@ -218,14 +218,11 @@ const OWN: [&str; 5] = ["pts", "ptmx", "shm", "mqueue", "console"];
 
 impl HostDevices {
     fn copy(&self, from: &Path, to: &Path) -> Result<(), Errno> {
-        let entries =
-            std::fs::read_dir(from).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
+        for name in file::names(from)? {
             if to == self.root.join("dev") && OWN.iter().any(|own| name == *own) {
                 continue;
             }
-            let (from, to) = (entry.path(), to.join(&name));
+            let (from, to) = (from.join(&name), to.join(&name));
             let Ok(stat) = rustix::fs::lstat(&from) else {
                 continue;
             };

@@ -8,8 +8,9 @@ use super::output::{self, Voice};
 use super::{Cli, create, network, publish, run};
 use crate::engine::apply::{Asked, At, Item, Step};
 use crate::error::{Errno, Error, Result, exit};
+use crate::sys::file;
 use crate::types::{Name, PortSpec};
-use std::io::Read;
+use rustix::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use text::{Place, Word};
 
@@ -17,7 +18,7 @@ use text::{Place, Word};
 const DEFAULT: &str = "/etc/netcell";
 
 /// No file for `apply` is longer, in bytes: a wrong path must not take the memory of a small host.
-const LONGEST: u64 = 4 << 20;
+const LONGEST: usize = 4 << 20;
 
 pub(super) static PAGE: Page = Page {
     command: "apply",
@@ -109,11 +110,11 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 /// The files that an argument means, and what marks what comes from them.
 fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
     if argument == "-" {
-        let source = read(&mut std::io::stdin().lock(), "stdin".to_owned())?;
+        let source = read(rustix::stdio::stdin(), "stdin".to_owned())?;
         return Ok((vec![source], argument.to_owned()));
     }
     let path = Path::new(argument);
-    let mark = path.canonicalize().map_err(|e| cannot("open", path, &e))?;
+    let mark = file::resolved(path).map_err(|e| cannot("open", path, e))?;
     let mark = mark.to_string_lossy().into_owned();
     let mut sources = Vec::new();
     if !path.is_dir() {
@@ -121,8 +122,7 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
         return Ok((sources, mark));
     }
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(|e| cannot("read", path, &e))? {
-        let name = entry.map_err(|e| cannot("read", path, &e))?.file_name();
+    for name in file::names(path).map_err(|e| cannot("read", path, e))? {
         let name = name.to_string_lossy();
         if name.ends_with(".conf") && !name.starts_with('.') {
             names.push(name.into_owned());
@@ -136,24 +136,17 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
 }
 
 fn open(path: &Path) -> Result<Source> {
-    let mut opened = std::fs::File::open(path).map_err(|e| cannot("open", path, &e))?;
-    read(&mut opened, path.display().to_string())
+    let opened = crate::sys::path::file(path).map_err(|e| cannot("open", path, e))?;
+    read(opened.as_fd(), path.display().to_string())
 }
 
-fn cannot(action: &str, path: &Path, error: &std::io::Error) -> Error {
-    let path = path.display();
-    match Errno::from_io_error(error) {
-        Some(errno) => Error::os(format_args!("{action} {path}"), errno),
-        None => Error::new(format!("cannot {action} {path}: {error}")),
-    }
+fn cannot(action: &str, path: &Path, errno: Errno) -> Error {
+    Error::os(format_args!("{action} {}", path.display()), errno)
 }
 
-fn read(from: &mut dyn Read, name: String) -> Result<Source> {
-    let mut bytes = Vec::new();
-    from.take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| cannot("read", Path::new(&name), &e))?;
-    if bytes.len() as u64 > LONGEST {
+fn read(from: BorrowedFd<'_>, name: String) -> Result<Source> {
+    let bytes = file::rest(from, LONGEST + 1).map_err(|e| cannot("read", Path::new(&name), e))?;
+    if bytes.len() > LONGEST {
         return Err(Error::new(format!(
             "cannot read {name}: a file for apply has at most {LONGEST} bytes"
         )));
