@@ -103,12 +103,10 @@ fn instead(host: &str, names: &Names) -> String {
 }
 
 fn resolvers() -> String {
-    let read = |path: &&str| file::bytes(path).ok();
-    let texts = RESOLVERS
-        .iter()
-        .filter_map(read)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    without_loopback(texts)
+    without_loopback(RESOLVERS.iter().filter_map(|path| {
+        let bytes = file::bytes(path).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }))
 }
 
 /// The first text that has a resolver beyond loopback, without its loopback ones; else the first one's other lines and
@@ -116,17 +114,18 @@ fn resolvers() -> String {
 fn without_loopback(texts: impl Iterator<Item = String>) -> String {
     let mut rest = None;
     for text in texts {
-        let (servers, others): (Vec<_>, Vec<_>) = text
-            .lines()
-            .partition(|line| line.starts_with("nameserver"));
-        let reachable: Vec<_> = servers
-            .into_iter()
-            .filter(|line| !is_loopback(line))
-            .collect();
-        let mut others: String = others.into_iter().flat_map(|line| [line, "\n"]).collect();
+        let (mut others, mut reachable) = (String::new(), String::new());
+        for line in text.lines() {
+            let part = match line.starts_with("nameserver") {
+                false => &mut others,
+                true if is_loopback(line) => continue,
+                true => &mut reachable,
+            };
+            *part += line;
+            part.push('\n');
+        }
         if !reachable.is_empty() {
-            others.extend(reachable.into_iter().flat_map(|line| [line, "\n"]));
-            return others;
+            return others + &reachable;
         }
         rest.get_or_insert(others);
     }

@@ -35,15 +35,15 @@ impl Engine {
         watch: &mut dyn FnMut(usize),
         run: &mut Run,
     ) -> Vec<Result<()>> {
-        let mut asked: Vec<_> = references
-            .iter()
-            .map(|reference| self.ask_to_end(reference, grace, run))
-            .collect();
+        let mut asked = Vec::with_capacity(references.len());
+        for reference in references {
+            asked.push(self.ask_to_end(reference, grace, run));
+        }
         if run.dry_run {
-            return asked
-                .into_iter()
-                .map(|asked| asked.map(|ending| say_wait(&ending, run)))
-                .collect();
+            return each(asked, |ending| {
+                say_wait(&ending, run);
+                Ok(())
+            });
         }
         let began = Instant::now();
         for (at, asked) in asked.iter_mut().enumerate() {
@@ -61,17 +61,20 @@ impl Engine {
                 }
             }
         }
-        let ended = |ending: Ending| match ending.process {
+        each(asked, |ending| {
+            self.see_end(&ending.container, ending.process)
+        })
+    }
+
+    /// Waits until the process of a container that was killed is gone, and its end is written down.
+    fn see_end(&self, container: &Container, process: Option<Handle>) -> Result<()> {
+        match process {
             Some(process) => {
                 process.wait(DEATH);
-                self.wait_for_monitor(&ending.container)
+                self.wait_for_monitor(container)
             }
             None => Ok(()),
-        };
-        asked
-            .into_iter()
-            .map(|asked| asked.and_then(ended))
-            .collect()
+        }
     }
 
     fn ask_to_end(
@@ -107,39 +110,40 @@ impl Engine {
     /// # Errors
     /// A container that is not running.
     pub fn kill(&self, references: &[String], signal: i32, run: &mut Run) -> Vec<Result<()>> {
-        let mut sent_to = |reference: &String| {
-            let sent = self.find_container(reference).and_then(|container| {
-                let (container, waited) = match run.dry_run {
-                    true => (container, false),
-                    false => self.meant_to_end(container, signal)?,
-                };
-                let process = handle(&container)?;
-                match &process {
-                    Some(process) => send(process, signal, run)?,
-                    // What waited for its next start waits no longer.
-                    None if waited => {}
-                    None => {
-                        let id = container.record.id;
-                        return Err(Error::new(format!("Container {id} is not running")));
-                    }
-                }
-                Ok((container, process))
-            });
-            sent.map_err(|error| Error::new(format!("Cannot kill container: {reference}: {error}")))
+        let mut all = Vec::with_capacity(references.len());
+        for reference in references {
+            all.push(self.send_to(reference, signal, run).map_err(|error| {
+                Error::new(format!("Cannot kill container: {reference}: {error}"))
+            }));
+        }
+        let ends = signal == Signal::KILL.as_raw() && !run.dry_run;
+        each(all, |(container, process)| {
+            self.see_end(&container, process.filter(|_| ends))
+        })
+    }
+
+    fn send_to(
+        &self,
+        reference: &str,
+        signal: i32,
+        run: &mut Run,
+    ) -> Result<(Container, Option<Handle>)> {
+        let container = self.find_container(reference)?;
+        let (container, waited) = match run.dry_run {
+            true => (container, false),
+            false => self.meant_to_end(container, signal)?,
         };
-        let sent: Vec<_> = references.iter().map(&mut sent_to).collect();
-        let dry_run = run.dry_run;
-        let end = |(container, process): (Container, Option<Handle>)| {
-            let ends = signal == Signal::KILL.as_raw() && !dry_run;
-            match process.filter(|_| ends) {
-                Some(process) => {
-                    process.wait(DEATH);
-                    self.wait_for_monitor(&container)
-                }
-                None => Ok(()),
+        let process = handle(&container)?;
+        match &process {
+            Some(process) => send(process, signal, run)?,
+            // What waited for its next start waits no longer.
+            None if waited => {}
+            None => {
+                let id = container.record.id;
+                return Err(Error::new(format!("Container {id} is not running")));
             }
-        };
-        sent.into_iter().map(|sent| sent.and_then(end)).collect()
+        }
+        Ok((container, process))
     }
 
     /// The container after a signal that asks it to end: it is not started again by itself. And whether it waited for
@@ -176,23 +180,28 @@ impl Engine {
         references: &[String],
         said: &mut dyn FnMut(Result<u8>) -> Result<()>,
     ) -> Result<()> {
-        let find = |reference: &String| {
-            let container = self.find_container(reference)?;
-            let exit = self.store.open_exit(&container.record.name)?;
-            Ok((container, exit))
-        };
-        let found: Vec<Result<(Container, Option<OwnedFd>)>> =
-            references.iter().map(find).collect();
-        for found in found {
-            said(found.and_then(|(container, exit)| {
-                match (container.status, container.exit, exit) {
-                    (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
-                    (Status::Running, _, Some(exit)) => self.wait_for_end(&container, &exit),
-                    _ => Ok(container.record.failure.map_or(0, |failure| failure.code)),
-                }
-            }))?;
+        let mut all = Vec::with_capacity(references.len());
+        for reference in references {
+            all.push(self.find_container(reference).and_then(|container| {
+                let exit = self.store.open_exit(&container.record.name)?;
+                Ok((container, exit))
+            }));
+        }
+        for found in all {
+            said(found.and_then(|(container, exit)| self.exit_code(&container, exit)))?;
         }
         Ok(())
+    }
+
+    fn exit_code(&self, container: &Container, exit: Option<OwnedFd>) -> Result<u8> {
+        match (container.status, container.exit, exit) {
+            (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
+            (Status::Running, _, Some(exit)) => self.wait_for_end(container, &exit),
+            _ => {
+                let failure = container.record.failure.as_ref();
+                Ok(failure.map_or(0, |failure| failure.code))
+            }
+        }
     }
 
     /// Ends containers as [`Engine::stop`] does, and starts them again.
@@ -212,23 +221,45 @@ impl Engine {
                 true => Err(Error::new(format!(
                     "cannot restart {reference}: it was made with --rm, and goes when it stops"
                 ))),
-                false => Ok(reference.clone()),
+                false => Ok(()),
             }
         };
-        let asked: Vec<Result<String>> = references.iter().map(refused).collect();
-        let stopping: Vec<String> = asked.iter().flatten().cloned().collect();
-        let mut stopped = self.stop(&stopping, grace, watch, run).into_iter();
-        let again = |asked: Result<String>| {
-            let reference = asked?;
-            stopped.next().unwrap_or(Ok(()))?;
-            match run.dry_run {
-                true => self.say_start(&self.find_container(&reference)?.record, true, run),
-                false => drop(self.start(&reference, None, run)?),
+        let (mut all, mut stopping) = (Vec::new(), Vec::new());
+        for reference in references {
+            let asked = refused(reference);
+            if asked.is_ok() {
+                stopping.push(reference.clone());
             }
-            Ok(())
-        };
-        asked.into_iter().map(again).collect()
+            all.push(asked);
+        }
+        let stopped = self.stop(&stopping, grace, watch, run);
+        let mut stopped = stopping.iter().zip(stopped);
+        for asked in &mut all {
+            if asked.is_ok()
+                && let Some((reference, stopped)) = stopped.next()
+            {
+                *asked = stopped.and_then(|()| self.start_stopped(reference, run));
+            }
+        }
+        all
     }
+
+    fn start_stopped(&self, reference: &str, run: &mut Run) -> Result<()> {
+        match run.dry_run {
+            true => self.say_start(&self.find_container(reference)?.record, true, run),
+            false => drop(self.start(reference, None, run)?),
+        }
+        Ok(())
+    }
+}
+
+/// What comes of each that went well so far.
+fn each<T>(all: Vec<Result<T>>, mut then: impl FnMut(T) -> Result<()>) -> Vec<Result<()>> {
+    let mut done = Vec::with_capacity(all.len());
+    for one in all {
+        done.push(one.and_then(&mut then));
+    }
+    done
 }
 
 /// Sends a signal, or says so.

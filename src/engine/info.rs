@@ -23,19 +23,21 @@ pub struct KernelOption {
 
 /// What the kernel has of what netcell needs.
 pub fn kernel() -> Vec<KernelOption> {
-    let all = FEATURES
-        .iter()
-        .flat_map(|feature| feature.options().map(|name| (name, feature.without)));
-    all.zip(probe::ask())
-        .map(|((name, without), there)| KernelOption {
-            name: match name.contains(' ') {
-                true => name.to_owned(),
-                false => format!("CONFIG_{name}"),
-            },
-            there,
-            without,
-        })
-        .collect()
+    let mut answers = probe::ask().into_iter();
+    let mut options = Vec::new();
+    for feature in &FEATURES {
+        for name in feature.options() {
+            options.push(KernelOption {
+                name: match name.contains(' ') {
+                    true => name.to_owned(),
+                    false => format!("CONFIG_{name}"),
+                },
+                there: answers.next().unwrap_or(Answer::Unknown),
+                without: feature.without,
+            });
+        }
+    }
+    options
 }
 
 /// The kernel's release, as in `6.1.0-18-arm64`.

@@ -238,7 +238,7 @@ impl Engine {
         record.members.retain(|member| *member != intent.name);
         if record.name == intent.name && record.bare {
             record.bare = false;
-            self.store.root.unlink(&format!("ids/{}", record.id))?;
+            self.store.forget_id(&record.id)?;
         }
         self.store.write_sandbox(locked, &record)
     }

@@ -233,7 +233,7 @@ impl Engine {
     }
 
     fn move_id(&self, locked: &Locked, id: &Id, new: &Name) -> Result<()> {
-        self.store.root.unlink(&format!("ids/{id}"))?;
+        self.store.forget_id(id)?;
         self.store.write_id(locked, id, new)
     }
 }

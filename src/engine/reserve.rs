@@ -152,18 +152,19 @@ impl Engine {
             sandbox: &wanted.name,
             is_gone: &|link| !link::exists(link),
         };
-        let mut choices = Vec::with_capacity(2);
+        let (mut addresses, mut bury) = (Vec::with_capacity(2), Vec::new());
         for (ipv4, asked) in [
             (true, asked.ip.map(IpAddr::V4)),
             (false, asked.ip6.map(IpAddr::V6)),
         ] {
-            match (asked, record.subnet(ipv4)) {
-                (Some(address), _) => choices.push(asker.take(address)?),
-                (None, Some(part)) => choices.push(asker.choose(part)?),
-                (None, None) => {}
-            }
+            let choice = match (asked, record.subnet(ipv4)) {
+                (Some(address), _) => asker.take(address)?,
+                (None, Some(part)) => asker.choose(part)?,
+                (None, None) => continue,
+            };
+            addresses.push(choice.address);
+            bury.extend(choice.bury);
         }
-        let addresses: Vec<_> = choices.iter().map(|choice| choice.address).collect();
         let of_address = addresses.first().map(|address| Mac::of(address.addr));
         let endpoint = Endpoint {
             id: random::id()?,
@@ -180,10 +181,9 @@ impl Engine {
             mtu: record.mtu,
             unguarded: record.unguarded,
             allow_spoof: asked.allow_spoof,
-            asked: asked.addresses().collect(),
+            asked: asked.addresses(),
         };
-        let bury = choices.into_iter().filter_map(|choice| choice.bury);
-        Ok((endpoint, bury.collect()))
+        Ok((endpoint, bury))
     }
 
     /// Decides on joining a sandbox. The caller holds `lock`.

@@ -238,7 +238,7 @@ fn guard(sandbox: &SandboxRecord, done: fn(Element) -> Op) -> Plan {
 pub fn other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Option<String> {
     let endpoint = sandbox.endpoint.as_ref();
     let has = |ip: &IpAddr| sandbox.addresses().iter().any(|own| own.addr == *ip);
-    if let Some(ip) = asked.addresses().find(|ip| !has(ip)) {
+    if let Some(ip) = asked.addresses().iter().find(|ip| !has(ip)) {
         Some(format!("the address {ip}"))
     } else if let Some(mac) = asked
         .mac

@@ -196,9 +196,11 @@ pub struct EndpointSpec {
 
 impl EndpointSpec {
     /// The addresses that are asked for.
-    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let (ip, ip6) = (self.ip.map(IpAddr::V4), self.ip6.map(IpAddr::V6));
-        ip.into_iter().chain(ip6)
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses = Vec::new();
+        addresses.extend(self.ip.map(IpAddr::V4));
+        addresses.extend(self.ip6.map(IpAddr::V6));
+        addresses
     }
 }
 

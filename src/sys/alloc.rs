@@ -32,9 +32,10 @@ pub struct Bump {
     first: UnsafeCell<First>,
 }
 
+/// Only ever used by its address.
 #[derive(Debug)]
 #[repr(align(16))]
-struct First([u8; FIRST]);
+struct First(#[allow(dead_code, reason = "it is room, and has no value")] [u8; FIRST]);
 
 #[derive(Debug)]
 struct Heap {

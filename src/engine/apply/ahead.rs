@@ -137,8 +137,7 @@ impl Decision<'_> {
             let network = self.network_of(item, networks);
             let here = |error| (Some(at), error);
             if let Some(endpoint) = item.endpoint() {
-                let asked = [endpoint.ip.map(IpAddr::V4), endpoint.ip6.map(IpAddr::V6)];
-                for address in asked.into_iter().flatten() {
+                for address in endpoint.addresses() {
                     let network = network.map(|n| (n.name.as_str(), n.subnet(address.is_ipv4())));
                     let (name, part) = network.unwrap_or(("none", None));
                     if !part.is_some_and(|part| part.subnet.contains(address)) {

@@ -249,40 +249,37 @@ fn subnets(spec: &NetworkSpec, others: &[NetworkRecord], host: &Snapshot) -> Res
             range,
         })?);
     }
-    let stray = |addr: IpAddr| !subnets.iter().any(|part| part.subnet.contains(addr));
-    let ranges = spec.ranges.iter().map(|range| range.addr);
-    match spec
-        .gateways
-        .iter()
-        .copied()
-        .chain(ranges)
-        .find(|addr| stray(*addr))
-    {
-        Some(addr) => Err(Error::new(format!(
-            "every ip-range or gateway must have a corresponding subnet: {addr} has none"
-        ))),
-        None => Ok(subnets),
+    let mut placed = spec.gateways.clone();
+    placed.extend(spec.ranges.iter().map(|range| range.addr));
+    for addr in placed {
+        if !subnets.iter().any(|part| part.subnet.contains(addr)) {
+            return Err(Error::new(format!(
+                "every ip-range or gateway must have a corresponding subnet: {addr} has none"
+            )));
+        }
     }
+    Ok(subnets)
 }
 
 /// What a network's subnet must not overlap: other networks', the host's, and its resolvers.
 fn in_use(others: &[NetworkRecord], host: &Snapshot) -> Vec<Cidr> {
-    let of_others = others.iter().flat_map(|other| &other.subnets);
-    of_others
-        .map(|part| part.subnet)
-        .chain(host.subnets())
-        .chain(resolvers())
-        .collect()
+    let mut used = resolvers();
+    used.extend(host.subnets());
+    for other in others {
+        used.extend(other.subnets.iter().map(|part| part.subnet));
+    }
+    used
 }
 
 /// What tells this machine from others: a subnet of its own choice is to be another one on each.
 fn machine() -> String {
-    let read = |path: &&str| file::text(path).ok();
-    ["/etc/machine-id", "/proc/sys/kernel/hostname"]
-        .iter()
-        .filter_map(read)
-        .find(|text| !text.trim().is_empty())
-        .unwrap_or_default()
+    for path in ["/etc/machine-id", "/proc/sys/kernel/hostname"] {
+        let text = file::text(path).unwrap_or_default();
+        if !text.trim().is_empty() {
+            return text;
+        }
+    }
+    String::new()
 }
 
 /// A subnet that somebody asked for, if nothing else has it.
@@ -328,23 +325,29 @@ fn free_link(name: &Name, others: &[NetworkRecord], host: &Snapshot) -> Result<I
     if name.as_str() == DEFAULT {
         return "netcell0".parse();
     }
-    (1..=u32::MAX)
-        .map_while(|n| format!("netcell{n}").parse::<IfName>().ok())
-        .find(|link| !others.iter().any(|other| other.link == *link) && host.link(link).is_none())
-        .ok_or_else(|| Error::new("no free name for a bridge"))
+    for n in 1..u32::MAX {
+        let Ok(link) = format!("netcell{n}").parse() else {
+            break;
+        };
+        if !others.iter().any(|other| other.link == link) && host.link(&link).is_none() {
+            return Ok(link);
+        }
+    }
+    Err(Error::new("no free name for a bridge"))
 }
 
 /// The host's resolvers: a pool that holds one of them would cut the host off from it.
 fn resolvers() -> Vec<Cidr> {
     let text = file::text("/etc/resolv.conf").unwrap_or_default();
-    let servers = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("nameserver"))
-        .filter_map(|s| s.trim().parse::<IpAddr>().ok());
+    let mut servers = Vec::new();
+    for line in text.lines() {
+        let server = line.strip_prefix("nameserver");
+        if let Some(Ok(addr)) = server.map(|server| server.trim().parse::<IpAddr>()) {
+            servers.push(Cidr {
+                addr,
+                prefix: if addr.is_ipv4() { 32 } else { 128 },
+            });
+        }
+    }
     servers
-        .map(|addr| Cidr {
-            addr,
-            prefix: if addr.is_ipv4() { 32 } else { 128 },
-        })
-        .collect()
 }

@@ -15,6 +15,7 @@ use crate::types::json::{self, json_object, json_words};
 use crate::types::{Id, Name, PortMapping};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Begins the name of an intent that is not in place yet; no object's name begins so.
@@ -125,6 +126,10 @@ impl Intent {
     }
 }
 
+fn path_of(name: &dyn Display) -> String {
+    format!("intents/{name}")
+}
+
 /// An intent's file, flocked by this process.
 pub struct IntentFile {
     fd: OwnedFd,
@@ -152,8 +157,8 @@ impl IntentFile {
 impl Store {
     /// Puts an intent in place; the caller holds `lock` and found none of this name there.
     pub fn begin(&self, intent: Intent) -> Result<IntentFile> {
-        let name = format!("intents/{}", intent.name);
-        let temporary = format!("intents/{UNPLACED}{}", intent.name);
+        let name = path_of(&intent.name);
+        let temporary = path_of(&format_args!("{UNPLACED}{}", intent.name));
         let fd = self.root.write_temporary(&temporary, &intent)?;
         let placed = self.place(&fd, &intent, &temporary, &name);
         if placed.is_err() {
@@ -168,7 +173,7 @@ impl Store {
         let sandbox = intent.whole.as_ref();
         let ids = sandbox.map(|sandbox| sandbox.id).into_iter();
         for id in ids.chain(intent.container) {
-            self.root.unlink(&format!("ids/{id}")).ok();
+            self.forget_id(&id).ok();
         }
         for file in ["hosts", "hostname", "resolv.conf"] {
             sandbox.map(|whole| {
@@ -193,7 +198,7 @@ impl Store {
         }
         self.root.rename(temporary, name)?;
         for other in intent.names().skip(1) {
-            self.root.link(name, &format!("intents/{other}"))?;
+            self.root.link(name, &path_of(other))?;
         }
         Ok(())
     }
@@ -203,7 +208,7 @@ impl Store {
         // Its own name last: while that is there, whoever finds it can finish this.
         let names: Vec<_> = file.intent.names().cloned().collect();
         for name in names.iter().rev() {
-            let path = format!("intents/{name}");
+            let path = path_of(name);
             if self.root.still_names(&path, file.fd.as_fd()) {
                 self.root.unlink(&path)?;
             }
@@ -222,7 +227,7 @@ impl Store {
     /// Whether an operation on this name is under way, or was left behind; or it cannot be told, and is for those to see who
     /// wait for it.
     pub fn is_under_way(&self, name: &Name) -> bool {
-        self.root.exists(&format!("intents/{name}")).unwrap_or(true)
+        self.root.exists(&path_of(name)).unwrap_or(true)
     }
 
     /// All that is under way. The caller holds `lock`.
@@ -232,7 +237,7 @@ impl Store {
     pub fn under_way(&self) -> Result<Vec<Intent>> {
         let mut found = Vec::new();
         for name in &self.root.names("intents")? {
-            let path = format!("intents/{name}");
+            let path = path_of(name);
             // Gone meanwhile: its owner has ended it.
             if let Some(text) = self.root.read(&path)? {
                 let intent = Intent::parse(&text);
@@ -244,17 +249,14 @@ impl Store {
 
     /// Whether what is under way on this name is a removal, after which the name is free.
     pub fn is_removal(&self, name: &Name) -> Result<bool> {
-        let text = self
-            .root
-            .read(&format!("intents/{name}"))?
-            .unwrap_or_default();
+        let text = self.root.read(&path_of(name))?.unwrap_or_default();
         Ok(Intent::parse(&text).is_ok_and(|intent| intent.verb == Verb::Remove))
     }
 
     /// Refuses a name whose operation was interrupted and is still there though all that could be settled was: waiting for
     /// it would never end.
     pub fn refuse_left(&self, name: &Name) -> Result<()> {
-        let path = format!("intents/{name}");
+        let path = path_of(name);
         let Some(fd) = self.root.open_file(&path, OFlags::RDONLY)? else {
             return Ok(());
         };
@@ -273,10 +275,7 @@ impl Store {
 
     /// Whether the operation on this name ends, or what is left of its dead owner lets go, within `patience`.
     pub fn ends_within(&self, name: &Name, patience: Duration) -> Result<bool> {
-        let Some(fd) = self
-            .root
-            .open_file(&format!("intents/{name}"), OFlags::RDONLY)?
-        else {
+        let Some(fd) = self.root.open_file(&path_of(name), OFlags::RDONLY)? else {
             return Ok(true);
         };
         Ok(lock::lock(&fd, Hold::Exclusive, patience, "an operation").is_ok())
@@ -284,7 +283,7 @@ impl Store {
 
     /// Waits, without `lock`, until the operation on this name has ended or its owner has died.
     pub fn wait_for(&self, name: &Name) -> Result<()> {
-        let path = format!("intents/{name}");
+        let path = path_of(name);
         let Some(fd) = self.root.open_file(&path, OFlags::RDONLY)? else {
             return Ok(());
         };
@@ -306,7 +305,7 @@ impl Store {
             .into_iter()
             .partition(|name| name.starts_with(UNPLACED));
         for name in placed {
-            match self.take_abandoned(&format!("intents/{name}")) {
+            match self.take_abandoned(&path_of(&name)) {
                 Ok(taken) => found.extend(taken),
                 Err(error) => broken(error),
             }
@@ -315,7 +314,7 @@ impl Store {
             // They are written under `lock`: whose writer does not hold it any more is dead, and had made nothing yet.
             let _locked = self.lock()?;
             for name in unplaced {
-                self.root.unlink(&format!("intents/{name}"))?;
+                self.root.unlink(&path_of(&name))?;
             }
         }
         Ok(found)

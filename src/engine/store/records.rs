@@ -7,6 +7,7 @@ use crate::types::json::{self, Json};
 use crate::types::tree::parse;
 use crate::types::{Id, Name};
 use rustix::fd::OwnedFd;
+use std::fmt::Display;
 
 /// What the three kinds of record have in common.
 pub trait Record: Json {
@@ -48,6 +49,10 @@ fn fill_from(record: &mut dyn Json, text: &[u8]) -> Result<(), String> {
     }
 }
 
+fn path_of(kind: &str, name: &Name) -> String {
+    format!("{kind}/{name}/record.json")
+}
+
 fn forwarding_note(key: &str) -> &'static str {
     if key.contains("ipv6") {
         "forwarding6"
@@ -62,7 +67,7 @@ impl Store {
     /// # Errors
     /// A file that is truncated, foreign or of a newer netcell is an error that names its path.
     pub fn read<R: Record>(&self, name: &Name) -> Result<Option<Box<R>>> {
-        let path = format!("{}/{name}/record.json", R::DIRECTORY);
+        let path = path_of(R::DIRECTORY, name);
         let mut record = Box::new(R::blank());
         let is_there = self.read_into(&mut *record, &path)?;
         Ok((is_there && record.boot() == self.boot).then_some(record))
@@ -92,20 +97,21 @@ impl Store {
 
     /// The commit: a container's record is renamed into place.
     pub fn write_container(&self, _: &Locked, record: &ContainerRecord) -> Result<()> {
-        self.root
-            .write_json(&format!("containers/{}/record.json", record.name), record)
+        self.write(&record.name, record)
     }
 
     /// A sandbox's record; for a bare sandbox it is the commit.
     pub fn write_sandbox(&self, _: &Locked, record: &SandboxRecord) -> Result<()> {
-        self.root
-            .write_json(&format!("sandboxes/{}/record.json", record.name), record)
+        self.write(&record.name, record)
     }
 
     /// A network's record. The caller holds the network's lock alone.
     pub fn write_network(&self, record: &NetworkRecord) -> Result<()> {
-        self.root
-            .write_json(&format!("networks/{}/record.json", record.name), record)
+        self.write(&record.name, record)
+    }
+
+    fn write<R: Record>(&self, name: &Name, record: &R) -> Result<()> {
+        self.root.write_json(&path_of(R::DIRECTORY, name), record)
     }
 
     /// Notes that netcell itself is about to turn this sysctl of forwarding on; it stays on, and noted, when the network
@@ -147,19 +153,24 @@ impl Store {
         self.root.symlink(name.as_str(), &format!("ids/{id}"))
     }
 
+    /// Makes an id lead nowhere.
+    pub fn forget_id(&self, id: &dyn Display) -> Result<()> {
+        self.root.unlink(&format!("ids/{id}"))
+    }
+
     /// Forgets a container: its record first, which is the commit of its removal.
     pub fn remove_container(&self, _: &Locked, name: &Name, id: &Id) -> Result<()> {
         self.root
-            .unlink(&format!("containers/{name}/record.json"))?;
+            .unlink(&path_of(ContainerRecord::DIRECTORY, name))?;
         self.root.remove_with_files(&format!("containers/{name}"))?;
-        self.root.unlink(&format!("ids/{id}"))
+        self.forget_id(id)
     }
 
     /// Forgets what is left of a container whose record somebody has taken away: its directory, and the id of its name.
     pub fn remove_lost(&self, _: &Locked, name: &Name) -> Result<()> {
         for id in &self.root.names("ids")? {
             if self.name_of(id).as_ref() == Some(name) {
-                self.root.unlink(&format!("ids/{id}"))?;
+                self.forget_id(id)?;
             }
         }
         self.root.remove_with_files(&format!("containers/{name}"))
@@ -167,9 +178,9 @@ impl Store {
 
     /// Forgets a sandbox.
     pub fn remove_sandbox(&self, _: &Locked, name: &Name, id: &Id) -> Result<()> {
-        self.root.unlink(&format!("sandboxes/{name}/record.json"))?;
+        self.root.unlink(&path_of(SandboxRecord::DIRECTORY, name))?;
         self.root.remove_with_files(&format!("sandboxes/{name}"))?;
-        self.root.unlink(&format!("ids/{id}"))
+        self.forget_id(id)
     }
 
     /// A fresh `exit` file, for a start: who waits for an earlier one keeps that one.
