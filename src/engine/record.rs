@@ -7,8 +7,7 @@ use crate::engine::settings::Settings;
 use crate::engine::spec::Image;
 use crate::engine::store::Process;
 use crate::types::json::{Json, Wrong, json_object};
-use crate::types::{Cidr, Id, IfName, Mac, Name, PortMapping};
-use std::collections::BTreeMap;
+use crate::types::{Cidr, Id, IfName, Labels, Mac, Name, PortMapping};
 use std::net::IpAddr;
 
 /// The version of the records that this netcell writes and reads.
@@ -59,7 +58,7 @@ pub struct ContainerRecord {
     /// The most the log may keep, in bytes.
     pub log_max: u64,
     /// What its user has called it, beside its name.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// What else it is set to; none for nothing.
     pub settings: Option<Settings>,
     /// The file of `apply` that it came from; none for one made by hand.

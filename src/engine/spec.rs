@@ -3,8 +3,7 @@
 pub use crate::engine::record::{HOST_GATEWAY, Names};
 use crate::engine::settings::Settings;
 use crate::types::json::json_object;
-use crate::types::{Cidr, DetachKeys, IfName, Mac, Name, PortSpec};
-use std::collections::BTreeMap;
+use crate::types::{Cidr, DetachKeys, IfName, Labels, Mac, Name, PortSpec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -64,7 +63,7 @@ pub struct ContainerSpec {
     /// The most that the log may keep, in bytes, in two files together.
     pub log_max: u64,
     /// What its user calls it, beside its name.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// What else it is set to; none for nothing.
     pub settings: Option<Settings>,
     /// The file of `apply` that asks for it.

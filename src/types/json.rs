@@ -3,8 +3,8 @@
 //! serde's derived readers made the released file 55 KiB larger: there is one for each type, grown together with all that
 //! it holds. Here a type is its list of fields ([`json_object`]), its text ([`json_text`]) or its words ([`json_words`]).
 
+use super::Labels;
 use super::tree::{Value, parse};
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -396,23 +396,23 @@ impl<T: Json> Json for Vec<T> {
     }
 }
 
-impl Json for BTreeMap<String, String> {
+impl Json for Labels {
     fn write(&self, out: &mut String) {
         let mut object = Object::new(out);
-        for (key, value) in self {
+        for (key, value) in self.iter() {
             object.field(key, value);
         }
         object.end();
     }
 
     fn blank() -> Self {
-        BTreeMap::new()
+        Labels::default()
     }
 
     fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
         for (key, value) in value.as_object().ok_or(Wrong(""))? {
             let text = value.as_str().ok_or(Wrong(""))?;
-            self.insert(key.clone(), text.to_owned());
+            self.insert(key, text);
         }
         Ok(())
     }

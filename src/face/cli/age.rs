@@ -111,9 +111,10 @@ fn date(text: &str) -> Option<u64> {
     let at = humantime::parse_rfc3339_weak(&whole).ok()?;
     let at = at.duration_since(UNIX_EPOCH).ok()?.as_nanos();
     let (hours, minutes) = zone.split_once(':').unwrap_or(("0", "0"));
-    let minutes: i128 = hours.parse::<i128>().ok()? * 60 + minutes.parse::<i128>().ok()?;
-    let at = i128::try_from(at).ok()? + sign * minutes * 60_000_000_000;
-    u64::try_from(at).ok()
+    // A zone has five characters: no number in it is large.
+    let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+    let at = u64::try_from(at).ok()?;
+    at.checked_add_signed(sign * minutes * 60_000_000_000)
 }
 
 /// A moment as Go prints one: in UTC, to the second.
@@ -125,7 +126,7 @@ pub fn long(at: UnixNanos) -> String {
 /// A duration in its largest unit (units.HumanDuration of Docker's go-units).
 pub fn duration(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000;
-    let (minutes, hours) = (seconds / 60, (seconds as f64 / 3600.0).round() as u64);
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
     match seconds {
         0 => "Less than a second".into(),
         1 => "1 second".into(),

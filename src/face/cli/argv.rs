@@ -177,8 +177,9 @@ fn count(usage: &str) -> (usize, usize) {
     for word in usage.split(' ').filter(|word| !word.is_empty()) {
         all += 1;
         least += usize::from(depth == 0 && !word.starts_with('['));
-        depth += word.matches('[').count();
-        depth = depth.saturating_sub(word.matches(']').count());
+        for byte in word.bytes() {
+            depth += i32::from(byte == b'[') - i32::from(byte == b']');
+        }
     }
     let most = if usage.contains('…') {
         usize::MAX

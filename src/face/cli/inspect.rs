@@ -50,7 +50,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
             return Err(Usage::Wrong(Error::new(said)));
         }
     };
-    look(cli, given, |engine, name| {
+    look(cli, given, &|engine, name| {
         if containers && let Some(subject) = engine.look_up(name)? {
             return Ok(json::subject(&subject));
         }
@@ -67,7 +67,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 pub(super) fn look(
     cli: &Cli,
     given: &Given,
-    find: impl Fn(&Engine, &str) -> Result<Value>,
+    find: &dyn Fn(&Engine, &str) -> Result<Value>,
 ) -> Result<u8, Usage> {
     let names = given.names()?;
     let template = given.last("--format").map(Template::parse).transpose()?;

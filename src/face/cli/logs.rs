@@ -7,7 +7,6 @@ use super::{Cli, age};
 use crate::engine::log::{Entry, Stream};
 use crate::engine::record::UnixNanos;
 use crate::error::{Error, Result};
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 
 pub(super) static PAGE: Page = Page {
@@ -63,7 +62,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         until: moment("--until")?,
         stamps: given.has("--timestamps"),
         tail,
-        kept: VecDeque::new(),
+        kept: Vec::new(),
         open: [false; 2],
         wanted: [false; 2],
         outputs: [out, err],
@@ -84,8 +83,8 @@ struct Printer<'o> {
     stamps: bool,
     /// How many lines of what is there already are wanted; none from then on.
     tail: Option<usize>,
-    /// The last of them.
-    kept: VecDeque<(Stream, Vec<u8>)>,
+    /// The last of them, and at most as many before.
+    kept: Vec<(Stream, Vec<u8>)>,
     /// For each stream, whether its line goes on.
     open: [bool; 2],
     /// For each stream, whether its line is printed.
@@ -122,19 +121,26 @@ impl Printer<'_> {
                 continue;
             }
             if begins && self.tail.is_some() {
-                self.kept.push_back((entry.stream, Vec::new()));
+                self.kept.push((entry.stream, Vec::new()));
             }
             if begins && self.stamps {
                 let stamp = age::stamp(entry.at);
                 self.piece(entry.stream, format!("{stamp} ").as_bytes())?;
             }
             self.piece(entry.stream, piece)?;
-            if let Some(most) = self.tail {
-                let extra = self.kept.len().saturating_sub(most);
-                self.kept.drain(..extra);
+            if self.tail.is_some_and(|most| self.kept.len() / 2 > most) {
+                self.forget();
             }
         }
         Ok(())
+    }
+
+    /// Keeps no more lines than are wanted.
+    fn forget(&mut self) {
+        if let Some(most) = self.tail {
+            let extra = self.kept.len().saturating_sub(most);
+            self.kept.drain(..extra);
+        }
     }
 
     fn piece(&mut self, stream: Stream, piece: &[u8]) -> std::io::Result<()> {
@@ -149,6 +155,7 @@ impl Printer<'_> {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
+        self.forget();
         for which in [Stream::Stdout, Stream::Stderr] {
             // Of a line that was left out nor the rest.
             let kept = |(of, line): &(Stream, Vec<u8>)| *of == which && !line.ends_with(b"\n");
@@ -176,7 +183,7 @@ mod tests {
             until: times.1,
             stamps,
             tail,
-            kept: VecDeque::new(),
+            kept: Vec::new(),
             open: [false; 2],
             wanted: [false; 2],
             outputs: [&mut out, &mut err],

@@ -409,11 +409,11 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli
 
 /// What `container COMMAND` is: the command without the word before it.
 fn of_containers(word: &str) -> Option<&str> {
+    const SAME: &str =
+        "attach create exec inspect kill logs port ps rename restart rm run start stop wait";
     match word {
         "ls" | "list" => Some("ps"),
-        "attach" | "create" | "exec" | "inspect" | "kill" | "logs" | "port" | "ps" | "rename"
-        | "restart" | "rm" | "run" | "start" | "stop" | "wait" => Some(word),
-        _ => None,
+        _ => SAME.split(' ').find(|same| *same == word),
     }
 }
 

@@ -4,7 +4,7 @@ use super::argv::Usage;
 use super::filter::{self, Filters};
 use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
-use super::table::List;
+use super::table::{List, order};
 use super::tree::{self, Object};
 use super::{Cli, Main, inspect, json};
 use crate::engine::spec::NetworkSpec;
@@ -224,7 +224,7 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
 }
 
 fn look(cli: &Cli, given: &Given) -> Result<u8, Usage> {
-    inspect::look(cli, given, |engine, name| {
+    inspect::look(cli, given, &|engine, name| {
         engine.network(name).map(|network| json::network(&network))
     })
 }
@@ -330,39 +330,38 @@ fn ls(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (networks, predefined) = cli.engine(Voice::Quiet, |engine, run| {
         Ok((engine.networks(run)?, engine.predefined()))
     })?;
-    let mut all: Vec<_> = networks.iter().map(json::network).collect();
-    // `bridge` is in the list before its first use, too.
-    let is_made = |name: &str| {
-        all.iter()
-            .any(|network| network["Name"].as_str() == Some(name))
+    let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
+    let mut all = Vec::new();
+    let mut add = |network: Value| {
+        if fits(&network, &filters, &builtin) {
+            all.push(network);
+        }
     };
-    let missing: Vec<_> = predefined
-        .iter()
-        .filter(|(_, name, _)| !is_made(name))
-        .map(|(id, name, driver)| {
+    for network in &networks {
+        add(json::network(network));
+    }
+    // `bridge` is in the list before its first use, too.
+    let is_made = |name: &str| networks.iter().any(|n| n.record.name.as_str() == name);
+    for (id, name, driver) in &predefined {
+        if !given.has("--json") && !is_made(name) {
             let mut network = Object::default();
             network
                 .text("Id", id)
                 .text("Name", name)
                 .text("Driver", driver)
-                .text("Scope", &"local")
-                .end()
-        })
-        .collect();
-    let builtin = |name: &str| predefined.iter().any(|(_, known, _)| *known == name);
-    if !given.has("--json") {
-        all.extend(missing);
+                .text("Scope", &"local");
+            add(network.end());
+        }
     }
-    all.retain(|network| fits(network, &filters, &builtin));
     if given.has("--json") {
         output::line(&tree::text(&Value::Array(all)))?;
         return Ok(0);
     }
-    all.sort_by(|a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
-    let rows: Vec<_> = all
-        .iter()
-        .map(|network| row(network, given.has("--no-trunc")))
-        .collect();
+    let name = |at: usize| all[at]["Name"].as_str();
+    let mut rows = Vec::new();
+    for at in order(all.len(), &|one, other| name(one).cmp(&name(other))) {
+        rows.push(row(&all[at], given.has("--no-trunc")));
+    }
     format.print(&rows)?;
     Ok(0)
 }

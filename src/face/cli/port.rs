@@ -3,6 +3,7 @@
 use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
+use super::table::order;
 use super::{Cli, json, tree};
 use crate::engine::view::Subject;
 use crate::error::Error;
@@ -35,15 +36,14 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         Subject::Container(container) => container.sandbox.as_deref(),
         Subject::Sandbox(sandbox, _) => Some(&**sandbox),
     };
-    let mut ports = sandbox.map(json::mappings).unwrap_or_default();
-    ports.sort_by_key(|port| {
-        (
-            port.container_port,
-            port.proto,
-            port.host_ip,
-            port.host_port,
-        )
-    });
+    let published = sandbox.map(json::mappings).unwrap_or_default();
+    let key = |at: usize| {
+        let port = &published[at];
+        let inside = (port.container_port, port.proto);
+        (inside, port.host_ip, port.host_port)
+    };
+    let order = order(published.len(), &|one, other| key(one).cmp(&key(other)));
+    let ports: Vec<_> = order.iter().map(|at| published[*at].clone()).collect();
     if given.has("--json") {
         output::line(&tree::text(&json::ports(&ports)))?;
         return Ok(0);
@@ -54,13 +54,12 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         return Ok(0);
     };
     let (number, proto) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
-    let is_wanted =
-        |p: &&PortMapping| p.container_port.to_string() == number && p.proto.to_string() == proto;
-    let lines: String = ports
-        .iter()
-        .filter(is_wanted)
-        .map(|p| format!("{}\n", p.host_end()))
-        .collect();
+    let mut lines = String::new();
+    for port in &ports {
+        if port.container_port.to_string() == number && port.proto.to_string() == proto {
+            lines.push_str(&format!("{}\n", port.host_end()));
+        }
+    }
     if lines.is_empty() {
         return Err(Error::new(format!("No public port '{wanted}' published for {name}")).into());
     }

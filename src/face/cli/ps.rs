@@ -4,7 +4,7 @@ use super::argv::Usage;
 use super::filter::{self, Filters};
 use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
-use super::table::List;
+use super::table::{List, order};
 use super::tree::{self, Object};
 use super::{Cli, age, json, template};
 use crate::engine::record::UnixNanos;
@@ -90,30 +90,35 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     };
     let asked = !filters.values("status").is_empty();
     let all = given.has("--all") || asked || most != usize::MAX;
-    let mut lines: Vec<_> = subjects.iter().map(Line::of).collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(line.created));
+    let mut lines: Vec<Line> = Vec::new();
+    for subject in &subjects {
+        let line = Line::of(subject);
+        let older = lines.iter().position(|other| other.created < line.created);
+        lines.insert(older.unwrap_or(lines.len()), line);
+    }
     let (before, since) = (
         moments(&filters, "before", &lines)?,
         moments(&filters, "since", &lines)?,
     );
-    lines.retain(|line| {
-        (all || line.is_running())
+    let (now, json) = (age::now(), given.has("--json"));
+    let mut chosen = Vec::new();
+    for line in lines {
+        if chosen.len() < most
+            && (all || line.is_running())
             && line.fits(&filters)
             && before.is_none_or(|before| line.created < before)
             && since.is_none_or(|since| line.created > since)
-    });
-    lines.truncate(most);
-    if given.has("--json") {
-        let all: Vec<_> = lines.into_iter().map(|line| line.object).collect();
-        output::line(&tree::text(&Value::Array(all)))?;
-        return Ok(0);
+        {
+            chosen.push(match json {
+                true => line.object,
+                false => line.row(now, given.has("--no-trunc")),
+            });
+        }
     }
-    let now = age::now();
-    let rows: Vec<_> = lines
-        .iter()
-        .map(|line| line.row(now, given.has("--no-trunc")))
-        .collect();
-    format.print(&rows)?;
+    match json {
+        true => output::line(&tree::text(&Value::Array(chosen)))?,
+        false => format.print(&chosen)?,
+    }
     Ok(0)
 }
 
@@ -323,10 +328,13 @@ fn command(words: &[String], whole: bool) -> String {
 
 /// `0.0.0.0:8080->80/tcp`; ports in a row that are the same on both sides in one, as Docker has them.
 fn ports(ports: &[PortMapping]) -> String {
-    let mut sorted = ports.to_vec();
-    sorted.sort_by_key(|port| (port.container_port, port.host_ip, port.host_port));
-    let (mut same, mut other) = (Vec::<(PortMapping, u16)>::new(), Vec::new());
-    for port in sorted {
+    let key = |at: usize| {
+        let port = &ports[at];
+        (port.container_port, port.host_ip, port.host_port)
+    };
+    let (mut same, mut other) = (Vec::<(&PortMapping, u16)>::new(), Vec::new());
+    for at in order(ports.len(), &|one, other| key(one).cmp(&key(other))) {
+        let port = &ports[at];
         let (inside, outside) = (port.container_port, port.host_port);
         let mut runs = same.iter_mut();
         if inside != outside {
@@ -341,17 +349,18 @@ fn ports(ports: &[PortMapping]) -> String {
             same.push((port, inside));
         }
     }
-    let run = |(first, last): &(PortMapping, u16)| {
+    let mut all = Vec::new();
+    for (first, last) in same {
         let from = first.container_port;
-        let range = match from == *last {
+        let range = match from == last {
             true => from.to_string(),
             false => format!("{from}-{last}"),
         };
         let host = SocketAddr::new(first.host_ip, 0).to_string();
         let host = host.trim_end_matches('0');
-        format!("{host}{range}->{range}/{}", first.proto)
-    };
-    let all: Vec<_> = same.iter().map(run).chain(other).collect();
+        all.push(format!("{host}{range}->{range}/{}", first.proto));
+    }
+    all.append(&mut other);
     all.join(", ")
 }
 

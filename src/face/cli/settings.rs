@@ -10,9 +10,8 @@ use crate::engine::spec::NetworkMode;
 use crate::error::Errno;
 use crate::error::{Error, Result};
 use crate::sys::file;
-use crate::types::capability;
 use crate::types::tree::Value;
-use std::collections::BTreeMap;
+use crate::types::{Labels, capability};
 
 impl Given {
     /// The settings; none where nothing is set.
@@ -63,8 +62,8 @@ impl Given {
     }
 
     /// `--label` and `--label-file`, of which the options come later.
-    pub fn labels(&self) -> Result<BTreeMap<String, String>> {
-        let mut labels = BTreeMap::new();
+    pub fn labels(&self) -> Result<Labels> {
+        let mut labels = Labels::default();
         let mut lines = Vec::new();
         for path in self.all("--label-file") {
             lines.extend(file(path)?);
@@ -75,7 +74,7 @@ impl Given {
             if key.is_empty() {
                 return Err(Error::new(format!("invalid label '{line}': empty name")));
             }
-            labels.insert(key.to_owned(), value.to_owned());
+            labels.insert(key, value);
         }
         Ok(labels)
     }

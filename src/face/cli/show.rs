@@ -45,9 +45,10 @@ pub(super) fn page(view: &NamespaceView) -> String {
         }
     }
     page.push_str("routes\n");
-    let (four, six): (Vec<_>, Vec<_>) = view.routes.iter().partition(|route| !is_ipv6(route));
-    for route in four.into_iter().chain(six) {
-        wrap(&mut page, &line(route, &view.links));
+    for six in [false, true] {
+        for route in view.routes.iter().filter(|route| is_ipv6(route) == six) {
+            wrap(&mut page, &line(route, &view.links));
+        }
     }
     if !view.neighbours.is_empty() {
         page.push_str("neighbours\n");
@@ -110,24 +111,19 @@ fn head(page: &mut String, link: &Link, links: &[Link]) {
     } else {
         link.kind.as_deref()
     };
-    let mac = link.mac.filter(|_| !link.is_loopback());
-    let master = link
-        .master
-        .map(|master| format!("in {}", name(master, links)));
     let _ = write!(
         page,
         "  {:<2} {:<15} {state:<6} mtu {}",
         link.index, link.name, link.mtu
     );
-    for word in [
-        kind.map(str::to_owned),
-        mac.map(|mac| mac.to_string()),
-        master,
-    ]
-    .into_iter()
-    .flatten()
-    {
-        let _ = write!(page, "  {word}");
+    if let Some(kind) = kind {
+        let _ = write!(page, "  {kind}");
+    }
+    if let (Some(mac), false) = (link.mac, link.is_loopback()) {
+        let _ = write!(page, "  {mac}");
+    }
+    if let Some(master) = link.master {
+        let _ = write!(page, "  in {}", name(master, links));
     }
     page.push('\n');
 }

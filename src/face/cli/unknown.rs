@@ -124,22 +124,23 @@ fn hint(name: &str, dashes: &str, known: &[&str], dockers: &[(&str, &str)]) -> S
 /// How many letters have to be changed, put in, left out or swapped with the next (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().collect());
-    let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        rows.rotate_left(1);
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let (before, last) = (&rows[0], &rows[1]);
-            let changed = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = changed.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(before[j - 2] + 1);
-            }
-            row.push(least);
+    // Of so many first letters of both: a row for each letter of `a` and none, a column for each of `b` and none.
+    let width = b.len() + 1;
+    let mut slips = vec![0; (a.len() + 1) * width];
+    for at in 0..slips.len() {
+        let (i, j) = (at / width, at % width);
+        if i == 0 || j == 0 {
+            slips[at] = i + j;
+            continue;
         }
-        rows[2] = row;
+        let changed = slips[at - width - 1] + usize::from(a[i - 1] != b[j - 1]);
+        let mut least = changed.min(slips[at - width] + 1).min(slips[at - 1] + 1);
+        if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+            least = least.min(slips[at - 2 * width - 2] + 1);
+        }
+        slips[at] = least;
     }
-    rows[2][b.len()]
+    slips[slips.len() - 1]
 }
 
 #[cfg(test)]

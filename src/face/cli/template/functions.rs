@@ -129,7 +129,7 @@ pub fn call<'v>(function: &Function, mut values: Vec<Val<'v>>, sight: Sight) -> 
                 _ => order.is_ge(),
             })
         }
-        "split" => Val::Texts(split(text(&values, 0), text(&values, 1)).into()),
+        "split" => Val::Texts(split(text(&values, 0), text(&values, 1))),
         _ => Val::Text(written(name, &values, sight)?.into()),
     })
 }
@@ -254,7 +254,7 @@ fn slice<'v>(values: &[Val<'v>], sight: Sight) -> Said<Val<'v>> {
     Ok(match item {
         Val::Text(text) => Val::Text(cut(text, from, to).into()),
         Val::List(items) => Val::List(&items[from..to]),
-        Val::Texts(texts) => Val::Texts(texts[from..to].into()),
+        Val::Texts(texts) => Val::Texts(texts[from..to].to_vec()),
         nil => nil.clone(),
     })
 }

@@ -7,7 +7,6 @@
 use crate::face::cli::tree;
 use crate::types::tree::{Map, Value};
 use std::borrow::Cow;
-use std::rc::Rc;
 
 /// How an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub enum Val<'v> {
     Text(Cow<'v, str>),
     List(&'v [Value]),
     /// What `split` makes.
-    Texts(Rc<[String]>),
+    Texts(Vec<String>),
     Struct(&'v Map),
     Map(&'v Map, Element),
     /// A map that is not there.
