@@ -9,7 +9,7 @@ use crate::engine::reserve::{Change, Wanted, conflict};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
 use crate::engine::store::{IntentFile, Locked};
-use crate::engine::{Engine, Run, execute, find, hosts, image};
+use crate::engine::{Engine, Run, find, hosts, image};
 use crate::error::{Error, Result};
 use crate::kernel::{link, netns, sysctl};
 use crate::sys::random;
@@ -275,8 +275,8 @@ impl Engine {
         {
             self.ensure(&network.record, run)?;
         }
-        execute::teardown(&burial(&made.change), &mut self.sockets(), run.say)?;
-        execute::execute(&plan, &mut self.sockets(), run.say)
+        self.teardown(&burial(&made.change), run)?;
+        self.execute(&plan, run)
     }
 
     /// Frees what an operation claimed after its plan was undone.

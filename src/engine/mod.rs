@@ -55,6 +55,7 @@ use crate::error::Result;
 use crate::sys::release;
 use crate::types::Name;
 use execute::Sockets;
+use plan::Plan;
 use record::SandboxRecord;
 use spec::Places;
 use std::cell::{RefCell, RefMut};
@@ -149,6 +150,16 @@ impl Engine {
             ports_after: Vec::new(),
             processes: Vec::new(),
         }
+    }
+
+    /// Runs a plan; after a failure nothing of it is left.
+    fn execute(&self, plan: &Plan, run: &mut Run) -> Result<()> {
+        execute::execute(plan, &mut self.sockets(), run.say)
+    }
+
+    /// Runs a plan that takes something down: it goes on after a failure and reports the first.
+    fn teardown(&self, plan: &Plan, run: &mut Run) -> Result<()> {
+        execute::teardown(plan, &mut self.sockets(), run.say)
     }
 
     /// The sockets that this command talks to the kernel through.

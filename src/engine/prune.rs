@@ -9,7 +9,7 @@
 use crate::engine::plan::Plan;
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::store::{Intent, Lease, Locked};
-use crate::engine::{Engine, Run, execute};
+use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
 use crate::kernel::elements::key_of;
 use crate::kernel::nft::Element;
@@ -101,7 +101,7 @@ impl Engine {
         gone.extend(plan.operations().map(said));
         match run.dry_run {
             true => plan.say(run.say),
-            false => execute::teardown(&plan, &mut self.sockets(), run.say)?,
+            false => self.teardown(&plan, run)?,
         }
         Ok(gone)
     }

@@ -6,7 +6,7 @@
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, execute, find, sandbox};
+use crate::engine::{Engine, Run, find, sandbox};
 use crate::error::{Error, Result};
 use crate::types::{Id, Name, PortMapping, PortSpec};
 
@@ -135,7 +135,7 @@ impl Engine {
             file.intent.ports_before.clone(),
             file.intent.ports_after.clone(),
         );
-        let done = execute::execute(&plan, &mut self.sockets(), run.say);
+        let done = self.execute(&plan, run);
         let locked = self.store.lock()?;
         if let Err(error) = done {
             self.settle_ports(&locked, file, false)?;

@@ -8,7 +8,7 @@ use crate::engine::repair::DEATH;
 use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Locked, Process, Store, Verb};
 use crate::engine::view::{Status, Subject};
-use crate::engine::{Engine, Run, execute, hosts};
+use crate::engine::{Engine, Run, hosts};
 use crate::error::{Errno, Error, Result};
 use crate::types::{Id, Name, PortMapping};
 
@@ -161,7 +161,7 @@ impl Engine {
         let intent = &file.intent;
         self.end_processes(intent)?;
         let plan = self.removal_plan(intent)?;
-        execute::teardown(&plan, &mut self.sockets(), run.say)
+        self.teardown(&plan, run)
             .map_err(|error| error.sandbox(intent.name.as_str()))?;
         if let Some(sandbox) = &intent.whole {
             sandbox::forget(sandbox).say(run.say);

@@ -10,7 +10,7 @@ use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::conflict;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, execute, hosts};
+use crate::engine::{Engine, Run, hosts};
 use crate::error::{Error, Result};
 use crate::kernel::netns;
 use crate::types::{Id, Name};
@@ -101,8 +101,7 @@ impl Engine {
     pub(super) fn complete_renaming(&self, file: IntentFile, run: &mut Run) -> Result<()> {
         let intent = &file.intent;
         let Some(new) = intent.to.clone() else {
-            let _locked = self.store.lock()?;
-            return self.store.end(file);
+            return self.store.lock_and_end(file);
         };
         let [before, after] = self.pins(intent);
         // Moved already, and its old pin gone: the owner died just before the end.
@@ -110,9 +109,8 @@ impl Engine {
             .sandbox
             .as_ref()
             .is_some_and(|name| netns::is_moved(name, &new));
-        if !moved && let Err(error) = execute::execute(&before, &mut self.sockets(), run.say) {
-            let _locked = self.store.lock()?;
-            self.store.end(file)?;
+        if !moved && let Err(error) = self.execute(&before, run) {
+            self.store.lock_and_end(file)?;
             return Err(error);
         }
         let locked = loop {
@@ -138,9 +136,8 @@ impl Engine {
             hosts::renew(&self.store, &locked, &sandbox)?;
         }
         drop(locked);
-        execute::teardown(&after, &mut self.sockets(), run.say)?;
-        let _locked = self.store.lock()?;
-        self.store.end(file)
+        self.teardown(&after, run)?;
+        self.store.lock_and_end(file)
     }
 
     /// A member that something is being done to with a record in hand which names the sandbox as it was.

@@ -7,7 +7,7 @@ use crate::engine::process::Handle;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Verb};
-use crate::engine::{Engine, Run, execute, hosts};
+use crate::engine::{Engine, Run, hosts};
 use crate::error::Result;
 use crate::types::Name;
 use std::time::Duration;
@@ -75,10 +75,7 @@ impl Engine {
         match file.intent.verb {
             Verb::Remove => self.complete_removal(file, hosts::renew, run),
             Verb::Rename => self.complete_renaming(file, run),
-            Verb::Repair => {
-                let _locked = self.store.lock()?;
-                self.store.end(file)
-            }
+            Verb::Repair => self.store.lock_and_end(file),
             Verb::Create | Verb::Start if self.is_committed(&file.intent)? => {
                 let locked = self.store.lock()?;
                 // It may have died before the others could find it by name.
@@ -99,8 +96,7 @@ impl Engine {
             }
             Verb::Start => {
                 kill(&file.intent);
-                let _locked = self.store.lock()?;
-                self.store.end(file)
+                self.store.lock_and_end(file)
             }
             Verb::Create => {
                 kill(&file.intent);
@@ -144,7 +140,7 @@ impl Engine {
             },
             (None, None) => return Ok(()),
         };
-        execute::teardown(&plan, &mut self.sockets(), run.say)
+        self.teardown(&plan, run)
     }
 }
 

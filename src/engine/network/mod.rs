@@ -13,7 +13,7 @@ use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::spec::NetworkSpec;
 use crate::engine::store::Lease;
 use crate::engine::view::Network;
-use crate::engine::{Engine, Run, Silence, execute, firewall};
+use crate::engine::{Engine, Run, Silence, firewall};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::link;
 use crate::sys::lock::Hold;
@@ -123,14 +123,12 @@ impl Engine {
             self.refuse_while_used(&record)?;
         }
         let gone = self.bury_links(&record.name)?.chain(unshare(&record));
-        let removed = execute::teardown(&gone, &mut self.sockets(), run.say).and_then(|()| {
-            let _locked = self.store.lock()?;
-            self.forget_network(&record.name)
-        });
+        let removed = self
+            .teardown(&gone, run)
+            .and_then(|()| self.forget_network(&record.name));
         match removed {
             // Its record goes first: then the rest is what a killed removal leaves, too.
             Err(_) if self.store.read::<NetworkRecord>(&record.name)?.is_none() => {
-                let _locked = self.store.lock()?;
                 self.forget_network(&record.name)
             }
             Err(error) => {
@@ -240,12 +238,11 @@ impl Engine {
             Ok(()) => Ok(record),
             Err(error) => {
                 let gone = unshare(&record);
-                execute::teardown(&gone, &mut self.sockets(), run.say).ok();
+                self.teardown(&gone, run).ok();
                 Err(error)
             }
         });
         if made.is_err() {
-            let _locked = self.store.lock()?;
             self.forget_network(&spec.name)?;
         }
         made
@@ -301,7 +298,6 @@ impl Engine {
             && self.store.root.exists(&format!("networks/{name}"))?
             && let Some(_lock) = self.claim(&name)?
         {
-            let _locked = self.store.lock()?;
             self.forget_network(&name)?;
         }
         Ok(())
@@ -321,6 +317,7 @@ impl Engine {
     }
 
     fn forget_network(&self, name: &Name) -> Result<()> {
+        let _locked = self.store.lock()?;
         self.store
             .root
             .unlink(&format!("networks/{name}/record.json"))?;

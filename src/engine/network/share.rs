@@ -37,7 +37,7 @@ impl Engine {
         for key in &turned_on {
             self.store.note_forwarding(key)?;
         }
-        execute::execute(plan, &mut self.sockets(), run.say)?;
+        self.execute(plan, run)?;
         if !record.internal {
             self.say_who_drops(record, run)?;
         }

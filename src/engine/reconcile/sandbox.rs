@@ -5,7 +5,7 @@ use crate::engine::create::host_facts;
 use crate::engine::plan::Plan;
 use crate::engine::record::{NetworkRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Verb};
-use crate::engine::{Engine, Run, execute, sandbox};
+use crate::engine::{Engine, Run, sandbox};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::snapshot::{Inside, Snapshot};
 use crate::kernel::{link, netns};
@@ -87,7 +87,7 @@ impl Engine {
             for (_, sandbox) in &held {
                 let mut mend = || {
                     let plan = self.lacks(sandbox, networks, &mut host, depth)?;
-                    execute::execute(&plan, &mut self.sockets(), run.say)?;
+                    self.execute(&plan, run)?;
                     Ok::<_, Error>(plan.is_empty())
                 };
                 let mended = mend().or_else(|error| match error.is(Errno::NODEV) {

@@ -216,12 +216,16 @@ impl Store {
         Ok(())
     }
 
+    /// The same under `lock`, which is taken for it.
+    pub fn lock_and_end(&self, file: IntentFile) -> Result<()> {
+        let _locked = self.lock()?;
+        self.end(file)
+    }
+
     /// Ends an operation that is committed or undone. Where its intent cannot go, the next command sees that there is
     /// nothing left to do, and takes it away.
     pub fn is_over(&self, file: IntentFile) {
-        if let Ok(_locked) = self.lock() {
-            self.end(file).ok();
-        }
+        self.lock_and_end(file).ok();
     }
 
     /// Whether an operation on this name is under way, or was left behind; or it cannot be told, and is for those to see who
