@@ -131,11 +131,9 @@ pub fn errno_text(errno: Errno) -> String {
     if errno == Errno::XFULL {
         return "Exchange full".into();
     }
-    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    match text.rfind(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    let mut text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
+    text.truncate(text.find(" (os error").unwrap_or(text.len()));
+    text
 }
 
 /// Hands each file of a corpus of tests/fuzz to what is fuzzed with it.

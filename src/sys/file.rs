@@ -8,7 +8,7 @@ use rustix::fs::{Dir, Mode};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What of an open file has not been read, but no more than `most` bytes of it.
 pub fn rest(fd: BorrowedFd<'_>, most: usize) -> Result<Vec<u8>, Errno> {
@@ -63,6 +63,19 @@ pub fn here() -> Result<PathBuf, Errno> {
     rustix::process::getcwd(Vec::new()).map(path_of)
 }
 
+/// A path from the root on, without `.` and empty parts; links and `..` stay. See std::path::absolute.
+pub fn absolute(path: &Path) -> Result<PathBuf, Errno> {
+    let mut absolute = match path.is_absolute() {
+        true => PathBuf::new(),
+        false => here()?,
+    };
+    absolute.extend(path.components().filter(|part| *part != Component::CurDir));
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        absolute.push("");
+    }
+    Ok(absolute)
+}
+
 fn path_of(text: CString) -> PathBuf {
     OsString::from_vec(text.into_bytes()).into()
 }
@@ -104,6 +117,11 @@ mod tests {
             let known = path.canonicalize().map_err(|e| e.raw_os_error());
             let found = resolved(path).map_err(|errno| Some(errno.raw_os_error()));
             assert_eq!(found, known);
+        }
+        for path in ["a", "./a/./b//c/", "../a/..", ".", "/", "/a/.//b/", "a/."] {
+            let known = std::path::absolute(path).expect("a path");
+            let found = absolute(Path::new(path)).expect("a path");
+            assert_eq!(found.as_os_str(), known.as_os_str());
         }
         assert_eq!(here().ok(), std::env::current_dir().ok());
         assert_eq!(bytes("Cargo.toml").ok(), std::fs::read("Cargo.toml").ok());

@@ -172,7 +172,7 @@ fn volume(text: &str) -> Result<Volume> {
             _ => return Err(Error::new(format!("invalid mode: {word}"))),
         }
     }
-    let absolute = std::path::absolute(source);
+    let absolute = file::absolute(source.as_ref());
     Ok(Volume {
         source: absolute.map_err(|e| Error::new(format!("cannot find {source}: {e}")))?,
         destination: destination_of(destination)?,
