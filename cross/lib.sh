@@ -174,7 +174,7 @@ make_binary() {
     local folder=$1 source=/proc/self/fd/9/library
     local flags=(--remap-path-prefix="$folder=netcell" --remap-path-prefix="$cargo_home=cargo"
         --remap-path-prefix="$(rustc --print sysroot)=rust")
-    local options=() last=() symbols order
+    local options=() last=() spec=$target symbols order
     if [ -n "$2" ]; then
         exec 9<"${2%/library}"
         flags+=(--remap-path-prefix="$source=rust" -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none
@@ -183,6 +183,10 @@ make_binary() {
         # address nothing is relocated, so there is nothing to make read-only after that: RELRO would only be a second
         # writable segment, whose first page is copied at every start.
         last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all -Crelro-level=off)
+        # A table of fewer than eight places to jump to is larger than the comparisons in its place: 2 KB there, 0.3 here.
+        case $debian in
+        amd64 | arm64) last+=(-Cllvm-args=-min-jump-table-entries=8) ;;
+        esac
         # zig folds nothing, and rustc has to leave the C library to it.
         if [ -n "$linker" ]; then
             last=()
@@ -194,8 +198,16 @@ make_binary() {
         case $debian in
         armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096) ;;
         esac
-        # Thumb-2 is a quarter smaller than the 32-bit instructions that are the target's default.
-        [ "$debian" != armhf ] || flags+=(-Ctarget-feature=+thumb-mode)
+        # Thumb-2, and ARMv6's Thumb-1, are a quarter smaller than the 32-bit instructions that are the targets' default.
+        case $debian in
+        armhf | armel) flags+=(-Ctarget-feature=+thumb-mode) ;;
+        esac
+        if [ "$debian" = armel ]; then
+            spec=$folder/target/$target.json
+            mkdir -p "$folder/target"
+            thumb1 >"$spec"
+            options+=(-Zjson-target-spec)
+        fi
         options+=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
         export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT=$source
     fi
@@ -210,10 +222,18 @@ make_binary() {
     link "${last[@]}" "${@:3}"
 }
 
+# thumb1: $target as rustc knows it, but of ARMv6K, whose two sets of instructions may call each other: Thumb-1 has no atomic
+# instructions, and compiler_builtins brings them for ARMv6K alone (its sync/thumbv6k.rs), in the other set, up to 32 bits.
+thumb1() {
+    RUSTC_BOOTSTRAP=1 rustc -Zunstable-options --print target-spec-json --target "$target" |
+        sed -e 's/"llvm-target": "arm-/"has-thumb-interworking": true, "llvm-target": "armv6k-/' \
+            -e 's/"+strict-align,+v6"/"+strict-align,+v6k"/' -e 's/"max-atomic-width": 64/"max-atomic-width": 32/'
+}
+
 # link OPTION…: cargo, with what make_binary has set. The flags go as configuration, so that they join the rustflags of
 # .cargo/config.toml and do not replace them, as RUSTFLAGS does.
 link() {
-    (cd "$folder" && env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo rustc --locked --release --bin netcell --target "$target" \
+    (cd "$folder" && env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo rustc --locked --release --bin netcell --target "$spec" \
         --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "$@")
 }
 
