@@ -51,6 +51,11 @@ impl Error {
         }))
     }
 
+    /// The same of pieces, which are put together here and not at each of the many places that fail.
+    pub fn of(sentence: fmt::Arguments) -> Self {
+        Error::new(sentence.to_string())
+    }
+
     /// An action on an object that the kernel refused: `cannot add 10.0.0.2/24 to eth0: File exists`.
     pub fn os(action: impl fmt::Display, errno: Errno) -> Self {
         let mut error = Error::new(format!("cannot {action}"));

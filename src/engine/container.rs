@@ -135,7 +135,7 @@ pub(super) fn check_hostname(hostname: &str) -> Result<()> {
     {
         return Ok(());
     }
-    Err(Error::new(format!(
+    Err(Error::of(format_args!(
         "invalid hostname ({hostname}): 1 to {HOSTNAME_MAX} letters, digits, '-', '.' and '_' are allowed"
     )))
 }

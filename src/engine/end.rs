@@ -113,7 +113,7 @@ impl Engine {
         let mut all = Vec::with_capacity(references.len());
         for reference in references {
             all.push(self.send_to(reference, signal, run).map_err(|error| {
-                Error::new(format!("Cannot kill container: {reference}: {error}"))
+                Error::of(format_args!("Cannot kill container: {reference}: {error}"))
             }));
         }
         let ends = signal == Signal::KILL.as_raw() && !run.dry_run;
@@ -140,7 +140,7 @@ impl Engine {
             None if waited => {}
             None => {
                 let id = container.record.id;
-                return Err(Error::new(format!("Container {id} is not running")));
+                return Err(Error::of(format_args!("Container {id} is not running")));
             }
         }
         Ok((container, process))
@@ -218,7 +218,7 @@ impl Engine {
         let refused = |reference: &String| {
             let container = self.find_container(reference)?;
             match container.record.auto_remove && container.status == Status::Running {
-                true => Err(Error::new(format!(
+                true => Err(Error::of(format_args!(
                     "cannot restart {reference}: it was made with --rm, and goes when it stops"
                 ))),
                 false => Ok(()),

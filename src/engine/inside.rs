@@ -27,7 +27,7 @@ impl Engine {
                 })
             }
             Subject::Sandbox(sandbox, _) if spec.terminal && spec.detach => {
-                Err(Error::new(format!(
+                Err(Error::of(format_args!(
                     "{} is a sandbox without a process of its own: a detached command in it has no terminal",
                     sandbox.name
                 )))
