@@ -23,5 +23,6 @@ fn main() -> ExitCode {
     if name.is_some_and(|name| name == watch::NAME) {
         return watch::main(std::env::args_os().skip(1)).into();
     }
-    cli::main(std::env::args_os().skip(1)).into()
+    let words: Vec<_> = std::env::args_os().collect();
+    cli::main(words.get(1..).unwrap_or_default()).into()
 }

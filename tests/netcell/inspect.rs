@@ -170,7 +170,11 @@ fn ports_and_bindings_are_dockers() {
         json!({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/udp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}]})
     );
     assert!(value["Config"]["ExposedPorts"].get("80/tcp").is_some());
-    cell("rm -f web").ok();
+    // A reader of JSON would not tell that a key is there twice.
+    cell("run -d --name two -p 8082:80 -p 8083:80 alpine sleep 1000").ok();
+    let text = cell("inspect two").ok();
+    assert_eq!(text.matches("\"80/tcp\": {}").count(), 1, "{text}");
+    cell("rm -f web two").ok();
 }
 
 fn a_joined_container_says_the_owners_sandbox() {

@@ -6,7 +6,6 @@
 use super::unknown;
 use crate::error::{Error, Result, exit};
 use argh::{FlagInfo, FlagInfoKind};
-use std::ffi::OsString;
 
 /// Why a subcommand did not do what its words say.
 #[derive(Debug)]
@@ -23,23 +22,6 @@ impl From<Error> for Usage {
     fn from(error: Error) -> Self {
         Usage::Failed(error)
     }
-}
-
-/// The words as text.
-///
-/// # Errors
-/// Names and paths of containers are JSON in the records, and JSON is UTF-8.
-pub fn utf8(words: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
-    let text = |(at, word): (usize, OsString)| {
-        word.into_string().map_err(|word| {
-            Error::new(format!(
-                "argument {} is not UTF-8: {}",
-                at + 1,
-                word.to_string_lossy()
-            ))
-        })
-    };
-    words.enumerate().map(text).collect()
 }
 
 /// Where options may stand.

@@ -305,7 +305,7 @@ fn answer(voice: Voice, names: &[String], answers: Vec<Result<()>>) -> Result<u8
 }
 
 /// Carries out one command line, without the program's name: the exit code.
-pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
+pub fn main(words: &[OsString]) -> u8 {
     let (command, cli, words) = match parse(words) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -344,17 +344,26 @@ fn complain(command: &Command, usage: Usage) -> u8 {
     error.exit_code().unwrap_or(command.failure)
 }
 
-/// The words as text; what is not ends with the subcommand's own exit code.
-fn text(words: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
-    let words: Vec<_> = words.collect();
-    let named = words
-        .iter()
-        .find_map(|word| COMMANDS.iter().find(|command| word == command.name));
-    let failure = named.map_or(exit::FAILURE, |command| command.failure);
-    argv::utf8(words.into_iter()).map_err(|error| error.exit(failure))
+/// The words as text; what is not ends with the subcommand's own exit code. Names and paths of containers are JSON in the
+/// records, and JSON is UTF-8.
+fn text(words: &[OsString]) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let Some(text) = word.to_str() else {
+            let named = words
+                .iter()
+                .find_map(|word| COMMANDS.iter().find(|command| word == command.name));
+            let failure = named.map_or(exit::FAILURE, |command| command.failure);
+            let (at, word) = (at + 1, word.to_string_lossy());
+            let error = Error::new(format!("argument {at} is not UTF-8: {word}"));
+            return Err(error.exit(failure));
+        };
+        texts.push(text.to_owned());
+    }
+    Ok(texts)
 }
 
-fn parse(words: impl Iterator<Item = OsString>) -> Result<(&'static Command, Cli, Vec<String>)> {
+fn parse(words: &[OsString]) -> Result<(&'static Command, Cli, Vec<String>)> {
     let mut words = text(words)?.into_iter().peekable();
     let from = |variable: &str, default: &str| {
         std::env::var_os(variable)

@@ -3,12 +3,12 @@
 //! An object here is a row of calls, and there is one writer: a serializer for each type and each form would be many times that.
 
 use crate::types::json::quote;
-use crate::types::tree::Value;
+use crate::types::tree::{Map, Value};
 use std::fmt::Display;
 
 /// An object that is being made, with its keys in the order in which they are put in.
 #[derive(Default)]
-pub struct Object(Vec<(String, Value)>);
+pub struct Object(Map);
 
 impl Object {
     /// A line of a list for templates: under no name its labels, which `.Label` looks in, beside its fields.
@@ -28,9 +28,9 @@ impl Object {
         self.text(key, value.unwrap_or(&""))
     }
 
-    /// Puts in a value.
+    /// Puts in a value; of two with one key the later one holds.
     pub fn set(&mut self, key: &str, value: Value) -> &mut Self {
-        self.0.push((key.to_owned(), value));
+        *self.0.entry(key) = value;
         self
     }
 
@@ -41,7 +41,7 @@ impl Object {
 
     /// The object.
     pub fn end(&mut self) -> Value {
-        Value::Object(std::mem::take(&mut self.0).into())
+        Value::Object(std::mem::take(&mut self.0))
     }
 }
 
@@ -170,7 +170,8 @@ mod tests {
         object
             .text("b", &1)
             .set("a", true.into())
+            .text("b", &2)
             .set("c", Value::Null);
-        assert_eq!(line(&object.end()), r#"{"b":"1","a":true,"c":null}"#);
+        assert_eq!(line(&object.end()), r#"{"b":"2","a":true,"c":null}"#);
     }
 }

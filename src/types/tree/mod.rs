@@ -99,13 +99,6 @@ impl IntoIterator for Map {
     }
 }
 
-/// Of keys that differ.
-impl From<Vec<(String, Value)>> for Map {
-    fn from(entries: Vec<(String, Value)>) -> Self {
-        Map(entries)
-    }
-}
-
 static NULL: Value = Value::Null;
 
 impl Value {
