@@ -140,6 +140,8 @@ fn start(task: OwnedFd, report: &mut Option<Reporter<OwnedFd>>, last: OwnedFd) -
     process::leave_session_keyring();
     let text = file::rest(task.as_fd(), usize::MAX)
         .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
+    // Neither an init nor the program is to find it open.
+    drop(task);
     match json::from_slice(&text) {
         Ok(Task::Run(spec)) => run(&spec, report, last),
         Ok(Task::Enter(spec)) => match report {
