@@ -212,10 +212,8 @@ json_object!(SandboxRecord {
 impl SandboxRecord {
     /// The addresses that it has on its network, with their subnets' prefixes.
     pub fn addresses(&self) -> &[Cidr] {
-        match &self.endpoint {
-            Some(endpoint) => &endpoint.addresses,
-            None => &[],
-        }
+        let endpoint = self.endpoint.as_ref();
+        endpoint.map_or(&[], |endpoint| &endpoint.addresses)
     }
 
     /// The address that a published port leads to: of the family of the host's end.
@@ -341,7 +339,6 @@ pub struct Endpoint {
     /// The addresses that were asked for (`--ip`, `--ip6`).
     pub asked: Vec<IpAddr>,
 }
-
 json_object!(Endpoint {
     id,
     network,
@@ -423,7 +420,6 @@ pub struct NetworkRecord {
     /// The file of `apply` that it came from; none for one made by hand.
     pub applied: Option<String>,
 }
-
 json_object!(NetworkRecord {
     version,
     boot,
