@@ -39,7 +39,8 @@ seconds() { echo "$SECONDS s"; }
 
 # describe TARGET: sets, for a Rust target or the first word of one, `target`, `debian` (Debian's name of the architecture),
 # `musl` (its musl triple), `libgcc` (the package with libgcc_eh.a), `ports` (the suite that has its musl-dev) and
-# `linker`, where it is another than rust-lld.
+# `linker`, where it is another than rust-lld; and `board`, as `debian` for what the file is booted with: for armel Debian has no
+# kernel of a machine that QEMU has, and newer ARM executes what older does.
 describe() {
     ports=bookworm linker=
     case $1 in
@@ -67,6 +68,7 @@ describe() {
         ;;
     *) fail "$1: not one of ${released[*]}, s390x, mipsel (or the full name of its musl target)" ;;
     esac
+    board=${debian/armel/armhf}
 }
 
 # debian SUITES ARCH COMMAND ARG…: apt-get or apt-cache COMMAND on Debian's SUITES (comma-separated) for ARCH.
