@@ -3,7 +3,7 @@
 //! Everyone is signalled before anyone is waited for, so that many take as long as the slowest of them. Each has an
 //! answer of its own, in order.
 
-use crate::engine::lifecycle::handle;
+use crate::engine::lifecycle::{self, handle};
 use crate::engine::process::Handle;
 use crate::engine::repair::DEATH;
 use crate::engine::view::{Container, Status, Subject};
@@ -19,10 +19,18 @@ const GRACE: Duration = Duration::from_secs(10);
 /// A container that was asked to end.
 struct Ending {
     container: Container,
-    /// PID 1, if it ran.
-    process: Option<Handle>,
+    /// If it ran.
+    alive: Option<Alive>,
     /// How long it may take.
     grace: Duration,
+}
+
+/// A container that runs.
+struct Alive {
+    /// PID 1.
+    process: Handle,
+    /// Its `exit` file, opened while it ran: who starts it again has another.
+    exit: Option<OwnedFd>,
 }
 
 impl Engine {
@@ -49,32 +57,39 @@ impl Engine {
         for (at, asked) in asked.iter_mut().enumerate() {
             watch(at);
             if let Ok(Ending {
-                process: Some(process),
+                alive: Some(alive),
                 grace,
                 ..
             }) = asked
-                && !process.wait(grace.saturating_sub(began.elapsed()))
+                && !alive.process.wait(grace.saturating_sub(began.elapsed()))
             {
-                match process.kill() {
-                    Ok(()) => say_signal(process, Signal::KILL.as_raw(), run),
+                match alive.process.kill() {
+                    Ok(()) => say_signal(&alive.process, Signal::KILL.as_raw(), run),
                     Err(error) => *asked = Err(error),
                 }
             }
         }
         each(asked, |ending| {
-            self.see_end(&ending.container, ending.process)
+            self.see_end(&ending.container, ending.alive)
         })
     }
 
     /// Waits until the process of a container that was killed is gone, and its end is written down.
-    fn see_end(&self, container: &Container, process: Option<Handle>) -> Result<()> {
-        match process {
-            Some(process) => {
-                process.wait(DEATH);
-                self.wait_for_monitor(container)
-            }
+    fn see_end(&self, container: &Container, alive: Option<Alive>) -> Result<()> {
+        let Some(alive) = alive else {
+            return Ok(());
+        };
+        alive.process.wait(DEATH);
+        match &alive.exit {
+            Some(exit) => lifecycle::wait_for_monitor(&container.record.name, exit),
             None => Ok(()),
         }
+    }
+
+    fn alive(&self, container: &Container) -> Result<Option<Alive>> {
+        // First: where the process that is known still runs after that, the file is that one's.
+        let exit = self.store.open_exit(&container.record.name)?;
+        Ok(handle(container)?.map(|process| Alive { process, exit }))
     }
 
     fn ask_to_end(
@@ -87,7 +102,7 @@ impl Engine {
         if !run.dry_run {
             container = self.note_stopped(container)?;
         }
-        let process = handle(&container)?;
+        let alive = self.alive(&container)?;
         let settings = container.record.settings();
         let signal = settings
             .stop_signal
@@ -95,11 +110,11 @@ impl Engine {
         let timeout = settings
             .stop_timeout
             .map(|seconds| Duration::from_secs(seconds.into()));
-        if let Some(process) = &process {
-            send(process, signal.unwrap_or(Signal::TERM.as_raw()), run)?;
+        if let Some(alive) = &alive {
+            send(&alive.process, signal.unwrap_or(Signal::TERM.as_raw()), run)?;
         }
         Ok(Ending {
-            process,
+            alive,
             grace: grace.or(timeout).unwrap_or(GRACE),
             container,
         })
@@ -117,8 +132,8 @@ impl Engine {
             }));
         }
         let ends = signal == Signal::KILL.as_raw() && !run.dry_run;
-        each(all, |(container, process)| {
-            self.see_end(&container, process.filter(|_| ends))
+        each(all, |(container, alive)| {
+            self.see_end(&container, alive.filter(|_| ends))
         })
     }
 
@@ -127,15 +142,15 @@ impl Engine {
         reference: &str,
         signal: i32,
         run: &mut Run,
-    ) -> Result<(Container, Option<Handle>)> {
+    ) -> Result<(Container, Option<Alive>)> {
         let container = self.find_container(reference)?;
         let (container, waited) = match run.dry_run {
             true => (container, false),
             false => self.meant_to_end(container, signal)?,
         };
-        let process = handle(&container)?;
-        match &process {
-            Some(process) => send(process, signal, run)?,
+        let alive = self.alive(&container)?;
+        match &alive {
+            Some(alive) => send(&alive.process, signal, run)?,
             // What waited for its next start waits no longer.
             None if waited => {}
             None => {
@@ -143,7 +158,7 @@ impl Engine {
                 return Err(Error::of(format_args!("Container {id} is not running")));
             }
         }
-        Ok((container, process))
+        Ok((container, alive))
     }
 
     /// The container after a signal that asks it to end: it is not started again by itself. And whether it waited for
@@ -278,7 +293,7 @@ fn say_signal(process: &Handle, signal: i32, run: &mut Run) {
 
 /// Says how long somebody is waited for, and what then. timeout(1) takes 0 for no limit.
 fn say_wait(ending: &Ending, run: &mut Run) {
-    let Some(pid) = ending.process.as_ref().map(Handle::pid) else {
+    let Some(pid) = ending.alive.as_ref().map(|alive| alive.process.pid()) else {
         return;
     };
     let seconds = ending.grace.as_secs();

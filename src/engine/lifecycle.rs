@@ -342,17 +342,16 @@ impl Engine {
         }
         Ok(find::LOST)
     }
+}
 
-    /// Until the end is written down, what is gone counts as running: `ps` would show it, and `restart` not start it again.
-    pub(super) fn wait_for_monitor(&self, container: &Container) -> Result<()> {
-        let name = &container.record.name;
-        match self.store.open_exit(name)? {
-            Some(exit) => {
-                let what = format!("the end of container {name}");
-                lock::lock(&exit, Hold::Shared, MONITOR, &what)
-            }
-            None => Ok(()),
-        }
+/// Until the end is written down, what is gone counts as running: `ps` would show it, and `restart` not start it again. `exit`
+/// is its `exit` file, opened while it ran.
+pub(super) fn wait_for_monitor(name: &Name, exit: &OwnedFd) -> Result<()> {
+    let what = format!("the end of container {name}");
+    match lock::lock(exit, Hold::Shared, MONITOR, &what) {
+        // It is written down; what a monitor does besides (`--rm`) may take its time.
+        Err(_) if find::exit_in(exit).is_some() => Ok(()),
+        waited => waited,
     }
 }
 

@@ -103,6 +103,7 @@ pub(super) fn places(words: &mut impl Iterator<Item = OsString>) -> Option<Place
 /// The whole of the process that waits: `words` are what [`leave_behind`] gave it, without the first.
 pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     signal::reset();
+    signal::ignore_broken_pipes();
     let Some(places) = places(&mut words) else {
         return 1;
     };

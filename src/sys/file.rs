@@ -4,7 +4,7 @@
 use super::path;
 use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Dir, Mode};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -34,8 +34,12 @@ pub fn text(path: impl AsRef<Path>) -> Result<String, Errno> {
 }
 
 /// The names in a directory, as the kernel has them, without `.` and `..`.
+///
+/// # Errors
+/// ENOTDIR at once for a FIFO, too, which would be waited for, and a device.
 pub fn names(path: impl AsRef<Path>) -> Result<Vec<OsString>, Errno> {
-    names_in(path::file(path)?)
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    names_in(rustix::fs::open(path.as_ref(), flags, Mode::empty())?)
 }
 
 /// The same of one that was opened to be read.
@@ -51,19 +55,37 @@ pub fn names_in(directory: OwnedFd) -> Result<Vec<OsString>, Errno> {
 }
 
 /// A path without symbolic links, `.` and `..`, as realpath(3) has it.
+///
+/// # Errors
+/// ENOENT for what no path of this process's root leads to: below a mount that was detached, deleted, or a pipe.
 pub fn resolved(path: &Path) -> Result<PathBuf, Errno> {
     use rustix::fd::AsRawFd;
     let place = path::place(path)?;
     let link = format!("/proc/self/fd/{}", place.as_raw_fd());
-    rustix::fs::readlink(link, Vec::new()).map(path_of)
+    let found = rustix::fs::readlink(link, Vec::new()).map(path_of)?;
+    // The link's text need not be a path (d_path in fs/d_path.c), or may be the path of something else.
+    let (wanted, named) = (rustix::fs::fstat(&place)?, rustix::fs::stat(&found)?);
+    let leads = (wanted.st_dev, wanted.st_ino) == (named.st_dev, named.st_ino);
+    match leads && found.is_absolute() {
+        true => Ok(found),
+        false => Err(Errno::NOENT),
+    }
 }
 
 /// The working directory.
+///
+/// # Errors
+/// ENOENT where no path of this process's root leads to it; getcwd(2) then says `(unreachable)/…`.
 pub fn here() -> Result<PathBuf, Errno> {
-    rustix::process::getcwd(Vec::new()).map(path_of)
+    let here = rustix::process::getcwd(Vec::new()).map(path_of)?;
+    match here.is_absolute() {
+        true => Ok(here),
+        false => Err(Errno::NOENT),
+    }
 }
 
-/// A path from the root on, without `.` and empty parts; links and `..` stay. See std::path::absolute.
+/// A path from the root on, without `.` and empty parts; links and `..` stay. As std::path::absolute, but that two slashes
+/// at its start are one.
 pub fn absolute(path: &Path) -> Result<PathBuf, Errno> {
     let mut absolute = match path.is_absolute() {
         true => PathBuf::new(),
@@ -80,7 +102,7 @@ fn path_of(text: CString) -> PathBuf {
     OsString::from_vec(text.into_bytes()).into()
 }
 
-/// Makes a directory and those above it.
+/// Makes a directory and those above it, where they are not there.
 ///
 /// # Errors
 /// EEXIST where something else has its name.
@@ -93,10 +115,8 @@ pub fn make_all(path: &Path) -> Result<(), Errno> {
         }
         (made, _) => made,
     };
-    match made {
-        Err(Errno::EXIST) => path::directory(path).map(drop).map_err(|_| Errno::EXIST),
-        made => made,
-    }
+    // File systems in a network have other words for what is there than EEXIST.
+    made.or_else(|errno| path::directory(path).map(drop).map_err(|_| errno))
 }
 
 #[cfg(test)]
@@ -137,6 +157,28 @@ mod tests {
         known.sort_unstable();
         assert_eq!(found, known);
         assert_eq!(text("/proc/self/nothing"), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn what_no_path_leads_to_has_none() {
+        let top = std::env::temp_dir().join(format!("netcell-gone-{}", std::process::id()));
+        make_all(&top).expect("a directory");
+        let open = path::file(&top).expect("it is there");
+        std::fs::remove_dir(&top).expect("it is empty");
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+        assert_eq!(resolved(Path::new(&link)), Err(Errno::NOENT));
+        let (reader, _writer) = rustix::pipe::pipe().expect("a pipe");
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        assert_eq!(resolved(Path::new(&link)), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn a_fifo_has_no_names_and_is_not_waited_for() {
+        let fifo = std::env::temp_dir().join(format!("netcell-fifo-{}", std::process::id()));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR).expect("a FIFO");
+        let found = names(&fifo);
+        std::fs::remove_file(&fifo).expect("it is there");
+        assert_eq!(found, Err(Errno::NOTDIR));
     }
 
     #[test]

@@ -81,6 +81,12 @@ pub fn reset() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
 }
 
+/// As std has it from a program's start: a pipe that nobody reads is an error of write(2), EPIPE, and no death.
+pub fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN runs none of our code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// The mask of ignored signals in the text of /proc/PID/status (proc_pid_status(5)); all, where it is not there.
 fn ignored(status: &str) -> u64 {
     status

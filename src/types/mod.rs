@@ -11,6 +11,7 @@ mod keys;
 mod labels;
 mod name;
 mod port;
+mod quoted;
 pub mod tree;
 
 pub use addr::{Cidr, Mac, any, bits, from_bits};
@@ -20,3 +21,4 @@ pub use keys::DetachKeys;
 pub use labels::Labels;
 pub use name::{IfName, Name};
 pub use port::{PortMapping, PortSpec, Ports, Proto};
+pub use quoted::quoted;

@@ -15,6 +15,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_port_that_a_program_of_the_host_listens_on_is_refused,
     unknown_networks_and_containers_are_refused,
     an_image_that_is_no_directory_is_refused,
+    what_no_path_leads_to_is_no_image_no_volume_and_no_state,
     without_privilege_nothing_is_done.root_only("becomes another user"),
     a_corrupt_a_truncated_and_a_foreign_state_file_are_named_and_harm_nobody_else,
     state_of_another_boot_is_discarded,
@@ -250,6 +251,28 @@ fn an_image_that_is_no_directory_is_refused() {
         ("create --name web nosuch true", 1, &["nosuch"]),
     ]);
     cell("run --rm /tmp/closed /bin/true").refused(127, &["/bin/true"]);
+}
+
+/// Below a mount that was detached the kernel's names of things are others': `./etc` is `/etc` there.
+fn what_no_path_leads_to_is_no_image_no_volume_and_no_state() {
+    let refused = |line: &str| {
+        let script = format!(
+            "mkdir /tmp/gone && mount -t tmpfs gone /tmp/gone && cd /tmp/gone && mkdir etc data \
+             && umount -l /tmp/gone && {} {line}; code=$?; ls; rmdir /tmp/gone; exit $code",
+            boxes::BINARY
+        );
+        any("busybox", &["sh", "-c", &script])
+    };
+    for line in [
+        "create --network none ./etc sh",
+        "create --network none -v ./data:/data alpine sh",
+        "--root state create --network none alpine sh",
+    ] {
+        let said = refused(line);
+        assert_ne!(said.code, 0, "{line}: {said:?}");
+        assert!(said.stderr.starts_with("netcell: "), "{line}: {said:?}");
+        assert_eq!(said.stdout, "data\netc\n", "{line}");
+    }
 }
 
 fn without_privilege_nothing_is_done() {

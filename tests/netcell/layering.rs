@@ -9,6 +9,7 @@ pub const TESTS: &[runner::Test] = tests![
     imports_go_only_downwards,
     only_sys_is_unsafe,
     only_main_exits_and_only_faces_read_the_environment_and_print,
+    nothing_is_printed_in_the_form_that_a_release_has_not,
     files_are_about_400_lines_at_most,
 ];
 
@@ -86,6 +87,16 @@ fn only_sys_is_unsafe() {
                 .collect();
             assert!(found.is_empty(), "{name}: {found:?}");
             let found: Vec<&str> = lines_with(&code, "libc::").collect();
+            assert!(found.is_empty(), "{name}: {found:?}");
+        }
+    }
+}
+
+/// The released file is built with -Zfmt-debug=none (cross/lib.sh): there `{:?}` prints nothing.
+fn nothing_is_printed_in_the_form_that_a_release_has_not() {
+    for (name, _, code) in sources() {
+        for form in [":?}", ":#?}"] {
+            let found: Vec<&str> = lines_with(&code, form).collect();
             assert!(found.is_empty(), "{name}: {found:?}");
         }
     }

@@ -16,6 +16,7 @@ pub const TESTS: &[runner::Test] = tests![
     address_and_ports_stay_over_restarts,
     nothing_of_an_earlier_start_is_left,
     a_command_that_cannot_be_executed_is_not_tried_again,
+    what_starts_again_is_not_killed_by_a_pipe_without_reader,
     a_name_that_is_given_to_another_container_is_not_started,
     policies_that_make_no_sense_are_refused,
 ];
@@ -273,6 +274,18 @@ fn nothing_of_an_earlier_start_is_left() {
     wait_until("nothing waits", || {
         processes_with("netcell:again").is_empty()
     });
+}
+
+/// Its word to a monitor that is gone may meet one, and then it still has to write down why nothing was started.
+fn what_starts_again_is_not_killed_by_a_pipe_without_reader() {
+    run("web", "always", "exit 1");
+    let ignored = || {
+        let waiting = processes_with("netcell:again").into_iter().next()?;
+        let mask = oracle::status(waiting, "SigIgn")?;
+        Some(u64::from_str_radix(&mask, 16).unwrap_or(0) >> (libc::SIGPIPE - 1) & 1)
+    };
+    wait_until("it waits with SIGPIPE ignored", || ignored() == Some(1));
+    cell("rm -f web").ok();
 }
 
 fn a_command_that_cannot_be_executed_is_not_tried_again() {

@@ -5,6 +5,7 @@ use super::users::User;
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::caps;
 use crate::sys::process;
+use crate::types::quoted;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::process::DumpableBehavior;
@@ -82,7 +83,7 @@ pub fn switch_user(user: &User) -> Result<()> {
         // A user namespace made without privilege has setgroups denied (user_namespaces(7)).
         Err(Errno::PERM) if process::in_user_namespace() => {}
         other => {
-            other.map_err(|e| Error::os(format_args!("take the groups {:?}", user.groups), e))?
+            other.map_err(|e| Error::os(format_args!("take the groups of user {}", user.uid), e))?
         }
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
@@ -161,8 +162,11 @@ pub fn execute_with(argv: &[String], env: &[String]) -> Error {
         list.iter().map(|s| CString::new(s.as_str())).collect()
     };
     let (Ok(argv), Ok(env)) = (strings(argv), strings(env)) else {
-        return Error::new(format!("exec: {name:?}: an argument has a NUL byte in it"))
-            .exit(exit::CANNOT_EXECUTE);
+        return Error::new(format!(
+            "exec: {}: an argument has a NUL byte in it",
+            quoted(name)
+        ))
+        .exit(exit::CANNOT_EXECUTE);
     };
     if name.contains('/') {
         let errno = at(name, &argv, &env);
@@ -181,10 +185,12 @@ pub fn execute_with(argv: &[String], env: &[String]) -> Error {
         }
     }
     if denied {
-        return Error::new(format!("exec: {name:?}: permission denied")).exit(exit::CANNOT_EXECUTE);
+        return Error::new(format!("exec: {}: permission denied", quoted(name)))
+            .exit(exit::CANNOT_EXECUTE);
     }
     Error::new(format!(
-        "exec: {name:?}: executable file not found in $PATH"
+        "exec: {}: executable file not found in $PATH",
+        quoted(name)
     ))
     .exit(exit::NOT_FOUND)
 }
@@ -210,15 +216,18 @@ fn refused(file: &str, errno: Errno) -> Error {
             exit::NOT_FOUND,
         ),
         Errno::NOENT | Errno::NOTDIR => (
-            format!("exec: {file:?}: stat {file}: no such file or directory"),
+            format!(
+                "exec: {}: stat {file}: no such file or directory",
+                quoted(file)
+            ),
             exit::NOT_FOUND,
         ),
         Errno::ACCESS if directory() => (
-            format!("exec: {file:?}: is a directory"),
+            format!("exec: {}: is a directory", quoted(file)),
             exit::CANNOT_EXECUTE,
         ),
         Errno::ACCESS => (
-            format!("exec: {file:?}: permission denied"),
+            format!("exec: {}: permission denied", quoted(file)),
             exit::CANNOT_EXECUTE,
         ),
         Errno::NOEXEC => (

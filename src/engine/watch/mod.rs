@@ -291,6 +291,7 @@ fn begin(places: &Places) -> Result<(Pid, OwnedFd), Errno> {
 /// The whole of a repair: `words` are what [`begin`] gave it, without the first.
 pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     signal::reset();
+    signal::ignore_broken_pipes();
     let Some(places) = places(&mut words) else {
         return FAILED;
     };

@@ -6,12 +6,12 @@ use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
 use super::table::{List, order};
 use super::tree::{self, Object};
-use super::{Cli, age, json, template};
+use super::{Cli, age, json};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
 use crate::types::tree::Value;
-use crate::types::{Id, PortMapping};
+use crate::types::{Id, PortMapping, quoted};
 use std::net::SocketAddr;
 
 pub(super) static PAGE: Page = Page {
@@ -323,7 +323,7 @@ fn command(words: &[String], whole: bool) -> String {
     if !whole && text.chars().count() > COMMAND {
         text = text.chars().take(COMMAND - 1).chain(['…']).collect();
     }
-    template::quoted(&text)
+    quoted(&text)
 }
 
 /// `0.0.0.0:8080->80/tcp`; ports in a row that are the same on both sides in one, as Docker has them.

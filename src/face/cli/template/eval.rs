@@ -6,6 +6,7 @@ use super::functions::{self, Argument};
 use super::print;
 use super::tree::{Branch, Command, Control, Node, Operand, Pipe, What};
 use super::value::{Element, Sight, Val};
+use crate::types::quoted;
 use crate::types::tree::Value;
 use std::fmt::Display;
 
@@ -265,11 +266,8 @@ impl<'t, 'v> State<'t, 'v> {
     fn no_field(&self, value: &Val<'v>, name: &str) -> Said<Val<'v>> {
         let raw = self.sight == Sight::Raw;
         match value {
-            Val::Missing if raw => Err(format!(
-                "nil data; no entry for key {}",
-                print::quoted(name)
-            )),
-            Val::Map(..) if raw => Err(format!("map has no entry for key {}", print::quoted(name))),
+            Val::Missing if raw => Err(format!("nil data; no entry for key {}", quoted(name))),
+            Val::Map(..) if raw => Err(format!("map has no entry for key {}", quoted(name))),
             Val::Missing | Val::Map(..) | Val::NoMap(_) => Ok(Val::Missing),
             Val::Null(Element::Any | Element::Pointer) => {
                 let of = value.type_name(self.sight);

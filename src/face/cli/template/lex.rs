@@ -3,7 +3,7 @@
 //! As text/template/parse/lex.go, all at once: what is not well formed ends the words with [`Kind::Wrong`], so that
 //! whatever is wrong before it is said first.
 
-use super::print::quoted;
+use crate::types::quoted;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,6 @@ mod value;
 
 use crate::error::{Error, Result, exit};
 use crate::types::tree::Value;
-pub use print::quoted;
 use tree::Node;
 use value::Sight;
 

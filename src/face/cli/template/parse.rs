@@ -4,8 +4,8 @@
 
 use super::functions;
 use super::lex::{self, Kind, Token};
-use super::print::quoted;
 use super::tree::{Branch, Command, Control, Node, Operand, Pipe, What};
+use crate::types::quoted;
 
 /// Parentheses and blocks within one another.
 const DEEPEST: usize = 64;
