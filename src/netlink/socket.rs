@@ -70,7 +70,8 @@ impl Socket {
             self.hear(true, |message| {
                 let index = message.sequence.wrapping_sub(first);
                 if message.kind == u16::from(Nlmsg::Error) && index < count {
-                    open -= 1;
+                    // No kernel answers twice, but this is not to end by a panic where one does.
+                    open = open.saturating_sub(1);
                     rejected = rejected.take().or_else(|| refusal(&message, index));
                 }
             })?;
