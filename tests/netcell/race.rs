@@ -12,6 +12,7 @@ pub const TESTS: &[runner::Test] = tests![
     rm_during_run_leaves_a_whole_container_or_none.seconds(120),
     start_against_rm_leaves_a_whole_container_or_none.seconds(120),
     stop_and_kill_against_start_and_rm_end_well.seconds(120),
+    what_is_started_again_while_it_stops_is_another_s_to_wait_for.seconds(120),
     takeover_against_rm_of_the_last_sidecar_ends_well.seconds(120),
     join_against_rm_of_main_ends_well.seconds(120),
     network_rm_against_create_leaves_a_network_or_no_sandbox.seconds(120),
@@ -136,6 +137,23 @@ fn stop_and_kill_against_start_and_rm_end_well() {
         }
         settle("web");
     }
+}
+
+/// Whose end is waited for is known before the signal: afterwards its `exit` file may be another monitor's.
+fn what_is_started_again_while_it_stops_is_another_s_to_wait_for() {
+    cell("run -d --name web alpine sleep 1000").ok();
+    let again = format!("while :; do {} start web; done", boxes::BINARY);
+    let starting = Background::spawn(
+        std::process::Command::new("busybox")
+            .args(["sh", "-c", &again])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    for _ in 0..20 {
+        cell("stop -t 0 web").ok();
+    }
+    drop(starting);
+    cell("rm -f web").ok();
 }
 
 fn takeover_against_rm_of_the_last_sidecar_ends_well() {
