@@ -200,7 +200,7 @@ make_binary() {
         case $debian in
         armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096) ;;
         esac
-        # Thumb-2, and ARMv6's Thumb-1, are a quarter smaller than the 32-bit instructions that are the targets' default.
+        # Thumb-2, and ARMv6K's Thumb-1, are a quarter smaller than the 32-bit instructions that are the targets' default.
         case $debian in
         armhf | armel) flags+=(-Ctarget-feature=+thumb-mode) ;;
         esac
@@ -227,9 +227,15 @@ make_binary() {
 # thumb1: $target as rustc knows it, but of ARMv6K, whose two sets of instructions may call each other: Thumb-1 has no atomic
 # instructions, and compiler_builtins brings them for ARMv6K alone (its sync/thumbv6k.rs), in the other set, up to 32 bits.
 thumb1() {
-    RUSTC_BOOTSTRAP=1 rustc -Zunstable-options --print target-spec-json --target "$target" |
+    local description change
+    description=$(RUSTC_BOOTSTRAP=1 rustc -Zunstable-options --print target-spec-json --target "$target" |
         sed -e 's/"llvm-target": "arm-/"has-thumb-interworking": true, "llvm-target": "armv6k-/' \
-            -e 's/"+strict-align,+v6"/"+strict-align,+v6k"/' -e 's/"max-atomic-width": 64/"max-atomic-width": 32/'
+            -e 's/"+strict-align,+v6"/"+strict-align,+v6k"/' -e 's/"max-atomic-width": 64/"max-atomic-width": 32/')
+    for change in '"has-thumb-interworking": true, "llvm-target": "armv6k-' '"+strict-align,+v6k"' '"max-atomic-width": 32'; do
+        [[ $description == *"$change"* ]] ||
+            fail "rustc describes $target otherwise than thumb1 of cross/lib.sh expects: $change did not get into it"
+    done
+    echo "$description"
 }
 
 # link OPTION…: cargo, with what make_binary has set. The flags go as configuration, so that they join the rustflags of
