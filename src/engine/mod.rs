@@ -10,6 +10,7 @@ mod create;
 mod derived;
 mod end;
 pub mod execute;
+pub mod files;
 mod find;
 mod firewall;
 mod hosts;

@@ -6,9 +6,9 @@ use super::output::{self, Voice};
 use super::template::Template;
 use super::tree::{self, Object};
 use super::{Cli, version};
+use crate::engine::files;
 use crate::engine::info::{self, Answer, Counts, KernelOption};
 use crate::error::Result;
-use crate::sys::file;
 use crate::types::tree::Value;
 
 pub(super) static PAGE: Page = Page {
@@ -73,7 +73,7 @@ fn facts(cli: &Cli, counts: Option<&Counts>) -> Object {
             .set("ContainersStopped", stopped.into())
             .set("Networks", counts.networks.into());
     }
-    if let Ok(images) = file::names(&cli.places.images) {
+    if let Ok(images) = files::names(&cli.places.images) {
         facts.set("Images", images.len().into());
     }
     facts

@@ -7,6 +7,7 @@ mod age;
 mod apply;
 mod argv;
 mod attach;
+mod commands;
 mod create;
 mod endpoint;
 mod exec;
@@ -42,158 +43,14 @@ mod version;
 mod wait;
 
 use crate::engine::spec::Places;
-use crate::engine::{self, Engine, Leaving, Run, Say};
+use crate::engine::{self, Engine, Leaving, Run, Say, files};
 use crate::error::{Error, Result, exit};
 use argv::Usage;
-use options::{Given, Page};
+use commands::{Act, COMMANDS, Command};
+use options::Given;
 use output::{Progress, Voice};
 use std::cell::RefCell;
 use std::ffi::OsString;
-
-/// A subcommand: its name, what carries it out, what it is for, and the exit code of its errors.
-struct Command {
-    name: &'static str,
-    act: Act,
-    about: &'static str,
-    failure: u8,
-}
-
-/// A subcommand's own part.
-type Main = fn(&Cli, &Given) -> Result<u8, Usage>;
-
-/// What carries a subcommand out.
-enum Act {
-    /// Takes what its words say, by its page.
-    Given(&'static Page, Main),
-    /// Takes its words as they are: it has commands of its own, or is about others.
-    Words(fn(&Cli, &[String]) -> Result<u8, Usage>),
-}
-
-const fn command(page: &'static Page, act: Main, about: &'static str) -> Command {
-    Command {
-        name: page.command,
-        act: Act::Given(page, act),
-        about,
-        failure: exit::FAILURE,
-    }
-}
-
-static COMMANDS: [Command; 25] = [
-    Command {
-        failure: exit::RUN,
-        ..command(
-            &run::PAGE,
-            run::main,
-            "create a container and run a command in it",
-        )
-    },
-    command(
-        &create::PAGE,
-        create::main,
-        "create a container, or a sandbox alone, without starting it",
-    ),
-    command(
-        &exec::PAGE,
-        exec::main,
-        "run a command in a container or sandbox",
-    ),
-    command(
-        &start::PAGE,
-        start::main,
-        "start containers that are not running",
-    ),
-    command(
-        &attach::PAGE,
-        attach::main,
-        "stay with a running container, as on its terminal",
-    ),
-    command(
-        &stop::STOP,
-        stop::main,
-        "stop containers: SIGTERM, then SIGKILL",
-    ),
-    command(
-        &stop::RESTART,
-        stop::restart,
-        "stop containers and start them again",
-    ),
-    command(&kill::PAGE, kill::main, "send a signal to containers"),
-    command(
-        &wait::PAGE,
-        wait::main,
-        "wait until containers end, and print their exit codes",
-    ),
-    command(
-        &rename::PAGE,
-        rename::main,
-        "give a container and its sandbox another name",
-    ),
-    command(&rm::PAGE, rm::main, "remove containers and sandboxes"),
-    command(&ps::PAGE, ps::main, "list containers"),
-    command(
-        &logs::PAGE,
-        logs::main,
-        "print what a container has written",
-    ),
-    command(
-        &port::PAGE,
-        port::main,
-        "list a container's published ports",
-    ),
-    command(
-        &publish::PUBLISH,
-        publish::main,
-        "publish more ports of a sandbox that lives",
-    ),
-    command(
-        &publish::UNPUBLISH,
-        publish::withdraw,
-        "withdraw published ports",
-    ),
-    command(
-        &inspect::PAGE,
-        inspect::main,
-        "everything about containers, as JSON or by a template",
-    ),
-    command(
-        &show::PAGE,
-        show::main,
-        "links, addresses, routes and sockets of a sandbox, or of the host",
-    ),
-    Command {
-        name: "network",
-        act: Act::Words(network::main),
-        about: "create, list, inspect and remove networks",
-        failure: exit::FAILURE,
-    },
-    command(
-        &apply::PAGE,
-        apply::main,
-        "make what runs what a file of command lines asks for",
-    ),
-    command(
-        &reconcile::PAGE,
-        reconcile::main,
-        "make again what others flushed or deleted",
-    ),
-    command(
-        &prune::PAGE,
-        prune::main,
-        "remove what nobody has a record of",
-    ),
-    command(
-        &info::PAGE,
-        info::main,
-        "what the kernel has of what is needed, paths, limits",
-    ),
-    command(&version::PAGE, version::main, "the version of netcell"),
-    Command {
-        name: "help",
-        act: Act::Words(help),
-        about: "this page",
-        failure: exit::FAILURE,
-    },
-];
 
 /// What every subcommand gets: where things are.
 pub(crate) struct Cli {
@@ -400,7 +257,7 @@ fn parse(words: &[OsString]) -> Result<(&'static Command, Cli, Vec<String>)> {
     // Monitors use them, which are in another directory.
     for place in [&mut places.state, &mut places.images] {
         if place.is_relative()
-            && let Ok(here) = crate::sys::file::here()
+            && let Ok(here) = files::here()
         {
             *place = here.join(&place);
         }

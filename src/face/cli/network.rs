@@ -1,12 +1,13 @@
 //! `netcell network create`, `ls`, `inspect`, `rm`.
 
 use super::argv::Usage;
+use super::commands::Main;
 use super::filter::{self, Filters};
 use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
 use super::table::{List, order};
 use super::tree::{self, Object};
-use super::{Cli, Main, inspect, json};
+use super::{Cli, inspect, json};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
 use crate::types::tree::Value;

@@ -4,12 +4,12 @@ use super::kill;
 use super::options::Given;
 use super::run::environment;
 use super::tree::{Object, texts};
+use crate::engine::files;
 use crate::engine::record::ContainerRecord;
 use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
 use crate::error::Errno;
 use crate::error::{Error, Result};
-use crate::sys::file;
 use crate::types::tree::Value;
 use crate::types::{Labels, capability};
 
@@ -108,7 +108,7 @@ fn stop_timeout(text: &str) -> Result<u32> {
 
 /// The lines of a file that say something.
 fn file(path: &str) -> Result<Vec<String>> {
-    let text = file::text(path).map_err(|errno| match errno {
+    let text = files::text(path).map_err(|errno| match errno {
         Errno::ILSEQ => Error::new(format!(
             "cannot read {path}: stream did not contain valid UTF-8"
         )),
@@ -172,7 +172,7 @@ fn volume(text: &str) -> Result<Volume> {
             _ => return Err(Error::new(format!("invalid mode: {word}"))),
         }
     }
-    let absolute = file::absolute(source.as_ref());
+    let absolute = files::absolute(source.as_ref());
     Ok(Volume {
         source: absolute.map_err(|e| Error::new(format!("cannot find {source}: {e}")))?,
         destination: destination_of(destination)?,

@@ -7,8 +7,8 @@ use super::options::{Given, Page, switch};
 use super::output::{self, Voice};
 use super::{Cli, create, network, publish, run};
 use crate::engine::apply::{Asked, At, Item, Step};
+use crate::engine::files;
 use crate::error::{Errno, Error, Result, exit};
-use crate::sys::file;
 use crate::types::{Name, PortSpec};
 use rustix::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -114,7 +114,7 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
         return Ok((vec![source], argument.to_owned()));
     }
     let path = Path::new(argument);
-    let mark = file::resolved(path).map_err(|e| cannot("open", path, e))?;
+    let mark = files::resolved(path).map_err(|e| cannot("open", path, e))?;
     let mark = mark.to_string_lossy().into_owned();
     let mut sources = Vec::new();
     if !path.is_dir() {
@@ -122,7 +122,7 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
         return Ok((sources, mark));
     }
     let mut names = Vec::new();
-    for name in file::names(path).map_err(|e| cannot("read", path, e))? {
+    for name in files::names(path).map_err(|e| cannot("read", path, e))? {
         let name = name.to_string_lossy();
         if name.ends_with(".conf") && !name.starts_with('.') {
             names.push(name.into_owned());
@@ -136,7 +136,7 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
 }
 
 fn open(path: &Path) -> Result<Source> {
-    let opened = crate::sys::path::file(path).map_err(|e| cannot("open", path, e))?;
+    let opened = files::open(path).map_err(|e| cannot("open", path, e))?;
     read(opened.as_fd(), path.display().to_string())
 }
 
@@ -145,7 +145,7 @@ fn cannot(action: &str, path: &Path, errno: Errno) -> Error {
 }
 
 fn read(from: BorrowedFd<'_>, name: String) -> Result<Source> {
-    let bytes = file::rest(from, LONGEST + 1).map_err(|e| cannot("read", Path::new(&name), e))?;
+    let bytes = files::rest(from, LONGEST + 1).map_err(|e| cannot("read", Path::new(&name), e))?;
     if bytes.len() > LONGEST {
         return Err(Error::new(format!(
             "cannot read {name}: a file for apply has at most {LONGEST} bytes"

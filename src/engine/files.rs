@@ -1,0 +1,4 @@
+//! What faces read, and how they make paths whole: by the kernel's own calls, as the engine does.
+
+pub use crate::sys::file::{absolute, here, names, resolved, rest, text};
+pub use crate::sys::path::file as open;
