@@ -410,10 +410,12 @@ impl Json for Labels {
     }
 
     fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        let mut labels = Vec::new();
         for (key, value) in value.as_object().ok_or(Wrong(""))? {
             let text = value.as_str().ok_or(Wrong(""))?;
-            self.insert(key, text);
+            labels.push((key.clone(), text.to_owned()));
         }
+        *self = Labels::new(labels);
         Ok(())
     }
 

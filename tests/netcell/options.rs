@@ -77,6 +77,15 @@ fn environments_and_labels_come_from_files() {
         r#"{"a":"2","c":""}"#
     );
     cell("rm web").ok();
+    let many: String = (0..20_000).map(|n| format!("{n:05}={n}\n")).collect();
+    fs::write(file, many).unwrap();
+    cell("create --name web --label-file /tmp/file alpine true").ok();
+    let labels = inspect("web", "{{json .Config.Labels}}");
+    assert_eq!(labels.matches(',').count(), 19_999);
+    assert!(labels.ends_with(r#","19998":"19998","19999":"19999"}"#));
+    let listed = "ps -a --filter label=19999=19999 --format {{.Names}}";
+    assert_eq!(cell(listed).ok(), "web");
+    cell("rm web").ok();
     sh("--env-file /nosuch", "true").refused(125, &["/nosuch", "No such file"]);
     sh("--label-file /nosuch", "true").refused(125, &["/nosuch", "No such file"]);
     fs::write(file, "A B=1\n").unwrap();

@@ -5,11 +5,12 @@ use super::commands::Main;
 use super::filter::{self, Filters};
 use super::options::{DRY_RUN, Given, Page, VERBOSE, option, switch};
 use super::output::{self, Voice};
-use super::table::{List, order};
+use super::table::List;
 use super::tree::{self, Object};
-use super::{Cli, inspect, json};
+use super::{Cli, inspect, json, settings};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
+use crate::types::order;
 use crate::types::tree::Value;
 use std::net::IpAddr;
 
@@ -264,7 +265,7 @@ fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
         no_forwarding: given.has("--no-forwarding"),
         interface: given.read("--interface", str::parse)?,
         mtu: given.read("--mtu", mtu)?,
-        labels: labels(&given.all("--label"))?,
+        labels: labels(given)?,
         ..NetworkSpec::named(name.parse()?)
     };
     for option in given.all("--opt") {
@@ -310,15 +311,10 @@ fn mtu(text: &str) -> Result<u32> {
         .map_err(|_| Error::new(format!("invalid MTU {text}: a number of bytes is wanted")))
 }
 
-/// `KEY=VALUE` each, by key; the later of two values of one key holds.
-fn labels(words: &[&str]) -> Result<Vec<String>> {
-    let mut labels: Vec<String> = Vec::new();
-    for word in words {
-        let (key, value) = word.split_once('=').unwrap_or((*word, ""));
-        if key.is_empty() {
-            return Err(Error::new(format!("invalid label {word}: it has no key")));
-        }
-        labels.retain(|label| label.split('=').next() != Some(key));
+/// `KEY=VALUE` each.
+fn labels(given: &Given) -> Result<Vec<String>> {
+    let mut labels = Vec::new();
+    for (key, value) in settings::labels(given.texts("--label"))?.iter() {
         labels.push(format!("{key}={value}"));
     }
     labels.sort_unstable();

@@ -3,11 +3,10 @@
 use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
-use super::table::order;
 use super::{Cli, json, tree};
 use crate::engine::view::Subject;
 use crate::error::Error;
-use crate::types::PortMapping;
+use crate::types::{PortMapping, order};
 
 pub(super) static PAGE: Page = Page {
     command: "port",

@@ -4,14 +4,14 @@ use super::argv::Usage;
 use super::filter::{self, Filters};
 use super::options::{Given, Page, option, switch};
 use super::output::{self, Voice};
-use super::table::{List, order};
+use super::table::List;
 use super::tree::{self, Object};
 use super::{Cli, age, json};
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
 use crate::types::tree::Value;
-use crate::types::{Id, PortMapping, quoted};
+use crate::types::{Id, PortMapping, order, quoted};
 use std::net::SocketAddr;
 
 pub(super) static PAGE: Page = Page {

@@ -52,7 +52,8 @@ impl Given {
         Ok((settings != *Settings::NONE).then_some(settings))
     }
 
-    fn texts(&self, option: &'static str) -> Vec<String> {
+    /// An option's values.
+    pub fn texts(&self, option: &'static str) -> Vec<String> {
         self.all(option).into_iter().map(str::to_owned).collect()
     }
 
@@ -63,20 +64,12 @@ impl Given {
 
     /// `--label` and `--label-file`, of which the options come later.
     pub fn labels(&self) -> Result<Labels> {
-        let mut labels = Labels::default();
         let mut lines = Vec::new();
         for path in self.all("--label-file") {
             lines.extend(file(path)?);
         }
         lines.extend(self.texts("--label"));
-        for line in lines {
-            let (key, value) = line.split_once('=').unwrap_or((&line, ""));
-            if key.is_empty() {
-                return Err(Error::new(format!("invalid label '{line}': empty name")));
-            }
-            labels.insert(key, value);
-        }
-        Ok(labels)
+        labels(lines)
     }
 
     /// `--env-file` and `--env`, of which the options come later.
@@ -96,6 +89,19 @@ impl Given {
         lines.extend(self.texts("--env"));
         environment(lines)
     }
+}
+
+/// `KEY=VALUE` each, or a key alone.
+pub(super) fn labels(lines: Vec<String>) -> Result<Labels> {
+    let mut labels = Vec::new();
+    for line in lines {
+        let (key, value) = line.split_once('=').unwrap_or((&line, ""));
+        if key.is_empty() {
+            return Err(Error::new(format!("invalid label '{line}': empty name")));
+        }
+        labels.push((key.to_owned(), value.to_owned()));
+    }
+    Ok(Labels::new(labels))
 }
 
 fn stop_timeout(text: &str) -> Result<u32> {

@@ -5,7 +5,6 @@ use super::template::Template;
 use super::tree::Object;
 use crate::error::Result;
 use crate::types::tree::Value;
-use std::cmp::Ordering;
 
 /// What a list is made of.
 pub struct List {
@@ -76,13 +75,6 @@ impl Format {
         }
         output::text(&render(&rows, output::is_terminal(), output::has_colour()))
     }
-}
-
-/// The places of so many things in the order that `compare` says: one sort for things of all kinds.
-pub fn order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|one, other| compare(*one, *other));
-    order
 }
 
 /// Docker's columns are at least so wide, with the three blanks behind them.

@@ -34,6 +34,11 @@ impl Object {
         self
     }
 
+    /// Puts in a value whose key is known not to be there yet: of many, none is looked for.
+    pub fn push(&mut self, key: &str, value: Value) {
+        self.0.push(key.to_owned(), value);
+    }
+
     /// Whether it has no key yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -2,10 +2,11 @@
 //!
 //! Objects keep the order of their keys, so that scripts find Docker's where they expect them, and numbers their text:
 //! nothing here has a fraction, and floating point would be more code than all the rest. Objects are small: their keys
-//! are looked for one after the other.
+//! are looked for one after the other. Only labels are many, and nobody looks for each of them.
 
 mod parse;
 
+use super::order;
 pub use parse::parse;
 use std::ops::{Index, IndexMut};
 
@@ -67,6 +68,30 @@ impl Map {
             self.0.len() - 1
         });
         &mut self.0[at].1
+    }
+
+    /// Adds a key without a look for it: it is not there yet, or [`Map::unite`] comes after it.
+    pub fn push(&mut self, key: String, value: Value) {
+        self.0.push((key, value));
+    }
+
+    /// Makes each key one again after any were pushed: it has the place of the first and the value of the last.
+    pub fn unite(&mut self) {
+        let order = order(self.0.len(), &|one, other| {
+            self.0[one].0.cmp(&self.0[other].0)
+        });
+        let mut stays = vec![true; order.len()];
+        let mut first = 0;
+        for at in order {
+            if first != at && self.0[first].0 == self.0[at].0 {
+                self.0[first].1 = std::mem::take(&mut self.0[at].1);
+                stays[at] = false;
+            } else {
+                first = at;
+            }
+        }
+        let mut stays = stays.into_iter();
+        self.0.retain(|_| stays.next().unwrap_or(true));
     }
 
     /// Puts the keys into the order of their bytes.
@@ -225,7 +250,7 @@ impl<V: Into<Value>> FromIterator<V> for Value {
 #[cfg(test)]
 impl From<serde_json::Value> for Value {
     fn from(tree: serde_json::Value) -> Self {
-        parse(tree.to_string().as_bytes()).unwrap_or_default()
+        parse(tree.to_string().as_bytes()).expect("JSON")
     }
 }
 

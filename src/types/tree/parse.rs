@@ -5,6 +5,9 @@ use super::{Map, Value};
 /// So deep may arrays and objects stand within each other.
 const DEEPEST: u8 = 127;
 
+/// An object with so many keys is asked for each new one whether it is there; one with more is sorted once.
+const FEW: usize = 32;
+
 /// The tree of a JSON text.
 ///
 /// # Errors
@@ -81,9 +84,15 @@ impl Parser<'_> {
                     parser.peek();
                     parser.take(b':')?;
                     let value = parser.value()?;
-                    *map.entry(&key) = value;
+                    match map.len() {
+                        ..FEW => *map.entry(&key) = value,
+                        _ => map.push(key, value),
+                    }
                     Some(())
                 })?;
+                if map.len() > FEW {
+                    map.unite();
+                }
                 Some(Value::Object(map))
             }
             _ => self.number(),
@@ -226,7 +235,30 @@ mod tests {
         ] {
             let (tree, known) = (parse(text.as_bytes()).expect(text), oracle(text.as_bytes()));
             let known = known.expect(text);
-            assert_eq!(known_by(&tree), known, "{text}");
+            assert_eq!(known_by(&tree).to_string(), known.to_string(), "{text}");
+        }
+    }
+
+    /// Each key looked for among all before it would be 10^10 comparisons here.
+    #[test]
+    fn an_object_of_a_great_many_keys_has_each_once_at_its_first_place_with_its_last_value() {
+        for (count, keys) in [
+            (32, 20),
+            (33, 32),
+            (33, 33),
+            (40, 7),
+            (100, 1),
+            (200_000, 199_000),
+        ] {
+            // Neither in their order nor against it.
+            let key = |n: usize| (n * 7_919 % keys).to_string();
+            let pairs: Vec<_> = (0..count).map(|n| format!("\"{}\":{n}", key(n))).collect();
+            let text = format!("{{{}}}", pairs.join(","));
+            let tree = parse(text.as_bytes()).expect("JSON");
+            let known = oracle(text.as_bytes()).expect("JSON");
+            assert_eq!(tree.as_object().map(Map::len), Some(keys), "{count}");
+            let (found, known) = (known_by(&tree).to_string(), known.to_string());
+            assert!(found == known, "{count}");
         }
     }
 

@@ -158,7 +158,7 @@ fn config(record: &ContainerRecord) -> Value {
     };
     let mut labels = Object::default();
     for (key, value) in record.labels.iter() {
-        labels.text(key, value);
+        labels.push(key, value.as_str().into());
     }
     let mut config = Object::default();
     config
@@ -413,7 +413,20 @@ fn addresses(object: &mut Object, endpoint: Option<&Endpoint>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Labels;
     use serde_json::json;
+
+    /// Each looked for among all before it would be 10^10 comparisons here.
+    #[test]
+    fn a_great_many_labels_are_shown() {
+        let count = 200_000;
+        let mut record = ContainerRecord::blank();
+        let given = (0..count).map(|n| (format!("{n:06}"), n.to_string()));
+        record.labels = Labels::new(given.collect());
+        let labels = &config(&record)["Labels"];
+        assert_eq!(labels.as_object().map(Map::len), Some(count));
+        assert!(super::labels(labels).starts_with("000000=0,000001=1,"));
+    }
 
     #[test]
     fn dockers_other_keys_are_put_in_and_change_nothing() {
