@@ -15,6 +15,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_file_that_is_not_what_it_was_is_named_and_harms_nobody_else.seconds(900),
     a_record_cut_off_at_any_byte_is_named_and_harms_nobody_else.seconds(900),
     a_record_of_a_newer_netcell_is_named_with_what_to_do,
+    a_record_with_an_entrypoint_and_no_command_is_shown_as_it_is,
     what_cannot_be_cleared_up_is_refused_and_not_waited_for_forever,
     a_boot_file_that_is_broken_loses_nothing,
     a_full_state_directory_makes_all_or_nothing.seconds(300),
@@ -297,6 +298,24 @@ fn a_record_of_a_newer_netcell_is_named_with_what_to_do() {
         }
         step("write a record", fs::write(path, &text));
     }
+    both_go();
+}
+
+fn a_record_with_an_entrypoint_and_no_command_is_shown_as_it_is() {
+    two_containers();
+    cell("create --name odd --entrypoint sleep alpine").ok();
+    let path = Path::new("/run/netcell/containers/odd/record.json");
+    let text = step("read a record", fs::read_to_string(path));
+    let odd = text.replacen(r#""command":["sleep"]"#, r#""command":[]"#, 1);
+    assert_ne!(odd, text);
+    step("write a record", fs::write(path, odd));
+    let names = cell("ps -a --format {{.Names}}").ok();
+    assert!(names.lines().any(|name| name == "odd"), "{names}");
+    let shown = "inspect odd --format {{.Path}}|{{.Config.Entrypoint}}|{{.Config.Cmd}}";
+    assert_eq!(cell(shown).ok(), "|[]|[]");
+    orderly("start odd");
+    others_work_on(path);
+    cell("rm -f odd").ok();
     both_go();
 }
 

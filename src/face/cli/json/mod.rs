@@ -151,7 +151,11 @@ fn asked_names(config: &mut Object, names: &Names) {
 
 fn config(record: &ContainerRecord) -> Value {
     let settings = record.settings();
-    let (entrypoint, command) = record.command.split_at(usize::from(settings.entrypoint));
+    // A record may say that it has an entrypoint, and have no command.
+    let (entrypoint, command) = record
+        .command
+        .split_at_checked(usize::from(settings.entrypoint))
+        .unwrap_or((&[], &record.command));
     let entrypoint = match settings.entrypoint {
         true => texts(entrypoint),
         false => Value::Null,
