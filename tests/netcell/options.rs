@@ -290,6 +290,9 @@ fn stop_sends_the_signal_it_was_told() {
     cell("rm web").ok();
     sh("--stop-signal NOSUCH", "true").refused(125, &["Invalid signal: NOSUCH"]);
     sh("--stop-timeout x", "true").refused(125, &["--stop-timeout"]);
+    // Of several that are wrong it is the one that is named.
+    let wrong = "--restart x --ulimit x --stop-signal NOSUCH --stop-timeout x --volume x";
+    sh(wrong, "true").refused(125, &["--stop-timeout"]);
 }
 
 fn limits_are_set_and_exec_has_them() {

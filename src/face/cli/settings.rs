@@ -16,6 +16,7 @@ use crate::types::{Labels, capability};
 impl Given {
     /// The settings; none where nothing is set.
     pub fn settings(&self, network: &NetworkMode) -> Result<Option<Settings>> {
+        let stop_timeout = self.read("--stop-timeout", stop_timeout)?;
         let stop_signal = self.read("--stop-signal", kill::signal)?;
         let mut volumes: Vec<Volume> = Vec::new();
         for text in self.all("--volume") {
@@ -40,7 +41,7 @@ impl Given {
                 .last("--entrypoint")
                 .is_some_and(|entry| !entry.is_empty()),
             stop_signal: stop_signal.map(i32::unsigned_abs),
-            stop_timeout: self.read("--stop-timeout", stop_timeout)?,
+            stop_timeout,
             restart: Restart::parse(self.last("--restart").unwrap_or("no"))?,
         };
         if settings.restart.is_some() && self.has("--rm") {
