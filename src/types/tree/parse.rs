@@ -3,7 +3,7 @@
 use super::{Map, Value};
 
 /// So deep may arrays and objects stand within each other.
-const DEEPEST: u8 = 127;
+const DEEPEST: i8 = 127;
 
 /// An object with so many keys is asked for each new one whether it is there; one with more is sorted once.
 const FEW: usize = 32;
@@ -13,27 +13,30 @@ const FEW: usize = 32;
 /// # Errors
 /// Where it is none, in words.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
-    let read = |text| {
-        let mut parser = Parser {
-            text,
-            at: 0,
-            deeper: DEEPEST,
-        };
-        let value = parser.value().filter(|_| parser.peek() == 0);
-        value.filter(|_| parser.at == text.len()).ok_or(parser.at)
+    let not_json = |at| format!("it is not JSON at byte {at}");
+    let mut parser = Parser {
+        text: std::str::from_utf8(text).map_err(|e| not_json(e.valid_up_to()))?,
+        at: 0,
+        deeper: DEEPEST,
     };
-    let read = std::str::from_utf8(text).map_or_else(|e| Err(e.valid_up_to()), read);
-    read.map_err(|at| match at == text.len() {
-        true => format!("it ends within a value, after {at} bytes"),
-        false => format!("it is not JSON at byte {at}"),
+    let value = parser.value().filter(|_| parser.peek() == 0);
+    let at = parser.at;
+    value.filter(|_| at == text.len()).ok_or_else(|| {
+        if parser.deeper < 0 {
+            format!("it goes deeper than {DEEPEST} levels")
+        } else if at == text.len() {
+            format!("it ends within a value, after {at} bytes")
+        } else {
+            not_json(at)
+        }
     })
 }
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    /// How much deeper it may go.
-    deeper: u8,
+    /// How much deeper it may go; below 0 where it went too deep, which ends it.
+    deeper: i8,
 }
 
 impl Parser<'_> {
@@ -101,7 +104,10 @@ impl Parser<'_> {
 
     /// What stands between brackets and commas.
     fn list(&mut self, end: u8, item: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        self.deeper = self.deeper.checked_sub(1)?;
+        self.deeper -= 1;
+        if self.deeper < 0 {
+            return None;
+        }
         self.at += 1;
         if self.peek() != end {
             loop {
@@ -324,6 +330,19 @@ mod tests {
         for n in [127, 128, 1_000_000] {
             assert_eq!(parse(&deep(n)).is_ok(), oracle(&deep(n)).is_some(), "{n}");
         }
+        let too_deep = Err("it goes deeper than 127 levels".to_owned());
+        assert_eq!(parse(&deep(128)), too_deep);
+        assert_eq!(parse(&[b'['; 128]), too_deep);
+        // As deep as may be, but something else is wrong.
+        let (ends, foreign) = ([b'['; 127], [&[b'['; 127], &b"x"[..]].concat());
+        assert_eq!(
+            parse(&ends),
+            Err("it ends within a value, after 127 bytes".to_owned())
+        );
+        assert_eq!(
+            parse(&foreign),
+            Err("it is not JSON at byte 127".to_owned())
+        );
         assert_eq!(parse(b"[1, x]"), Err("it is not JSON at byte 4".to_owned()));
         assert_eq!(
             parse(b"[1, "),
