@@ -1,7 +1,8 @@
 //! JSON of the state files and of what a process hands to its child: written straight into text, read from its tree.
 //!
-//! serde's derived readers made the released file 55 KiB larger: there is one for each type, grown together with all that
-//! it holds. Here a type is its list of fields ([`json_object`]), its text ([`json_text`]) or its words ([`json_words`]).
+//! serde's derived readers, which were here once, made the released file 55 KiB larger: there was one for each type,
+//! grown together with all that it holds. Here a type is its list of fields ([`json_object`]), its text ([`json_text`]) or
+//! its words ([`json_words`]).
 
 use super::Labels;
 use super::tree::{Value, parse};
