@@ -39,10 +39,15 @@ struct Inner {
 }
 
 impl Error {
-    /// A whole sentence of netcell's own: `network lan not found`.
-    pub fn new(sentence: impl Into<String>) -> Self {
+    /// A whole sentence of netcell's own: `network lan not found`. One of pieces comes as `format_args!`, and is put together
+    /// here, not at each of the many places that fail.
+    pub fn new(sentence: impl fmt::Display) -> Self {
+        Error::made(&sentence)
+    }
+
+    fn made(sentence: &dyn fmt::Display) -> Self {
         Error(Box::new(Inner {
-            sentence: sentence.into(),
+            sentence: sentence.to_string(),
             sandbox: None,
             errno: None,
             cause: None,
@@ -51,14 +56,9 @@ impl Error {
         }))
     }
 
-    /// The same of pieces, which are put together here and not at each of the many places that fail.
-    pub fn of(sentence: fmt::Arguments) -> Self {
-        Error::new(sentence.to_string())
-    }
-
     /// An action on an object that the kernel refused: `cannot add 10.0.0.2/24 to eth0: File exists`.
     pub fn os(action: impl fmt::Display, errno: Errno) -> Self {
-        let mut error = Error::new(format!("cannot {action}"));
+        let mut error = Error::new(format_args!("cannot {action}"));
         error.0.errno = Some(errno);
         error
     }

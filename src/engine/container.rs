@@ -135,7 +135,7 @@ pub(super) fn check_hostname(hostname: &str) -> Result<()> {
     {
         return Ok(());
     }
-    Err(Error::of(format_args!(
+    Err(Error::new(format_args!(
         "invalid hostname ({hostname}): 1 to {HOSTNAME_MAX} letters, digits, '-', '.' and '_' are allowed"
     )))
 }

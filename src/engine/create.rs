@@ -221,7 +221,7 @@ impl Engine {
             Target::Host => match wanted.publish {
                 [] => Change::Nothing,
                 [port, ..] => {
-                    return Err(Error::of(format_args!(
+                    return Err(Error::new(format_args!(
                         "cannot publish {port}: the host's own network is used"
                     )));
                 }
@@ -382,7 +382,7 @@ fn newest_ports(sandbox: &SandboxRecord) -> Vec<PortMapping> {
 
 /// The refusal of a sandbox without a namespace of its own.
 pub(super) fn no_sandbox_in(mode: &str) -> Error {
-    Error::of(format_args!(
+    Error::new(format_args!(
         "conflicting options: a sandbox alone is a network namespace, and --network {mode} asks for another's"
     ))
 }

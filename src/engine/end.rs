@@ -128,7 +128,7 @@ impl Engine {
         let mut all = Vec::with_capacity(references.len());
         for reference in references {
             all.push(self.send_to(reference, signal, run).map_err(|error| {
-                Error::of(format_args!("Cannot kill container: {reference}: {error}"))
+                Error::new(format_args!("Cannot kill container: {reference}: {error}"))
             }));
         }
         let ends = signal == Signal::KILL.as_raw() && !run.dry_run;
@@ -155,7 +155,7 @@ impl Engine {
             None if waited => {}
             None => {
                 let id = container.record.id;
-                return Err(Error::of(format_args!("Container {id} is not running")));
+                return Err(Error::new(format_args!("Container {id} is not running")));
             }
         }
         Ok((container, alive))
@@ -233,7 +233,7 @@ impl Engine {
         let refused = |reference: &String| {
             let container = self.find_container(reference)?;
             match container.record.auto_remove && container.status == Status::Running {
-                true => Err(Error::of(format_args!(
+                true => Err(Error::new(format_args!(
                     "cannot restart {reference}: it was made with --rm, and goes when it stops"
                 ))),
                 false => Ok(()),

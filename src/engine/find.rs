@@ -40,7 +40,7 @@ impl Engine {
         match names.as_slice() {
             [name] => self.subject(name),
             [] => Ok(None),
-            _ => Err(Error::of(format_args!(
+            _ => Err(Error::new(format_args!(
                 "Multiple IDs found with provided prefix: {reference}"
             ))),
         }
@@ -53,7 +53,7 @@ impl Engine {
     pub fn find_container(&self, reference: &str) -> Result<Container> {
         match self.find(reference)? {
             Subject::Container(container) => Ok(*container),
-            Subject::Sandbox(sandbox, _) => Err(Error::of(format_args!(
+            Subject::Sandbox(sandbox, _) => Err(Error::new(format_args!(
                 "{} is a sandbox without a process of its own",
                 sandbox.name
             ))),
@@ -153,7 +153,7 @@ pub const LOST: u8 = 137;
 
 /// Docker's sentence for a reference that means nothing.
 pub fn no_such(reference: &str) -> Error {
-    Error::of(format_args!("No such container: {reference}"))
+    Error::new(format_args!("No such container: {reference}"))
 }
 
 /// What a container's process does. The monitor holds the `exit` file's lock for life and writes it at the end; where

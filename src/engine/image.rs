@@ -18,7 +18,7 @@ pub fn find(images: &Path, name: &str) -> Result<Image> {
         images.join(named(name)?)
     };
     let unusable = |why: &str| {
-        Error::of(format_args!(
+        Error::new(format_args!(
             "Unable to find image '{name}': {} {why}",
             root.display()
         ))
@@ -49,7 +49,7 @@ fn named(name: &str) -> Result<&str> {
     if plain {
         Ok(name)
     } else {
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "invalid reference format: image '{name}': a path or a name under the image directory is wanted"
         )))
     }

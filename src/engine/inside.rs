@@ -27,7 +27,7 @@ impl Engine {
                 })
             }
             Subject::Sandbox(sandbox, _) if spec.terminal && spec.detach => {
-                Err(Error::of(format_args!(
+                Err(Error::new(format_args!(
                     "{} is a sandbox without a process of its own: a detached command in it has no terminal",
                     sandbox.name
                 )))

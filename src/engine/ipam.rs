@@ -65,7 +65,7 @@ pub fn checked_subnet(subnet: Cidr) -> Result<Cidr> {
             a.is_loopback() || a.is_multicast() || a.is_unspecified() || a.is_unicast_link_local()
         }
     };
-    let wrong = |why: String| Err(Error::of(format_args!("invalid subnet {subnet}: {why}")));
+    let wrong = |why: String| Err(Error::new(format_args!("invalid subnet {subnet}: {why}")));
     if whole != subnet {
         wrong(format!("it should be {whole}"))
     } else if subnet.prefix == 0 || subnet.prefix > most {
@@ -89,12 +89,12 @@ pub fn gateway(subnet: Cidr) -> IpAddr {
 /// One that is not an address of the subnet, or that means the network or all of it.
 pub fn checked_gateway(gateway: IpAddr, subnet: Cidr) -> Result<IpAddr> {
     if !subnet.contains(gateway) {
-        return Err(Error::of(format_args!(
+        return Err(Error::new(format_args!(
             "invalid gateway {gateway}: parent subnet {subnet} doesn't contain this address"
         )));
     }
     if !Hosts::of(subnet, None).has(gateway) {
-        return Err(Error::of(format_args!(
+        return Err(Error::new(format_args!(
             "invalid gateway {gateway}: it is the network's own or the broadcast address of {subnet}"
         )));
     }
@@ -109,7 +109,7 @@ pub fn checked_range(part: Subnet) -> Result<Subnet> {
     let Some(range) = part.range else {
         return Ok(part);
     };
-    let wrong = |why: String| Err(Error::of(format_args!("invalid ip-range {range}: {why}")));
+    let wrong = |why: String| Err(Error::new(format_args!("invalid ip-range {range}: {why}")));
     if range.subnet() != range {
         return wrong(format!("it should be {}", range.subnet()));
     }
@@ -152,7 +152,7 @@ impl Asker<'_> {
         let network = self.network;
         let part = network.subnet(address.is_ipv4());
         let Some(part) = part.filter(|part| part.subnet.contains(address)) else {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "invalid endpoint settings: no configured subnet contains IP address {address}: network {} has {}",
                 network.name,
                 network
@@ -164,7 +164,7 @@ impl Asker<'_> {
             )));
         };
         let in_use = |by: &str| {
-            Err(Error::of(format_args!(
+            Err(Error::new(format_args!(
                 "Address already in use: {address} of network {} is {by}",
                 network.name
             )))
@@ -230,7 +230,7 @@ impl Asker<'_> {
             }
         }
         let gateways = u64::from(hosts.has(part.gateway));
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "no available addresses on network {}: all {} of {} are leased, see {}",
             self.network.name,
             count - gateways,

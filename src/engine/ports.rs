@@ -122,7 +122,7 @@ impl Engine {
                 Some(_) => {}
             }
         }
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "cannot publish a port for {}: all host ports from {pool} are taken",
             claim.name
         )))
@@ -149,7 +149,7 @@ impl Engine {
                 return Err(port::not_had(port, errno, owner));
             }
         };
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "Bind for {} failed: port is already allocated to {by} (publishing {port} for {})",
             port.host_end(),
             claim.name
@@ -194,10 +194,10 @@ pub(super) fn refuse_unpublishable(
         return Ok(());
     };
     match network {
-        None => Err(Error::of(format_args!(
+        None => Err(Error::new(format_args!(
             "cannot publish {spec}: a sandbox on network none has no address that a port could lead to"
         ))),
-        Some(network) if network.internal => Err(Error::of(format_args!(
+        Some(network) if network.internal => Err(Error::new(format_args!(
             "cannot publish {spec}: network {} is internal, and nothing from outside it is let in",
             network.name
         ))),
@@ -214,7 +214,7 @@ fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
     if spec.proto != Proto::Sctp || tracked() {
         return Ok(());
     }
-    Err(Error::of(format_args!(
+    Err(Error::new(format_args!(
         "cannot publish {spec}: this kernel lacks CONFIG_NF_CT_PROTO_SCTP"
     )))
 }
@@ -222,7 +222,7 @@ fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
 /// The addresses of the host that are to answer.
 fn host_ends(spec: &PortSpec, families: Families) -> Result<Vec<IpAddr>> {
     let cannot = |host_ip: IpAddr, why: &str| {
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "cannot publish {}/{} on {host_ip}: {why}",
             spec.container, spec.proto
         )))

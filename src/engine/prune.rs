@@ -117,7 +117,7 @@ impl Engine {
             busy: Vec::new(),
         };
         let unsure = |error: &dyn std::fmt::Display| {
-            Error::of(format_args!("cannot tell what is nobody's: {error}"))
+            Error::new(format_args!("cannot tell what is nobody's: {error}"))
         };
         if let Some(error) = broken {
             return Err(unsure(&error));

@@ -46,7 +46,7 @@ impl Engine {
         let goes = |port: &PortMapping| specs.iter().any(|spec| spec.means(port));
         for spec in specs {
             if !sandbox.ports.iter().any(|port| spec.means(&port.mapping)) {
-                return Err(Error::of(format_args!(
+                return Err(Error::new(format_args!(
                     "No public port '{spec}' published for {reference}"
                 )));
             }
@@ -86,7 +86,7 @@ impl Engine {
                 Some(sandbox) => Ok((container.record.name, sandbox)),
                 // Removed since its container was found.
                 None if container.record.sandbox.is_some() => Err(find::no_such(reference)),
-                None => Err(Error::of(format_args!(
+                None => Err(Error::new(format_args!(
                     "cannot publish ports of {reference}: it uses the host's own network"
                 ))),
             },

@@ -38,7 +38,7 @@ impl Engine {
                 };
                 if !members.is_empty() {
                     let members: Vec<_> = members.iter().map(Name::as_str).collect();
-                    return Err(Error::of(format_args!(
+                    return Err(Error::new(format_args!(
                         "sandbox {} lives on for {}: it goes with its last member",
                         sandbox.name,
                         members.join(", ")
@@ -123,7 +123,7 @@ impl Engine {
             let status = find::status(&self.store, record)?.0;
             let running = matches!(status, Status::Running | Status::Restarting);
             if running && !force {
-                return Err(Error::of(format_args!(
+                return Err(Error::new(format_args!(
                     "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
                 )));
             }

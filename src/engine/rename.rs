@@ -25,14 +25,14 @@ impl Engine {
             Subject::Container(container) => (container.record.name, container.record.id),
             Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
             Subject::Sandbox(sandbox, _) => {
-                return Err(Error::of(format_args!(
+                return Err(Error::new(format_args!(
                     "sandbox {} lives on for its other members, and has no container to rename",
                     sandbox.name
                 )));
             }
         };
         if name == *new {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "Renaming a container with the same name as its current name: {name}"
             )));
         }

@@ -217,7 +217,7 @@ impl Engine {
         let has = sandbox.endpoint.as_ref().map(|endpoint| &endpoint.network);
         if has != network {
             let say = |network: Option<&Name>| network.map_or("none", Name::as_str).to_owned();
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "sandbox {name} lives on with its other members on network {}, and a container that takes it over cannot ask for network {}",
                 say(has),
                 say(network)
@@ -228,7 +228,7 @@ impl Engine {
                 .container
                 .is_some_and(|id| id.short() != wanted.hostname)
         {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "sandbox {name} lives on with its other members under the host name {}, and a container that takes it over cannot ask for {}",
                 sandbox.hostname, wanted.hostname
             )));
@@ -415,7 +415,7 @@ fn with_member(
 
 /// Docker's sentence for a name that is taken.
 pub fn conflict(name: &Name, holder: &str) -> Error {
-    Error::of(format_args!(
+    Error::new(format_args!(
         "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
     ))
 }
@@ -424,7 +424,7 @@ pub fn conflict(name: &Name, holder: &str) -> Error {
 fn refuse_other_endpoint(sandbox: &SandboxRecord, asked: &EndpointSpec) -> Result<()> {
     match sandbox::other_endpoint(sandbox, asked) {
         None => Ok(()),
-        Some(differs) => Err(Error::of(format_args!(
+        Some(differs) => Err(Error::new(format_args!(
             "sandbox {} lives on with its other members, and a container that takes it over cannot ask for {differs}",
             sandbox.name
         ))),

@@ -137,7 +137,7 @@ impl Restart {
             "unless-stopped" => Some(When::UnlessStopped),
             "on-failure" => Some(When::OnFailure),
             _ => {
-                return Err(Error::of(format_args!(
+                return Err(Error::new(format_args!(
                     "invalid restart policy: unknown policy '{word}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
                 )));
             }
@@ -250,7 +250,9 @@ impl FromStr for Tmpfs {
                 .split_once('=')
                 .is_some_and(|(key, _)| OWN.contains(&key));
             if !own && flag(option).is_none() {
-                return Err(Error::of(format_args!("invalid tmpfs option \"{option}\"")));
+                return Err(Error::new(format_args!(
+                    "invalid tmpfs option \"{option}\""
+                )));
             }
         }
         Ok(Tmpfs {
@@ -263,7 +265,7 @@ impl FromStr for Tmpfs {
 /// A place inside a container, without `.` and `..`, as Docker cleans it.
 pub fn destination_of(text: &str) -> Result<String> {
     if !text.starts_with('/') {
-        return Err(Error::of(format_args!(
+        return Err(Error::new(format_args!(
             "invalid mount path: '{text}' mount path must be absolute"
         )));
     }
@@ -281,7 +283,7 @@ pub fn destination_of(text: &str) -> Result<String> {
         None => Err(Error::new(
             "invalid specification: destination can't be '/'",
         )),
-        Some(&"proc") => Err(Error::of(format_args!(
+        Some(&"proc") => Err(Error::new(format_args!(
             "{text} cannot be mounted because it is inside /proc"
         ))),
         Some(_) => Ok(format!("/{}", clean.join("/"))),
@@ -293,10 +295,10 @@ impl FromStr for Limit {
 
     /// `NAME=SOFT[:HARD]`; -1 is unlimited.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::of(format_args!("invalid ulimit argument: {text}"));
+        let wrong = || Error::new(format_args!("invalid ulimit argument: {text}"));
         let (name, values) = text.split_once('=').ok_or_else(wrong)?;
         let index = limits::index(name)
-            .ok_or_else(|| Error::of(format_args!("invalid ulimit type: {name}")))?;
+            .ok_or_else(|| Error::new(format_args!("invalid ulimit type: {name}")))?;
         let number = |text: &str| match text {
             "-1" => Ok(None),
             text => text.parse::<u64>().map(Some).map_err(|_| wrong()),
@@ -305,7 +307,7 @@ impl FromStr for Limit {
         let (current, maximum) = (number(soft)?, number(hard)?);
         // No limit is more than any.
         if current.unwrap_or(u64::MAX) > maximum.unwrap_or(u64::MAX) {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
             )));
         }
@@ -339,7 +341,7 @@ impl FromStr for Sysctl {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let own = key.starts_with("net.") || key.starts_with("fs.mqueue.") || ipc;
         if !own || value.is_empty() || !key.chars().all(plain) || key.contains("..") {
-            return Err(Error::of(format_args!("sysctl '{text}' is not allowed")));
+            return Err(Error::new(format_args!("sysctl '{text}' is not allowed")));
         }
         let named = |part: &'_ str| match part.eq_ignore_ascii_case("IFNAME") {
             true => IFNAME.to_owned(),

@@ -392,7 +392,7 @@ impl Operation for DelLink {
             found => found?,
         };
         if found.group != GROUP || self.mac.is_some_and(|mac| found.mac != Some(mac)) {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "cannot delete {}: it is not the link that netcell made",
                 self.name
             )));

@@ -22,7 +22,7 @@ pub fn refuse_taken_pin(sandbox: &Name) -> Result<()> {
     let path = pin_path(sandbox);
     match netns::is_pin(&path) {
         None => Ok(()),
-        Some(_) => Err(Error::new(format!(
+        Some(_) => Err(Error::new(format_args!(
             "cannot make the sandbox {sandbox}: {} exists and is not netcell's",
             path.display()
         ))),
@@ -34,11 +34,11 @@ pub fn check_pin(sandbox: &Name) -> Result<()> {
     let path = pin_path(sandbox);
     match netns::is_pin(&path) {
         Some(true) => Ok(()),
-        Some(false) => Err(Error::new(format!(
+        Some(false) => Err(Error::new(format_args!(
             "the sandbox {sandbox} is broken: {} is no network namespace any more",
             path.display()
         ))),
-        None => Err(Error::new(format!(
+        None => Err(Error::new(format_args!(
             "the sandbox {sandbox} is broken: its pin {} is gone",
             path.display()
         ))),

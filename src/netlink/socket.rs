@@ -174,7 +174,7 @@ impl Socket {
                 None => {}
             }
         }
-        Err(TransactError::Socket(Error::new(format!(
+        Err(TransactError::Socket(Error::new(format_args!(
             "cannot read the kernel's tables: they changed during each of {INTERRUPTED} dumps"
         ))))
     }

@@ -55,7 +55,7 @@ pub fn lock(fd: impl AsFd, hold: Hold, patience: Duration, what: &str) -> Result
                     || "another process".to_owned(),
                     |pid| format!("process {pid}"),
                 );
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "cannot lock {what}: {holder} has held it for {} seconds",
                     patience.as_secs()
                 )));

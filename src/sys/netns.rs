@@ -53,7 +53,7 @@ impl NetNs {
         };
         let fd = fs::open(path, flags, Mode::empty()).map_err(failed)?;
         if !is_nsfs(fd.as_fd()) {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "{} is no network namespace",
                 path.display()
             )));

@@ -95,7 +95,7 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(format!(
+            Error::new(format_args!(
                 "invalid CIDR address: {text}: an address and a prefix length are wanted, as in 10.0.0.0/24"
             ))
         };
@@ -164,7 +164,7 @@ impl FromStr for Mac {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::new(format!("{text} is not a valid mac address"));
+        let wrong = || Error::new(format_args!("{text} is not a valid mac address"));
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {

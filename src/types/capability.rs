@@ -64,7 +64,9 @@ pub fn capability(text: &str) -> Result<String> {
     if NAMES.contains(&name) {
         return Ok(format!("CAP_{name}"));
     }
-    Err(Error::new(format!("unknown capability: \"CAP_{name}\"")))
+    Err(Error::new(format_args!(
+        "unknown capability: \"CAP_{name}\""
+    )))
 }
 
 /// The set, a bit each, that Docker's rules make of these: an added one stays though it is dropped, too; with ALL added,

@@ -34,7 +34,7 @@ impl FromStr for Id {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::new(format!("{text} is not an id of 64 hex digits"));
+        let wrong = || Error::new(format_args!("{text} is not an id of 64 hex digits"));
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
         }

@@ -42,7 +42,7 @@ impl FromStr for DetachKeys {
         }
         let bytes = text.split(',').map(|key| {
             byte(key).ok_or_else(|| {
-                Error::new(format!(
+                Error::new(format_args!(
                     "invalid detach keys ({text}) provided: Unknown character: '{key}'"
                 ))
             })

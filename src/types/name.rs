@@ -28,7 +28,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self> {
         let bytes = text.as_bytes();
         if bytes.len() > Self::MAX {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "Invalid name ({text}): {} characters, at most {} are allowed",
                 bytes.len(),
                 Self::MAX
@@ -41,7 +41,7 @@ impl FromStr for Name {
                 .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(b));
         match String::try_from(text) {
             Ok(name) if head && tail => Ok(Name(name)),
-            _ => Err(Error::new(format!(
+            _ => Err(Error::new(format_args!(
                 "Invalid container name ({text}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, two characters or more"
             ))),
         }
@@ -89,7 +89,7 @@ impl FromStr for IfName {
             {
                 Ok(IfName(name))
             }
-            _ => Err(Error::new(format!(
+            _ => Err(Error::new(format_args!(
                 "Invalid interface name ({text}): 1 to 15 printable characters without '/' and ':' are allowed"
             ))),
         }

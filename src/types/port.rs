@@ -43,7 +43,7 @@ impl FromStr for Proto {
             .into_iter()
             .find(|proto| text.eq_ignore_ascii_case(proto.name()));
         named.ok_or_else(|| {
-            Error::new(format!(
+            Error::new(format_args!(
                 "invalid proto: {text}: tcp, udp and sctp can be published"
             ))
         })
@@ -156,7 +156,7 @@ impl FromStr for PortMapping {
                     from: spec.from,
                 })
             }
-            _ => Err(Error::new(format!("{text} is not one published port"))),
+            _ => Err(Error::new(format_args!("{text} is not one published port"))),
         }
     }
 }
@@ -355,16 +355,18 @@ impl PortSpec {
             && host.count() != self.container.count()
             && self.container.count() != 1
         {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "invalid ranges specified for container and host Ports: {} and {host}: as many are wanted, or one container port",
                 self.container
             )));
         }
         let family = |addr: IpAddr| if addr.is_ipv4() { 4 } else { 6 };
         match (self.host_ip, &self.from) {
-            (Some(ip), Some(from)) if family(ip) != family(from.addr) => Err(Error::new(format!(
-                "invalid published port: {text}: {ip} and {from} are not of one family"
-            ))),
+            (Some(ip), Some(from)) if family(ip) != family(from.addr) => {
+                Err(Error::new(format_args!(
+                    "invalid published port: {text}: {ip} and {from} are not of one family"
+                )))
+            }
             _ => Ok(self),
         }
     }
@@ -401,7 +403,7 @@ fn address(text: &str) -> Result<IpAddr> {
         .and_then(|text| text.strip_suffix(']'))
         .unwrap_or(text);
     bare.parse().map_err(|_| {
-        Error::new(format!(
+        Error::new(format_args!(
             "invalid IP address: {text}: an address of the host is wanted"
         ))
     })
@@ -418,7 +420,7 @@ fn senders(text: &str) -> Result<Cidr> {
     if from.subnet() == from {
         return Ok(from);
     }
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "invalid senders: from={text}: it should be {}",
         from.subnet()
     )))
@@ -426,20 +428,20 @@ fn senders(text: &str) -> Result<Cidr> {
 
 fn ports(what: &str, text: &str) -> Result<Ports> {
     Ports::parse(text).ok_or_else(|| {
-        Error::new(format!(
+        Error::new(format_args!(
             "invalid {what}: {text}: a port from 1 to 65535 is wanted, or two with a '-' between"
         ))
     })
 }
 
 fn empty(text: &str) -> Error {
-    Error::new(format!(
+    Error::new(format_args!(
         "no port specified: {text}<empty>: [IP:][HOST:]CONTAINER[/PROTO] is wanted"
     ))
 }
 
 fn invalid_field(key: &str) -> Error {
-    Error::new(format!(
+    Error::new(format_args!(
         "invalid field key: {key}: published, target, protocol, host_ip, mode, on and from are known"
     ))
 }

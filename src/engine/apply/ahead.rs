@@ -25,7 +25,7 @@ impl Engine {
             {
                 return Err((
                     Some(at),
-                    Error::of(format_args!("{} is in a line before this one", item.name)),
+                    Error::new(format_args!("{} is in a line before this one", item.name)),
                 ));
             }
             self.check_alone(items, item)
@@ -39,7 +39,7 @@ impl Engine {
                 if chain.contains(&at) {
                     return Err((
                         Some(at),
-                        Error::of(format_args!("{} would join itself", item.name)),
+                        Error::new(format_args!("{} would join itself", item.name)),
                     ));
                 }
                 if placed.get(at) != Some(&false) || is_network(item) {
@@ -141,12 +141,12 @@ impl Decision<'_> {
                     let network = network.map(|n| (n.name.as_str(), n.subnet(address.is_ipv4())));
                     let (name, part) = network.unwrap_or(("none", None));
                     if !part.is_some_and(|part| part.subnet.contains(address)) {
-                        return Err(here(Error::of(format_args!(
+                        return Err(here(Error::new(format_args!(
                             "no configured subnet contains IP address {address}: it is not one of network {name}"
                         ))));
                     }
                     if addresses.contains(&(name, address)) {
-                        return Err(here(Error::of(format_args!(
+                        return Err(here(Error::new(format_args!(
                             "the address {address} is in a line before this one"
                         ))));
                     }
@@ -178,7 +178,7 @@ impl Decision<'_> {
             (*noun == Noun::Network) == is_network && Some(removed.as_str()) == name.as_deref()
         });
         match gone {
-            Some((noun, name)) => Err(Error::of(format_args!(
+            Some((noun, name)) => Err(Error::new(format_args!(
                 "{noun} {name}, which {} needs, is named by no line any more, and --prune removes it",
                 item.name
             ))),
@@ -320,7 +320,7 @@ impl Decision<'_> {
                 };
                 let mut others = fixed.iter().filter(|(name, _)| **name != item.name);
                 if let Some((name, _)) = others.find(|(_, other)| other.collides_with(&port)) {
-                    return Err(Error::of(format_args!(
+                    return Err(Error::new(format_args!(
                         "cannot publish {spec} of {}: {name} has port {host_port} in a line before this one",
                         item.name
                     )));

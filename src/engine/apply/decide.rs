@@ -356,7 +356,7 @@ impl Decision<'_> {
                     let why = &going.why;
                     return Err((
                         going.because,
-                        Error::of(format_args!(
+                        Error::new(format_args!(
                             "{member}, which no line names, cannot stay as it is: {why}"
                         )),
                     ));

@@ -175,7 +175,7 @@ impl Engine {
                 continue;
             }
             let done = match failed.iter().find(|other| needs(item, other)) {
-                Some(other) => Err(Error::of(format_args!(
+                Some(other) => Err(Error::new(format_args!(
                     "{} {} needs {} {}",
                     step.noun, step.name, other.noun, other.name
                 ))),

@@ -133,7 +133,7 @@ pub fn refuse_without_network(names: &Names, endpoint: Option<&Endpoint>) -> Res
             || !host && entry.ends_with(HOST_GATEWAY)
     };
     match names.0.iter().find(idle) {
-        Some(entry) => Err(Error::of(format_args!(
+        Some(entry) => Err(Error::new(format_args!(
             "cannot do --{entry}: on network none there are no siblings, and there or on an internal network no gateway"
         ))),
         None => Ok(()),
@@ -149,7 +149,7 @@ pub fn refuse_other_names(wanted: &Names, sandbox: &SandboxRecord) -> Result<()>
         [] => "none of --network-alias, --add-host and --dns".to_owned(),
         list => format!("--{}", list.join(", --")),
     };
-    Err(Error::of(format_args!(
+    Err(Error::new(format_args!(
         "sandbox {} lives on with its other members with {}, and a container that takes it over cannot ask for {}",
         sandbox.name,
         say(&sandbox.names),

@@ -65,13 +65,13 @@ impl Engine {
         let mtu = spec.mtu.or(host.uplink_mtu()).unwrap_or(MTU);
         let ipv6 = subnets.iter().any(|part| part.gateway.is_ipv6());
         if ipv6 && host.forwarding6.is_none() {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "network {name} cannot have IPv6: this kernel lacks CONFIG_IPV6, or was booted with ipv6.disable=1"
             )));
         }
         let least = if ipv6 { LEAST6 } else { LEAST4 };
         if !(least..=MOST).contains(&mtu) {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "invalid MTU {mtu} for network {name}: {least} to {MOST} bytes are possible{}",
                 if ipv6 { " with IPv6" } else { "" }
             )));
@@ -92,7 +92,7 @@ impl Engine {
                 None => free_link(name, others, host)?,
             },
             mac: mac.ok_or_else(|| {
-                Error::of(format_args!(
+                Error::new(format_args!(
                     "network {name} has no subnet: IPv4 or IPv6 is needed"
                 ))
             })?,
@@ -201,7 +201,7 @@ pub(in crate::engine) fn forwarding(
     }
     if record.subnet(false).is_some() && host.forwarding6.as_deref() == Some("0") {
         if let Some(link) = sysctl::learnt_default_route() {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "cannot turn on net.ipv6.conf.all.forwarding for network {}: the kernel would throw away the default route that {link} learnt by router advertisement; `sysctl -w net.ipv6.conf.{}.accept_ra=2` keeps it, or --no-forwarding does without",
                 record.name,
                 link.replace('.', "/")
@@ -220,7 +220,7 @@ fn subnets(spec: &NetworkSpec, others: &[NetworkRecord], host: &Snapshot) -> Res
         let mut wanted = spec.subnets.iter().filter(|subnet| of(&subnet.addr));
         let subnet = match (wanted.next(), wanted.next()) {
             (Some(_), Some(second)) => {
-                return Err(Error::of(format_args!(
+                return Err(Error::new(format_args!(
                     "invalid network config: {second} is a second subnet of its family, and a network has at most one of each"
                 )));
             }
@@ -239,7 +239,7 @@ fn subnets(spec: &NetworkSpec, others: &[NetworkRecord], host: &Snapshot) -> Res
         let mut ranges = spec.ranges.iter().filter(|range| of(&range.addr));
         let range = ranges.next().copied();
         if gateways.next().is_some() || ranges.next().is_some() {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "invalid network config: subnet {subnet} can have one gateway and one ip-range"
             )));
         }
@@ -253,7 +253,7 @@ fn subnets(spec: &NetworkSpec, others: &[NetworkRecord], host: &Snapshot) -> Res
     placed.extend(spec.ranges.iter().map(|range| range.addr));
     for addr in placed {
         if !subnets.iter().any(|part| part.subnet.contains(addr)) {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "every ip-range or gateway must have a corresponding subnet: {addr} has none"
             )));
         }
@@ -285,7 +285,7 @@ fn machine() -> String {
 /// A subnet that somebody asked for, if nothing else has it.
 fn free_of(subnet: Cidr, others: &[NetworkRecord], host: &Snapshot) -> Result<Cidr> {
     let overlaps = |what: String| {
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "Pool overlaps with other one on this address space: {subnet} overlaps {what}"
         )))
     };
@@ -307,13 +307,13 @@ fn free_of(subnet: Cidr, others: &[NetworkRecord], host: &Snapshot) -> Result<Ci
 /// A bridge's name that somebody asked for, if nothing else has it.
 fn wanted_link(wanted: &IfName, others: &[NetworkRecord], host: &Snapshot) -> Result<IfName> {
     if let Some(other) = others.iter().find(|other| other.link == *wanted) {
-        return Err(Error::of(format_args!(
+        return Err(Error::new(format_args!(
             "cannot make the bridge {wanted}: network {} has it",
             other.name
         )));
     }
     match host.link(wanted) {
-        Some(_) => Err(Error::of(format_args!(
+        Some(_) => Err(Error::new(format_args!(
             "cannot make the bridge {wanted}: the host has a link of that name"
         ))),
         None => Ok(wanted.clone()),

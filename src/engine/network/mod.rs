@@ -82,7 +82,7 @@ impl Engine {
     pub fn network_create(&self, spec: &NetworkSpec, run: &mut Run) -> Result<Id> {
         let name = &spec.name;
         refuse_predefined(name)?;
-        let exists = || Error::of(format_args!("network with name {name} already exists"));
+        let exists = || Error::new(format_args!("network with name {name} already exists"));
         if run.dry_run {
             if self.store.read::<NetworkRecord>(name)?.is_some() {
                 return Err(exists());
@@ -101,7 +101,7 @@ impl Engine {
     /// Refused while sandboxes are on it, naming them.
     pub fn network_remove(&self, reference: &str, run: &mut Run) -> Result<()> {
         if PREDEFINED[1..].contains(&reference) {
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "{reference} is a pre-defined network and cannot be removed"
             )));
         }
@@ -286,7 +286,7 @@ impl Engine {
             return Ok(());
         }
         let users = users.join(", ");
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "error while removing network: network {} has active endpoints: {users}",
             record.name
         )))
@@ -344,7 +344,7 @@ impl Engine {
         found.retain(|record| record.id.to_string().starts_with(reference));
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            _ => Err(Error::of(format_args!(
+            _ => Err(Error::new(format_args!(
                 "network {reference} is ambiguous ({} matches found based on ID prefix)",
                 found.len()
             ))),
@@ -359,7 +359,7 @@ impl Engine {
 /// Nobody makes what is always there.
 pub(super) fn refuse_predefined(name: &Name) -> Result<()> {
     match PREDEFINED.contains(&name.as_str()) {
-        true => Err(Error::of(format_args!(
+        true => Err(Error::new(format_args!(
             "operation is not permitted on predefined {name} network"
         ))),
         false => Ok(()),
@@ -375,7 +375,7 @@ fn unshare(record: &NetworkRecord) -> Plan {
 }
 
 pub(super) fn not_found(reference: &str) -> Error {
-    Error::of(format_args!("network {reference} not found"))
+    Error::new(format_args!("network {reference} not found"))
 }
 
 fn gone_meanwhile(error: Error, reference: &str) -> Error {

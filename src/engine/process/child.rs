@@ -138,8 +138,11 @@ fn start(task: OwnedFd, report: &mut Option<Reporter<OwnedFd>>, last: OwnedFd) -
     signal::reset();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     process::leave_session_keyring();
-    let text = file::rest(task.as_fd(), usize::MAX)
-        .map_err(|e| Error::new(format!("cannot read the container's configuration: {e}")))?;
+    let text = file::rest(task.as_fd(), usize::MAX).map_err(|e| {
+        Error::new(format_args!(
+            "cannot read the container's configuration: {e}"
+        ))
+    })?;
     // Neither an init nor the program is to find it open.
     drop(task);
     match json::from_slice(&text) {
@@ -148,7 +151,7 @@ fn start(task: OwnedFd, report: &mut Option<Reporter<OwnedFd>>, last: OwnedFd) -
             Some(report) => enter(&spec, report, last),
             None => Ok(exit::RUN),
         },
-        Err(e) => Err(Error::new(format!(
+        Err(e) => Err(Error::new(format_args!(
             "cannot read the container's configuration: {e}"
         ))),
     }

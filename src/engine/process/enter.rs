@@ -23,7 +23,7 @@ use std::path::Path;
 /// It has the container's namespaces, root, user, capabilities and limits. The caller's stdio is handed on through
 /// pipes or a terminal of the container's, its signals go to the command. Errors carry 126 or 127 where the command cannot be executed.
 pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Result<Attended> {
-    let not_running = || Error::new(format!("Container {} is not running", record.id));
+    let not_running = || Error::new(format_args!("Container {} is not running", record.id));
     let start = record.start.as_ref().ok_or_else(not_running)?;
     let pid = pid_of(start.pid).ok_or_else(not_running)?;
     let container = process::pidfd(pid, start.pid_start).map_err(|errno| match errno {

@@ -162,7 +162,7 @@ pub fn execute_with(argv: &[String], env: &[String]) -> Error {
         list.iter().map(|s| CString::new(s.as_str())).collect()
     };
     let (Ok(argv), Ok(env)) = (strings(argv), strings(env)) else {
-        return Error::new(format!(
+        return Error::new(format_args!(
             "exec: {}: an argument has a NUL byte in it",
             quoted(name)
         ))
@@ -185,10 +185,10 @@ pub fn execute_with(argv: &[String], env: &[String]) -> Error {
         }
     }
     if denied {
-        return Error::new(format!("exec: {}: permission denied", quoted(name)))
+        return Error::new(format_args!("exec: {}: permission denied", quoted(name)))
             .exit(exit::CANNOT_EXECUTE);
     }
-    Error::new(format!(
+    Error::new(format_args!(
         "exec: {}: executable file not found in $PATH",
         quoted(name)
     ))

@@ -84,7 +84,7 @@ fn resolve(user: &str, passwd: &str, group: &str) -> Result<User> {
             found.home = entry.home.to_owned();
         }
         None if uid.is_none() && !user_arg.is_empty() => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "unable to find user {user_arg}: no matching entries in passwd file"
             )));
         }
@@ -118,7 +118,7 @@ fn group_id(arg: &str, group: &str) -> Result<u32> {
         .map(|line| line.gid)
         .or(gid)
         .ok_or_else(|| {
-            Error::new(format!(
+            Error::new(format_args!(
                 "unable to find group {arg}: no matching entries in group file"
             ))
         })
@@ -131,7 +131,7 @@ fn number(text: &str) -> Result<Option<u32>> {
     }
     match text.parse::<u32>() {
         Ok(id) if id <= i32::MAX as u32 => Ok(Some(id)),
-        _ => Err(Error::new(format!(
+        _ => Err(Error::new(format_args!(
             "uids and gids must be in range 0-2147483647: {text}"
         ))),
     }

@@ -100,7 +100,7 @@ pub fn visit(directory: &Path, (pid, start): Process, stay: &Stay) -> Result<Att
         errno => os(errno),
     })?;
     drop((their_out, their_err, their_answer));
-    let busy = |why| Error::new(format!("cannot attach to the container: {why}"));
+    let busy = |why| Error::new(format_args!("cannot attach to the container: {why}"));
     let mut fds = [PollFd::new(&answer, PollFlags::IN)];
     if !poll(&mut fds, Some(&PATIENCE)).is_ok_and(|ready| ready > 0) {
         return Err(busy("somebody who is attached takes none of its output"));

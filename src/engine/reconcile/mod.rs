@@ -115,7 +115,7 @@ impl Engine {
             let keys = forwarding.as_ref().map_or(Vec::new(), Vec::clone);
             let all = self.shared_all(record, host, keys)?;
             let plan = all.without_what_holds(host).map_err(|error| {
-                Error::of(format_args!("cannot mend network {}: {error}", record.name))
+                Error::new(format_args!("cannot mend network {}: {error}", record.name))
             });
             plan.map(|plan| (plan, forwarding.map(drop)))
         };

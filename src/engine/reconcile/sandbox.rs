@@ -130,7 +130,7 @@ impl Engine {
                 let mut networks = networks.iter();
                 let found = networks.find(|network| network.id == endpoint.network_id);
                 let gone = || {
-                    Error::of(format_args!(
+                    Error::new(format_args!(
                         "the record of network {} is gone",
                         endpoint.network
                     ))
@@ -165,7 +165,7 @@ impl Engine {
             (Some(true), lives_in) => {
                 let pinned = netns::open(name)?;
                 if lives_in.is_some_and(|(_, its)| its.inode() != pinned.inode()) {
-                    return Err(Error::of(format_args!(
+                    return Err(Error::new(format_args!(
                         "cannot mend what is behind {}: it is another namespace than that of the processes",
                         path.display()
                     )));

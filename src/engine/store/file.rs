@@ -60,7 +60,7 @@ impl Directory {
         } else {
             format!("it belongs to user {}", stat.st_uid)
         };
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "cannot trust the state directory {}: {who}",
             self.path.display()
         )))
@@ -153,7 +153,7 @@ impl Directory {
 
     /// The error of a file whose content is not what it should be.
     pub fn not_understood(&self, below: &str, why: &str) -> Error {
-        Error::of(format_args!(
+        Error::new(format_args!(
             "cannot understand {}: {why}",
             self.path.join(below).display()
         ))
@@ -202,7 +202,7 @@ impl Directory {
         let text = json::to_text(value) + "\n";
         if text.len() > LARGEST {
             // What could not be read again must not be made.
-            return Err(Error::of(format_args!(
+            return Err(Error::new(format_args!(
                 "cannot write {}: it would be larger than {LARGEST} bytes",
                 self.path.join(temporary).display()
             )));

@@ -271,7 +271,7 @@ impl Store {
         if !left {
             return Ok(());
         }
-        Err(Error::of(format_args!(
+        Err(Error::new(format_args!(
             "cannot clear up after an interrupted operation on {name} from here: {} says what it was to make; remove that file when nothing of it is left",
             self.path(&path).display()
         )))

@@ -57,7 +57,7 @@ impl Store {
     /// A directory that belongs to somebody else or is open to others is refused: its content would be trusted.
     pub fn open(places: &Places) -> Result<Self> {
         let boot = crate::sys::file::text("/proc/sys/kernel/random/boot_id").map_err(|e| {
-            Error::of(format_args!(
+            Error::new(format_args!(
                 "cannot read /proc/sys/kernel/random/boot_id: {e} (is /proc mounted?)"
             ))
         })?;

@@ -37,7 +37,7 @@ pub fn now() -> UnixNanos {
 /// Anything else, with the option's name.
 pub fn parse(option: &str, text: &str) -> Result<UnixNanos> {
     let wrong = || {
-        Error::new(format!(
+        Error::new(format_args!(
             "invalid value for \"{}\": failed to parse value as time or duration: \"{text}\": a time as 2026-11-24T07:56:18Z, seconds since 1970, or an age as 1h30m is wanted",
             option.trim_start_matches('-')
         ))

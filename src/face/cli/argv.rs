@@ -101,7 +101,7 @@ fn long_option(
         (FlagInfoKind::Switch, None | Some("true")) => None,
         (FlagInfoKind::Switch, Some("false")) => Some("false".to_owned()),
         (FlagInfoKind::Switch, Some(value)) => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"
             )));
         }
@@ -150,7 +150,7 @@ fn short_options(
 /// The value of an option, which is the next word.
 fn following(words: &mut std::slice::Iter<'_, String>, option: &str) -> Result<String> {
     let value = words.next().cloned();
-    value.ok_or_else(|| Error::new(format!("flag needs an argument: {option}")))
+    value.ok_or_else(|| Error::new(format_args!("flag needs an argument: {option}")))
 }
 
 /// How many words may be no option, as a usage says: `NAME`, `NAME…`, `NAME [PORT]`.
@@ -195,13 +195,13 @@ pub fn wants(command: &str, what: &str) -> Usage {
     } else {
         "requires"
     };
-    let error = Error::new(format!("'netcell {command}' {verb} {what}"));
+    let error = Error::new(format_args!("'netcell {command}' {verb} {what}"));
     Usage::Wrong(error.exit(exit::FAILURE))
 }
 
 /// That an image has no command, which is wanted for something.
 pub fn no_command(image: &str, wanted: &str) -> Usage {
-    Usage::Wrong(Error::new(format!(
+    Usage::Wrong(Error::new(format_args!(
         "No command specified: {image} is a root file system, and names none, and {wanted} is of no use without"
     )))
 }

@@ -35,7 +35,7 @@ impl Given {
             for (option, together) in parts.iter().map(|(option, _, together)| (option, together)) {
                 let twice = self.options.iter().any(|(given, _)| given == option);
                 if twice && !together.is_empty() {
-                    return Err(Error::new(format!(
+                    return Err(Error::new(format_args!(
                         "conflicting options: cannot specify both {together}"
                     )));
                 }
@@ -54,7 +54,7 @@ fn parts(long: &str) -> Result<Vec<(&'static str, String, &'static str)>> {
     for part in long.split(',') {
         let (key, value) = part
             .split_once('=')
-            .ok_or_else(|| Error::new(format!("invalid field {part}")))?;
+            .ok_or_else(|| Error::new(format_args!("invalid field {part}")))?;
         let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
         let known = KEYS.iter().find(|(known, ..)| *known == key);
         match (known, value.strip_prefix(SYSCTLS)) {
@@ -63,11 +63,11 @@ fn parts(long: &str) -> Result<Vec<(&'static str, String, &'static str)>> {
                 parts.push(("--sysctl", sysctl.to_owned(), ""));
             }
             (None, _) if ["driver-opt", "gw-priority", "link-local-ip"].contains(&&*key) => {
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "invalid field {part}: Docker has it, netcell has not: of a sandbox's one network name, alias, ip, ip6, mac-address and driver-opt={SYSCTLS}KEY=VALUE are known"
                 )));
             }
-            (None, _) => return Err(Error::new(format!("invalid field key {key}"))),
+            (None, _) => return Err(Error::new(format_args!("invalid field key {key}"))),
         }
     }
     if !parts.iter().any(|(option, ..)| *option == "--network") {

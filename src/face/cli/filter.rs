@@ -15,14 +15,14 @@ impl Filters {
         let mut filters = Vec::new();
         for word in words {
             let (key, value) = word.split_once('=').ok_or_else(|| {
-                Error::new(format!(
+                Error::new(format_args!(
                     "invalid argument \"{word}\" for filter: bad format of filter (expected name=value)"
                 ))
             })?;
             let key = key.trim().to_ascii_lowercase();
             if !known.contains(&&*key) {
                 let known = known.join(", ");
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "invalid filter '{key}': {known} are known"
                 )));
             }
@@ -30,7 +30,7 @@ impl Filters {
             if matches!(&*key, "name" | "id")
                 && value.contains(['*', '[', '(', '|', '?', '+', '\\'])
             {
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "invalid filter '{key}={value}': of regular expressions only ^ and $ are known"
                 )));
             }

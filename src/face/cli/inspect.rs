@@ -57,8 +57,8 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         match engine.network(name) {
             Ok(network) if networks => Ok(json::network(&network)),
             Err(error) if !containers => Err(error),
-            _ if !networks => Err(Error::new(format!("No such container: {name}"))),
-            _ => Err(Error::new(format!("No such object: {name}"))),
+            _ if !networks => Err(Error::new(format_args!("No such container: {name}"))),
+            _ => Err(Error::new(format_args!("No such object: {name}"))),
         }
     })
 }

@@ -48,7 +48,7 @@ pub(super) fn signal(text: &str) -> Result<i32> {
             .filter(|number| (1..=64).contains(number))
     };
     named.or_else(numbered).ok_or_else(|| {
-        Error::new(format!(
+        Error::new(format_args!(
             "Invalid signal: {text}: a name as in HUP or a number from 1 to 64 is wanted"
         ))
     })

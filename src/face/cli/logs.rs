@@ -103,7 +103,7 @@ impl Printer<'_> {
             Ok(()) => Ok(true),
             // That is theirs to decide.
             Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(e) => Err(Error::new(format!("cannot write the log: {e}"))),
+            Err(e) => Err(Error::new(format_args!("cannot write the log: {e}"))),
         }
     }
 

@@ -212,7 +212,7 @@ fn text(words: &[OsString]) -> Result<Vec<String>> {
                 .find_map(|word| COMMANDS.iter().find(|command| word == command.name));
             let failure = named.map_or(exit::FAILURE, |command| command.failure);
             let (at, word) = (at + 1, word.to_string_lossy());
-            let error = Error::new(format!("argument {at} is not UTF-8: {word}"));
+            let error = Error::new(format_args!("argument {at} is not UTF-8: {word}"));
             return Err(error.exit(failure));
         };
         texts.push(text.to_owned());
@@ -242,7 +242,7 @@ fn parse(words: &[OsString]) -> Result<(&'static Command, Cli, Vec<String>)> {
             "--help" | "-h" => return Ok((find("help")?, Cli::new(places), Vec::new())),
             "--version" | "-v" => return Ok((find("version")?, Cli::new(places), Vec::new())),
             _ => {
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "unknown flag: {option}: before the subcommand only --root DIR and --images DIR are known"
                 )));
             }
@@ -251,7 +251,7 @@ fn parse(words: &[OsString]) -> Result<(&'static Command, Cli, Vec<String>)> {
             .or_else(|| words.next())
             .filter(|value| !value.is_empty());
         *place = value
-            .ok_or_else(|| Error::new(format!("flag needs an argument: {option}")))?
+            .ok_or_else(|| Error::new(format_args!("flag needs an argument: {option}")))?
             .into();
     }
     // Monitors use them, which are in another directory.

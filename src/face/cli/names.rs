@@ -39,7 +39,7 @@ pub(super) fn checked(given: &Given, network: &NetworkMode) -> Result<Names> {
 fn refuse_without_files(option: &str, network: &NetworkMode) -> Result<()> {
     let what = match (network, option) {
         (NetworkMode::Host, _) => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "conflicting options: --{option} and --network host: the host's own /etc/hosts and /etc/resolv.conf are used"
             )));
         }
@@ -48,7 +48,7 @@ fn refuse_without_files(option: &str, network: &NetworkMode) -> Result<()> {
         (NetworkMode::Container(_), "add-host") => "custom host-to-IP mapping",
         (NetworkMode::Container(_), option) => option,
     };
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "conflicting options: {what} and the network mode"
     )))
 }
@@ -63,14 +63,14 @@ fn alias(text: &str) -> Result<String> {
     if is_name(text) && text.parse::<IpAddr>().is_err() {
         return Ok(text.to_owned());
     }
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "invalid network alias ({text}): 1 to {LONGEST} letters, digits, '-', '.' and '_' are allowed"
     )))
 }
 
 /// `NAME:ADDRESS` or `NAME=ADDRESS`, an IPv6 address with or without brackets.
 fn extra_host(text: &str) -> Result<String> {
-    let bad = || Error::new(format!("bad format for add-host: \"{text}\""));
+    let bad = || Error::new(format_args!("bad format for add-host: \"{text}\""));
     let (name, value) = text.split_once(['=', ':']).ok_or_else(bad)?;
     if !is_name(name) || value.is_empty() {
         return Err(bad());
@@ -81,7 +81,7 @@ fn extra_host(text: &str) -> Result<String> {
     let bare = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
     match bare.unwrap_or(value).parse::<IpAddr>() {
         Ok(address) => Ok(format!("{name}:{address}")),
-        Err(_) => Err(Error::new(format!(
+        Err(_) => Err(Error::new(format_args!(
             "invalid IP address in add-host: \"{value}\""
         ))),
     }
@@ -90,7 +90,7 @@ fn extra_host(text: &str) -> Result<String> {
 fn server(text: &str) -> Result<String> {
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_string()),
-        Err(_) => Err(Error::new(format!("{text} is not an ip address"))),
+        Err(_) => Err(Error::new(format_args!("{text} is not an ip address"))),
     }
 }
 
@@ -98,14 +98,14 @@ fn domain(text: &str) -> Result<String> {
     if text == "." || is_name(text) {
         return Ok(text.to_owned());
     }
-    Err(Error::new(format!("{text} is not a valid domain")))
+    Err(Error::new(format_args!("{text} is not a valid domain")))
 }
 
 fn option(text: &str) -> Result<String> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "invalid DNS option: \"{text}\" has a space, or is empty"
     )))
 }

@@ -212,12 +212,12 @@ pub fn main(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
         "prune" => (&PRUNE, prune),
         "--help" | "help" => return Err(Usage::Help(PAGE.into())),
         "connect" | "disconnect" => {
-            return Err(Usage::Failed(Error::new(format!(
+            return Err(Usage::Failed(Error::new(format_args!(
                 "'network {command}' is not a netcell command: Docker has it, netcell has not: a sandbox has one network, which its creation names"
             ))));
         }
         _ => {
-            return Err(Usage::Wrong(Error::new(format!(
+            return Err(Usage::Wrong(Error::new(format_args!(
                 "'network {command}' is not a netcell command: create, ls, inspect, rm and prune are"
             ))));
         }
@@ -249,7 +249,7 @@ fn create(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
     let driver = given.last("--driver").unwrap_or("bridge");
     if driver != "bridge" {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "plugin \"{driver}\" not found: bridge is the driver there is"
         )));
     }
@@ -283,7 +283,7 @@ fn set(spec: &mut NetworkSpec, option: &str) -> Result<()> {
         Some("bridge.enable_ip_masquerade") => spec.no_masquerade = !truth(key, value)?,
         Some("driver.mtu") => spec.mtu = Some(mtu(value)?),
         _ => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "unknown option {key}: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade and com.docker.network.driver.mtu are known"
             )));
         }
@@ -295,7 +295,7 @@ fn truth(key: &str, value: &str) -> Result<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "t" | "true" => Ok(true),
         "0" | "f" | "false" => Ok(false),
-        _ => Err(Error::new(format!(
+        _ => Err(Error::new(format_args!(
             "invalid value {value} for {key}: true or false is wanted"
         ))),
     }
@@ -303,12 +303,15 @@ fn truth(key: &str, value: &str) -> Result<bool> {
 
 fn gateway(text: &str) -> Result<IpAddr> {
     text.parse()
-        .map_err(|_| Error::new(format!("invalid gateway {text}: an address is wanted")))
+        .map_err(|_| Error::new(format_args!("invalid gateway {text}: an address is wanted")))
 }
 
 fn mtu(text: &str) -> Result<u32> {
-    text.parse()
-        .map_err(|_| Error::new(format!("invalid MTU {text}: a number of bytes is wanted")))
+    text.parse().map_err(|_| {
+        Error::new(format_args!(
+            "invalid MTU {text}: a number of bytes is wanted"
+        ))
+    })
 }
 
 /// `KEY=VALUE` each.

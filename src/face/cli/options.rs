@@ -375,7 +375,7 @@ impl Given {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| {
-            Usage::Wrong(Error::new(format!(
+            Usage::Wrong(Error::new(format_args!(
                 "invalid argument \"{text}\" for \"{name}\" flag: a number is wanted"
             )))
         })

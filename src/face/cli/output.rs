@@ -12,7 +12,7 @@ pub fn text(text: &str) -> Result<()> {
         .and_then(|()| stdout.flush())
     {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(format!("cannot write to stdout: {e}")))
+            Err(Error::new(format_args!("cannot write to stdout: {e}")))
         }
         _ => Ok(()),
     }

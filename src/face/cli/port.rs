@@ -60,7 +60,10 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         }
     }
     if lines.is_empty() {
-        return Err(Error::new(format!("No public port '{wanted}' published for {name}")).into());
+        return Err(Error::new(format_args!(
+            "No public port '{wanted}' published for {name}"
+        ))
+        .into());
     }
     output::text(&lines)?;
     Ok(0)

@@ -124,7 +124,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 
 /// Values that no container could ever have are mistakes.
 fn check(filters: &Filters) -> Result<()> {
-    let wrong = |key: &str, value: &str| Error::new(format!("invalid filter '{key}={value}'"));
+    let wrong = |key: &str, value: &str| Error::new(format_args!("invalid filter '{key}={value}'"));
     for value in filters.values("status") {
         if !STATES.contains(&value) {
             return Err(wrong("status", value));
@@ -145,7 +145,7 @@ fn moments(filters: &Filters, key: &str, lines: &[Line]) -> Result<Option<UnixNa
         let is =
             |line: &&Line| line.name() == reference || line.id.to_string().starts_with(reference);
         let found = lines.iter().find(is);
-        let no_such = || Error::new(format!("No such container: {reference}"));
+        let no_such = || Error::new(format_args!("No such container: {reference}"));
         all.push(found.ok_or_else(no_such)?.created);
     }
     Ok(match key {

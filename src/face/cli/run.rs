@@ -53,7 +53,7 @@ impl Given {
         }
         let workdir = self.owned("--workdir");
         if let Some(workdir) = workdir.as_ref().filter(|dir| !dir.starts_with('/')) {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "the working directory '{workdir}' is invalid, it needs to be an absolute path"
             )));
         }
@@ -113,10 +113,10 @@ impl Given {
         match self.all("--network")[..] {
             [] => mode("bridge"),
             [one] => mode(one),
-            [one, other, ..] if one == other => Err(Error::new(format!(
+            [one, other, ..] if one == other => Err(Error::new(format_args!(
                 "network \"{one}\" is specified multiple times"
             ))),
-            [one, other, ..] => Err(Error::new(format!(
+            [one, other, ..] => Err(Error::new(format_args!(
                 "cannot attach to both {one} and {other}: a sandbox has one network"
             ))),
         }
@@ -137,14 +137,14 @@ impl Given {
 /// The value of `--ip` or `--ip6`.
 fn address<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse()
-        .map_err(|_| Error::new(format!("invalid IP address: {text}")))
+        .map_err(|_| Error::new(format_args!("invalid IP address: {text}")))
 }
 
 /// `--mac-address`'s value.
 fn mac(text: &str) -> Result<Mac> {
     let mac = text.parse::<Mac>()?;
     mac.is_valid().then_some(mac).ok_or_else(|| {
-        Error::new(format!(
+        Error::new(format_args!(
             "{text} is not a valid mac address: a group's address, or the one of zeros, is nobody's"
         ))
     })
@@ -175,7 +175,9 @@ pub(super) fn environment(entries: Vec<String>) -> Result<Vec<String>> {
     for entry in entries {
         match entry.split_once('=') {
             Some(("", _)) => {
-                return Err(Error::new(format!("invalid environment variable: {entry}")));
+                return Err(Error::new(format_args!(
+                    "invalid environment variable: {entry}"
+                )));
             }
             Some(_) => env.push(entry),
             None if entry.is_empty() => {
@@ -194,7 +196,7 @@ pub(super) fn environment(entries: Vec<String>) -> Result<Vec<String>> {
 /// A size in bytes, with Docker's suffixes.
 fn size(text: &str) -> Result<u64> {
     let wrong = || {
-        Error::new(format!(
+        Error::new(format_args!(
             "invalid size: '{text}': a number of bytes is wanted, or one with k or m"
         ))
     };
@@ -214,7 +216,7 @@ fn size(text: &str) -> Result<u64> {
         .and_then(|n| n.checked_mul(unit))
         .ok_or_else(wrong)?;
     if bytes < LOG_LEAST {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "invalid size: '{text}': a log keeps at least {LOG_LEAST} bytes"
         )));
     }
@@ -276,7 +278,7 @@ fn streams(given: &Given) -> Result<Option<[bool; 3]>> {
             .iter()
             .position(|known| name.eq_ignore_ascii_case(known))
         else {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "invalid argument \"{name}\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
             )));
         };

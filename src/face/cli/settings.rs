@@ -60,7 +60,7 @@ impl Given {
 
     fn capabilities(&self, option: &'static str, field: &str) -> Result<Vec<String>> {
         self.read_all(option, capability)
-            .map_err(|error| Error::new(format!("invalid {field}: {error}")))
+            .map_err(|error| Error::new(format_args!("invalid {field}: {error}")))
     }
 
     /// `--label` and `--label-file`, of which the options come later.
@@ -80,7 +80,7 @@ impl Given {
             for line in file(path)? {
                 let key = line.split('=').next().unwrap_or_default();
                 if key.is_empty() || key.contains(char::is_whitespace) {
-                    return Err(Error::new(format!(
+                    return Err(Error::new(format_args!(
                         "invalid env file ({path}): variable '{key}' contains whitespaces or is empty"
                     )));
                 }
@@ -98,7 +98,9 @@ pub(super) fn labels(lines: Vec<String>) -> Result<Labels> {
     for line in lines {
         let (key, value) = line.split_once('=').unwrap_or((&line, ""));
         if key.is_empty() {
-            return Err(Error::new(format!("invalid label '{line}': empty name")));
+            return Err(Error::new(format_args!(
+                "invalid label '{line}': empty name"
+            )));
         }
         labels.push((key.to_owned(), value.to_owned()));
     }
@@ -107,7 +109,7 @@ pub(super) fn labels(lines: Vec<String>) -> Result<Labels> {
 
 fn stop_timeout(text: &str) -> Result<u32> {
     text.parse().map_err(|_| {
-        Error::new(format!(
+        Error::new(format_args!(
             "invalid argument \"{text}\" for \"--stop-timeout\" flag: a number of seconds is wanted"
         ))
     })
@@ -116,7 +118,7 @@ fn stop_timeout(text: &str) -> Result<u32> {
 /// The lines of a file that say something.
 fn file(path: &str) -> Result<Vec<String>> {
     let text = files::text(path).map_err(|errno| match errno {
-        Errno::ILSEQ => Error::new(format!(
+        Errno::ILSEQ => Error::new(format_args!(
             "cannot read {path}: stream did not contain valid UTF-8"
         )),
         errno => Error::os(format_args!("open {path}"), errno),
@@ -137,14 +139,17 @@ fn check(settings: &Settings, network: &NetworkMode) -> Result<()> {
     let mut places: Vec<_> = volumes.chain(tmpfs).collect();
     places.sort_unstable();
     if let Some(twice) = places.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(format!("Duplicate mount point: {}", twice[0])));
+        return Err(Error::new(format_args!(
+            "Duplicate mount point: {}",
+            twice[0]
+        )));
     }
     let of_network = settings
         .sysctls
         .iter()
         .find(|sysctl| sysctl.key.starts_with("net."));
     match of_network {
-        Some(sysctl) if *network == NetworkMode::Host => Err(Error::new(format!(
+        Some(sysctl) if *network == NetworkMode::Host => Err(Error::new(format_args!(
             "sysctl \"{}\" not allowed in host network namespace",
             sysctl.key
         ))),
@@ -159,14 +164,14 @@ fn volume(text: &str) -> Result<Volume> {
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(match text.contains(':') {
-            true => Error::new(format!("invalid volume specification: '{text}'")),
-            false => Error::new(format!(
+            true => Error::new(format_args!("invalid volume specification: '{text}'")),
+            false => Error::new(format_args!(
                 "-v {text} has no source: what a container writes vanishes when it stops, and --tmpfs {text} does the same"
             )),
         });
     };
     if !source.starts_with(['/', '.']) {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "-v {text}: named volumes are not supported: the source has to be a path that begins with / or ."
         )));
     }
@@ -176,12 +181,12 @@ fn volume(text: &str) -> Result<Volume> {
             "ro" => read_only = true,
             // What Docker ignores on Linux, too.
             "rw" | "cached" | "delegated" | "consistent" => {}
-            _ => return Err(Error::new(format!("invalid mode: {word}"))),
+            _ => return Err(Error::new(format_args!("invalid mode: {word}"))),
         }
     }
     let absolute = files::absolute(source.as_ref());
     Ok(Volume {
-        source: absolute.map_err(|e| Error::new(format!("cannot find {source}: {e}")))?,
+        source: absolute.map_err(|e| Error::new(format_args!("cannot find {source}: {e}")))?,
         destination: destination_of(destination)?,
         read_only,
     })

@@ -76,7 +76,7 @@ fn grace(given: &Given) -> Result<Option<Duration>, Usage> {
         Some(-1) => Ok(Some(Duration::from_secs(u32::MAX.into()))),
         Some(seconds) => match u32::try_from(seconds) {
             Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
-            Err(_) => Err(Usage::Wrong(Error::new(format!(
+            Err(_) => Err(Usage::Wrong(Error::new(format_args!(
                 "invalid argument \"{seconds}\" for \"--time\" flag: a number of seconds is wanted, or -1"
             )))),
         },

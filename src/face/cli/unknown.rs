@@ -74,7 +74,7 @@ pub fn option(name: &str, known: &[&str]) -> Error {
         "dry-run" => ": this command only looks, waits or hands something on, so there is nothing that a script could do in its place".to_owned(),
         _ => hint(name, "--", known, &DOCKERS),
     };
-    Error::new(format!("unknown flag: --{name}{hint}"))
+    Error::new(format_args!("unknown flag: --{name}{hint}"))
 }
 
 /// What Docker's letters stand for that are not always netcell's.
@@ -92,14 +92,14 @@ pub fn letter(letter: char, word: &str) -> Error {
     let long = LETTERS.iter().find(|(known, _)| *known == letter);
     let hint = long.map(|(_, long)| hint(long, "--", &[], &DOCKERS));
     let hint = hint.unwrap_or_default();
-    Error::new(format!(
+    Error::new(format_args!(
         "unknown shorthand flag: '{letter}' in {word}{hint}"
     ))
 }
 
 /// Why a command is not known.
 pub fn command(name: &str, known: &[&str]) -> Error {
-    Error::new(format!(
+    Error::new(format_args!(
         "'{name}' is not a netcell command{} (see 'netcell help')",
         hint(name, "", known, &COMMANDS)
     ))

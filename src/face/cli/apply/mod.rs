@@ -147,13 +147,13 @@ fn cannot(action: &str, path: &Path, errno: Errno) -> Error {
 fn read(from: BorrowedFd<'_>, name: String) -> Result<Source> {
     let bytes = files::rest(from, LONGEST + 1).map_err(|e| cannot("read", Path::new(&name), e))?;
     if bytes.len() > LONGEST {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "cannot read {name}: a file for apply has at most {LONGEST} bytes"
         )));
     }
     match text::lines(&bytes, &|name| std::env::var(name)) {
         Ok(lines) => Ok(Source { name, lines }),
-        Err((place, why)) => Err(Error::new(format!("{}: {why}", say(&name, place)))),
+        Err((place, why)) => Err(Error::new(format_args!("{}: {why}", say(&name, place)))),
     }
 }
 
@@ -183,7 +183,7 @@ fn items<'a>(sources: &'a [Source], mark: &str) -> Result<(Vec<Item>, Vec<Line<'
             _ => None,
         });
         let Some(publish) = publish else {
-            let error = Error::new(format!(
+            let error = Error::new(format_args!(
                 "no line makes {name}, whose ports are to be published"
             ));
             return Err(error_at(&line, error));

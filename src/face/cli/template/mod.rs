@@ -65,7 +65,7 @@ impl Template {
 }
 
 fn wrong(said: &str) -> Error {
-    Error::new(format!("template parsing error: template: :{said}"))
+    Error::new(format_args!("template parsing error: template: :{said}"))
 }
 
 mod tests;
