@@ -184,7 +184,9 @@ make_binary() {
         # Equal pieces of functions become one (some 3 %; LLVM does so by itself for arm64), and equal functions too. At a fixed
         # address nothing is relocated, so there is nothing to make read-only after that: RELRO would only be a second
         # writable segment, whose first page is copied at every start.
-        last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all -Crelro-level=off)
+        # Without unwind tables nothing reads the header of those; -O2 lets strings that end alike be one.
+        last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all -Crelro-level=off -Clink-arg=-O2
+            -Clink-arg=--no-eh-frame-hdr)
         # A table of fewer than eight places to jump to is larger than the comparisons in its place: 2 KB there, 0.3 here.
         case $debian in
         amd64 | arm64) last+=(-Cllvm-args=-min-jump-table-entries=8) ;;
@@ -196,9 +198,9 @@ make_binary() {
             options+=(--config "target.$target.linker='$linker'")
         fi
         # Pages of 32-bit ARM have 4 KiB, always: the linker's 64 would cost the file as much between two segments, or nothing, as
-        # their ends happen to fall.
+        # their ends happen to fall; and so may a page.
         case $debian in
-        armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096) ;;
+        armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096 -Clink-arg=-T "-Clink-arg=$cross/data.ld") ;;
         esac
         # Thumb-2, and ARMv6K's Thumb-1, are a quarter smaller than the 32-bit instructions that are the targets' default.
         case $debian in
