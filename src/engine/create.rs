@@ -202,7 +202,7 @@ impl Engine {
     }
 
     fn decide(&self, wanted: &Wanted, target: &Target, network: Option<&InUse>) -> Result<Decided> {
-        let under_way = self.store.is_under_way(&wanted.name);
+        let under_way = self.store.is_under_way(&wanted.name)?;
         let lives_on = self.store.read::<SandboxRecord>(&wanted.name)?;
         // A removal that is under way makes way: its name is free when it ends. Anything else is Docker's conflict.
         if under_way && self.store.is_removal(&wanted.name)? {
@@ -226,7 +226,7 @@ impl Engine {
                     )));
                 }
             },
-            Target::Of(owner) if self.store.is_under_way(owner) => {
+            Target::Of(owner) if self.store.is_under_way(owner)? => {
                 return Ok(Decided::Wait(owner.clone()));
             }
             Target::Of(owner) => match self.store.read::<SandboxRecord>(owner)? {

@@ -227,7 +227,7 @@ pub fn members(store: &Store, sandbox: &SandboxRecord) -> Result<Vec<Name>> {
             // Unreadable is not gone: what it may use must stay.
             Err(_) => true,
         };
-        if names_it || store.is_under_way(name) {
+        if names_it || store.is_under_way(name)? {
             members.push(name.clone());
         }
     }

@@ -99,7 +99,7 @@ impl Engine {
         let name = self.find_container(reference)?.record.name;
         let (mut file, mut record) = loop {
             let locked = self.store.lock()?;
-            if self.store.is_under_way(&name) {
+            if self.store.is_under_way(&name)? {
                 drop(locked);
                 self.wait_for(&name, run)?;
                 continue;

@@ -103,10 +103,7 @@ impl Engine {
         let (file, plan) = loop {
             let locked = self.store.lock()?;
             let (container, sandbox) = self.sandbox_of(member)?;
-            let busy = [member, &sandbox.name]
-                .into_iter()
-                .find(|name| self.store.is_under_way(name));
-            if let Some(name) = busy {
+            if let Some(name) = self.store.busy_of(&[member, &sandbox.name])? {
                 drop(locked);
                 self.wait_for(name, run)?;
                 continue;

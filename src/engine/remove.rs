@@ -21,7 +21,7 @@ impl Engine {
         let found = self.find(reference).or_else(|error| {
             // Being made, or left half-made by a command that has just died: when that is settled there is an answer.
             match reference.parse::<Name>() {
-                Ok(name) if self.store.is_under_way(&name) => {
+                Ok(name) if self.store.is_under_way(&name)? => {
                     self.wait_for(&name, run)?;
                     self.find(reference)
                 }
@@ -61,14 +61,14 @@ impl Engine {
     ) -> Result<()> {
         let file = loop {
             let locked = self.store.lock()?;
-            if self.store.is_under_way(name) {
+            if self.store.is_under_way(name)? {
                 drop(locked);
                 self.wait_for(name, run)?;
                 continue;
             }
             let intent = self.removal_of(name, id, force)?;
             if let Some(sandbox) = &intent.whole
-                && self.store.is_under_way(&sandbox.name)
+                && self.store.is_under_way(&sandbox.name)?
             {
                 drop(locked);
                 self.wait_for(&sandbox.name, run)?;

@@ -38,10 +38,7 @@ impl Engine {
         }
         let file = loop {
             let locked = self.store.lock()?;
-            if let Some(busy) = [&name, new]
-                .into_iter()
-                .find(|name| self.store.is_under_way(name))
-            {
+            if let Some(busy) = self.store.busy_of(&[&name, new])? {
                 drop(locked);
                 self.wait_for(busy, run)?;
                 continue;
@@ -147,10 +144,12 @@ impl Engine {
         };
         let sandbox = self.store.read::<SandboxRecord>(old)?;
         let members = sandbox.map(|sandbox| sandbox.members).unwrap_or_default();
-        let others = members.into_iter().filter(|member| *member != intent.name);
-        Ok(others
-            .into_iter()
-            .find(|member| self.store.is_under_way(member)))
+        for member in members {
+            if member != intent.name && self.store.is_under_way(&member)? {
+                return Ok(Some(member));
+            }
+        }
+        Ok(None)
     }
 
     fn move_sandbox(&self, locked: &Locked, old: &Name, new: &Name) -> Result<()> {

@@ -58,10 +58,8 @@ impl Engine {
         let Err(error) = done else {
             return Ok(());
         };
-        if self.store.is_under_way(name)
-            && self.scavenge(run).is_ok()
-            && !self.store.is_under_way(name)
-        {
+        let is_left = || self.store.is_under_way(name).unwrap_or(true);
+        if is_left() && self.scavenge(run).is_ok() && !is_left() {
             return Ok(());
         }
         Err(error)

@@ -81,7 +81,7 @@ impl Engine {
         loop {
             let name = names::generate()?;
             let taken = |kind: &str| self.store.root.exists(&format!("{kind}/{name}"));
-            if !taken("containers")? && !taken("sandboxes")? && !self.store.is_under_way(&name) {
+            if !taken("containers")? && !taken("sandboxes")? && !self.store.is_under_way(&name)? {
                 return Ok(name);
             }
         }

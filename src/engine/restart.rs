@@ -181,7 +181,7 @@ impl Engine {
         loop {
             let locked = self.store.lock()?;
             // Being started by its policy just now: when that is done there is a process to stop.
-            if self.store.is_under_way(&record.name) {
+            if self.store.is_under_way(&record.name)? {
                 drop(locked);
                 self.store.wait_for(&record.name)?;
                 continue;

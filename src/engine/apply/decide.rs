@@ -83,7 +83,7 @@ impl Engine {
         let order = self.order(items)?;
         // What a run that was killed has just begun, its monitor may still hold: it goes before anything is looked at.
         for item in items {
-            if self.store.is_under_way(&item.name) {
+            if self.store.is_under_way(&item.name).map_err(nowhere)? {
                 self.wait_for(&item.name, run).map_err(nowhere)?;
             }
         }

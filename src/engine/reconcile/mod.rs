@@ -145,7 +145,7 @@ impl Engine {
     /// What the members of sandboxes find in /etc, as it is now, also where it was taken away from a container.
     fn reconcile_files(&self, done: &mut Reconciled, run: &mut Run) -> Result<()> {
         for sandbox in self.all::<SandboxRecord>(&mut Reconciled::default(), run)? {
-            if self.is_busy(&sandbox) {
+            if self.is_busy(&sandbox)? {
                 continue;
             }
             match self.mend_files(&sandbox) {
@@ -183,8 +183,12 @@ impl Engine {
     }
 
     /// Whether another command is at a sandbox, by its name or by that of a member.
-    fn is_busy(&self, sandbox: &SandboxRecord) -> bool {
-        let mut names = std::iter::once(&sandbox.name).chain(&sandbox.members);
-        names.any(|name| self.store.is_under_way(name))
+    fn is_busy(&self, sandbox: &SandboxRecord) -> Result<bool> {
+        for name in &sandbox.members {
+            if self.store.is_under_way(name)? {
+                return Ok(true);
+            }
+        }
+        self.store.is_under_way(&sandbox.name)
     }
 }

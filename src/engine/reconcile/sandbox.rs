@@ -25,7 +25,7 @@ impl Engine {
         let mut broken = Vec::new();
         for sandbox in self.all::<SandboxRecord>(done, run)? {
             say_idle_ports(&sandbox, &host, run);
-            if self.is_busy(&sandbox) {
+            if self.is_busy(&sandbox)? {
                 done.skipped.push(sandbox.name);
                 continue;
             }
@@ -74,7 +74,7 @@ impl Engine {
             let _locked = self.store.lock()?;
             for sandbox in broken {
                 match self.store.read::<SandboxRecord>(&sandbox.name)? {
-                    Some(now) if now.id == sandbox.id && !self.is_busy(&now) => {
+                    Some(now) if now.id == sandbox.id && !self.is_busy(&now)? => {
                         held.push((self.store.begin(self.intent_to_repair(&now))?, now));
                     }
                     Some(now) => done.skipped.push(now.name),

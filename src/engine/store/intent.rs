@@ -228,10 +228,19 @@ impl Store {
         self.lock_and_end(file).ok();
     }
 
-    /// Whether an operation on this name is under way, or was left behind; or it cannot be told, and is for those to see who
-    /// wait for it.
-    pub fn is_under_way(&self, name: &Name) -> bool {
-        self.root.exists(&path_of(name)).unwrap_or(true)
+    /// Whether an operation on this name is under way, or was left behind.
+    pub fn is_under_way(&self, name: &Name) -> Result<bool> {
+        self.root.exists(&path_of(name))
+    }
+
+    /// The first of these names on which an operation is under way.
+    pub fn busy_of<'n>(&self, names: &[&'n Name]) -> Result<Option<&'n Name>> {
+        for name in names {
+            if self.is_under_way(name)? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// All that is under way. The caller holds `lock`.
