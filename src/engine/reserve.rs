@@ -197,9 +197,14 @@ impl Engine {
                 "conflicting options: addresses and MACs are the joined sandbox's, and it has them already",
             ));
         }
-        let ports = self.ports_for(wanted, &sandbox, &[])?;
-        Ok(Change::Join {
-            sandbox: with_member(sandbox, wanted, &ports),
+        let old = sandbox.ports_of(&wanted.name);
+        let ports = self.ports_for(wanted, &sandbox, &old)?;
+        // Who has the sandbox's name is its first member again: the ports of the one before it make way, as in a take-over.
+        let again = sandbox.name == wanted.name;
+        let sandbox = with_member(sandbox, wanted, &ports);
+        Ok(match again {
+            true => Change::TakeOver { sandbox, old },
+            false => Change::Join { sandbox },
         })
     }
 

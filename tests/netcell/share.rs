@@ -16,6 +16,8 @@ pub const TESTS: &[runner::Test] = tests![
     the_sidecar_keeps_everything_when_main_is_killed,
     the_sidecar_keeps_everything_when_main_is_removed_and_run_again,
     a_new_main_takes_over_the_address_and_replaces_the_ports,
+    a_new_main_that_asks_to_join_replaces_the_ports_too,
+    a_new_main_that_cannot_start_leaves_the_ports_to_the_sandbox,
     a_takeover_with_other_sandbox_options_is_refused_and_says_which,
     a_sidecars_ports_belong_to_the_sandbox_and_go_with_the_sidecar,
     the_sandbox_goes_with_its_last_member,
@@ -275,6 +277,62 @@ fn a_new_main_takes_over_the_address_and_replaces_the_ports() {
     );
     assert_eq!(cell("port main").quiet().lines().count(), 2);
     cell("rm -f main side").ok();
+}
+
+/// A sandbox `main` with port 8080, whose first member, a sandbox alone or a container, has gone.
+fn main_without_a_first_member(first: &str) {
+    cell(first).ok();
+    cell("run -d --network container:main --name side alpine sleep 1000").ok();
+    cell("rm -f main").ok();
+    assert_eq!(cell("port side").quiet(), "80/tcp -> 0.0.0.0:8080");
+}
+
+fn a_new_main_that_asks_to_join_replaces_the_ports_too() {
+    for (first, port) in [
+        ("create --name main -p 8080:80", ""),
+        ("run -d --name main -p 8080:80 alpine sleep 1000", ""),
+        ("create --name main -p 8080:80", "8081:80"),
+        ("create --name main -p 8080:80", "8080:81"),
+    ] {
+        main_without_a_first_member(first);
+        let publish = match port {
+            "" => String::new(),
+            port => format!("-p {port} "),
+        };
+        cell(&format!(
+            "run -d --name main --network container:main {publish}alpine sleep 1000"
+        ))
+        .ok();
+        let ends = port.split_once(':');
+        let said = ends.map(|(host, inside)| format!("{inside}/tcp -> 0.0.0.0:{host}"));
+        assert_eq!(cell("port main").quiet(), said.unwrap_or_default());
+        let leads = serde_json::Value::Array(elements("map", "publish4")).to_string();
+        match ends {
+            Some((host, _)) => assert!(leads.contains(host), "{leads}"),
+            None => assert_eq!(leads, "[]"),
+        }
+        cell("rm -f main").ok();
+        cell("rm -f side").ok();
+        no_port_is_published();
+        assert_eq!(leased_ports(), "");
+    }
+}
+
+fn a_new_main_that_cannot_start_leaves_the_ports_to_the_sandbox() {
+    main_without_a_first_member("create --name main -p 8080:80");
+    cell("run -d --name main --network container:main --user nosuch alpine true")
+        .refused(125, &["nosuch"]);
+    assert_eq!(containers(), 1);
+    assert_eq!(cell("port side").quiet(), "80/tcp -> 0.0.0.0:8080");
+    assert_eq!(elements("map", "publish4").len(), 1);
+    cell("rm -f side").ok();
+    no_port_is_published();
+    assert_eq!(leased_ports(), "");
+}
+
+/// The files of the ports that somebody has.
+fn leased_ports() -> String {
+    must("find", &["/run/netcell/ports", "-mindepth", "2"])
 }
 
 fn a_takeover_with_other_sandbox_options_is_refused_and_says_which() {
