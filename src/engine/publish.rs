@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<Vec<PortMapping>> {
         let (member, _) = self.member(reference)?;
         let (before, after) = self.change_ports(
-            &member,
+            (&member, false),
             &|sandbox, before| {
                 let mut after = before.to_vec();
                 after.extend(self.more_ports(sandbox, (&member, specs), &[])?);
@@ -60,10 +60,12 @@ impl Engine {
         members.sort_unstable();
         members.dedup();
         for member in members {
-            let rest = |_: &SandboxRecord, before: &[PortMapping]| {
-                Ok(before.iter().filter(|port| !goes(port)).cloned().collect())
+            let rest = |now: &SandboxRecord, before: &[PortMapping]| {
+                // Elsewhere by now it has other ports.
+                let stays = |port: &&PortMapping| now.id != sandbox.id || !goes(port);
+                Ok(before.iter().filter(stays).cloned().collect())
             };
-            self.change_ports(&member, &rest, run)?;
+            self.change_ports((&member, sandbox.name == member), &rest, run)?;
         }
         Ok(())
     }
@@ -75,7 +77,7 @@ impl Engine {
             after.extend(self.more_ports(sandbox, (member, &missing), before)?);
             Ok(after)
         };
-        self.change_ports(member, &become_, run).map(drop)
+        self.change_ports((member, false), &become_, run).map(drop)
     }
 
     /// The member that a reference means, and its sandbox.
@@ -93,16 +95,16 @@ impl Engine {
         }
     }
 
-    /// Changes the ports of one member: those before, and those after.
+    /// Changes the ports of one member, with `own` in the sandbox of its name: those before, and those after.
     fn change_ports(
         &self,
-        member: &Name,
+        (member, own): (&Name, bool),
         become_: Become,
         run: &mut Run,
     ) -> Result<(Vec<PortMapping>, Vec<PortMapping>)> {
         let (file, plan) = loop {
             let locked = self.store.lock()?;
-            let (container, sandbox) = self.sandbox_of(member)?;
+            let (container, sandbox) = self.sandbox_of(member, own)?;
             if let Some(name) = self.store.busy_of(&[member, &sandbox.name])? {
                 drop(locked);
                 self.wait_for(name, run)?;
@@ -138,7 +140,7 @@ impl Engine {
             self.settle_ports(&locked, file, false)?;
             return Err(error.sandbox(member.as_str()));
         }
-        let (_, mut sandbox) = self.sandbox_of(member)?;
+        let (_, mut sandbox) = self.sandbox_of(member, own)?;
         sandbox.set_ports(member, &after);
         self.store.write_sandbox(&locked, &sandbox)?;
         // That was the commit: what comes after it, the next command can do as well.
@@ -149,8 +151,14 @@ impl Engine {
     }
 
     /// A member's container, if it is one, and its sandbox. The caller holds `lock`.
-    fn sandbox_of(&self, member: &Name) -> Result<(Option<Id>, Box<SandboxRecord>)> {
-        let container = self.store.read::<ContainerRecord>(member)?;
+    ///
+    /// A sandbox that lives on has ports of its own name, while a container of that name may be in another's: `own` means
+    /// the former.
+    fn sandbox_of(&self, member: &Name, own: bool) -> Result<(Option<Id>, Box<SandboxRecord>)> {
+        let container = self
+            .store
+            .read::<ContainerRecord>(member)?
+            .filter(|container| !own || container.sandbox.as_ref() == Some(member));
         let name = container
             .as_ref()
             .and_then(|container| container.sandbox.as_ref());

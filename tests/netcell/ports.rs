@@ -13,6 +13,7 @@ pub const TESTS: &[runner::Test] = tests![
     what_cannot_be_published_says_why,
     the_program_that_has_a_port_is_named,
     ports_come_and_go_on_a_live_sandbox_by_any_member,
+    a_port_left_to_a_sandbox_is_withdrawn_though_its_name_is_in_another_now,
     a_conflict_is_told_before_anything_changes,
     a_member_that_goes_takes_the_ports_that_it_brought_later,
     a_removal_in_between_forgets_only_its_own_connections,
@@ -272,6 +273,24 @@ fn ports_come_and_go_on_a_live_sandbox_by_any_member() {
     // And they are free.
     cell("create --name other -p 8080:80 -p 8081:80").ok();
     cell("rm -f main side other").ok();
+}
+
+fn a_port_left_to_a_sandbox_is_withdrawn_though_its_name_is_in_another_now() {
+    cell("run -d --name main -p 8080:80 alpine sleep 1000").ok();
+    cell("run -d --name side --network container:main alpine sleep 1000").ok();
+    cell("rm -f main").ok();
+    cell("create --name other").ok();
+    cell("run -d --name main --network container:other -p 8081:80 alpine sleep 1000").ok();
+    // Both sandboxes have ports that something called main brought.
+    cell("unpublish side 80").ok();
+    assert_eq!(ends("side"), [""; 0]);
+    assert_eq!(ends("other"), ["80/tcp -> 0.0.0.0:8081"]);
+    assert_eq!(elements("map", "publish4").len(), 1);
+    let bindings = cell("inspect main").json()[0]["HostConfig"]["PortBindings"].to_string();
+    assert!(bindings.contains("8081"), "{bindings}");
+    cell("create --name new -p 8080:80").ok();
+    cell("rm -f main side new").ok();
+    cell("rm other").ok();
 }
 
 fn a_conflict_is_told_before_anything_changes() {
