@@ -568,18 +568,18 @@ impl Sweep {
             let own = calls.iter().filter(|call| !call.runtime).count();
             println!("{role}: {own} system calls");
             for (at, call) in calls.iter().enumerate() {
+                let target = |fault| {
+                    let (index, of) = (call.nth, Some(call.number));
+                    let point = Point {
+                        role: role.clone(),
+                        index,
+                        of,
+                        fault,
+                    };
+                    (point, call.clone())
+                };
                 if self.kills {
-                    let (role, index, of) = (role.clone(), call.nth, Some(call.number));
-                    let fault = Fault::Kill;
-                    targets.push((
-                        Point {
-                            role,
-                            index,
-                            of,
-                            fault,
-                        },
-                        call.clone(),
-                    ));
+                    targets.push(target(Fault::Kill));
                 }
                 let row = calls[..at]
                     .iter()
@@ -588,19 +588,7 @@ impl Sweep {
                 if call.runtime || row.count() >= ALIKE {
                     continue;
                 }
-                targets.extend(faults(role, call).into_iter().map(|fault| {
-                    let role = role.clone();
-                    let (index, of) = (call.nth, Some(call.number));
-                    (
-                        Point {
-                            role,
-                            index,
-                            of,
-                            fault,
-                        },
-                        call.clone(),
-                    )
-                }));
+                targets.extend(faults(role, call).into_iter().map(target));
             }
         }
         targets
