@@ -258,12 +258,7 @@ fn a_rename_killed_at_any_call_is_completed_or_never_was() {
     assert_eq!(trace.ended, Some(sys::Ended::Code(0)), "{}", trace.output);
     end();
     // The links of what was there go within a moment.
-    wait_until("the host is quiet", || {
-        let now = Snapshot::take();
-        std::thread::sleep(Duration::from_millis(200));
-        now == Snapshot::take()
-    });
-    let before = Snapshot::take();
+    let before = Snapshot::at_rest();
     let command = Role(Vec::new());
     let calls = trace.calls.get(&command).map_or(0, Vec::len);
     let mut wrong = Vec::new();

@@ -100,6 +100,8 @@ struct Traced {
     starting: bool,
     /// The count that a shortened call had asked for, to be put back at its exit.
     count: Option<u64>,
+    /// How many calls it has made, by their number.
+    made: BTreeMap<u64, usize>,
 }
 
 impl Traced {
@@ -109,6 +111,7 @@ impl Traced {
             children: 0,
             starting,
             count: None,
+            made: BTreeMap::new(),
         }
     }
 }
@@ -244,21 +247,22 @@ impl Tracer {
             call.is(libc::SYS_rt_sigaction) && call.arguments[0] == 7 && call.arguments[1] != 0;
         let runtime = traced.starting;
         traced.starting &= !sets_sigbus;
+        let nth = *traced.made.get(&call.number).unwrap_or(&0);
+        traced.made.insert(call.number, nth + 1);
         let calls = self.trace.calls.entry(traced.role.clone()).or_default();
+        let index = calls.len();
         calls.push(Call {
-            nth: calls
-                .iter()
-                .filter(|before| before.number == call.number)
-                .count(),
+            nth,
             runtime,
             ..call.clone()
         });
         let wanted = self.point.as_ref().filter(|point| {
-            let like = |before: &&Call| point.of.is_none_or(|number| before.number == number);
-            let last = calls.last().is_some_and(|last| like(&last));
-            point.role == traced.role
-                && last
-                && calls.iter().filter(like).count() == point.index + 1
+            let here = match point.of {
+                None => index,
+                Some(number) if number == call.number => nth,
+                Some(_) => return false,
+            };
+            point.role == traced.role && here == point.index
         });
         let fault = match (&self.failing, wanted) {
             (None, Some(point)) => Some(point.fault),

@@ -15,11 +15,23 @@ use std::time::{Duration, Instant};
 
 /// What was there: each line, how often.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Snapshot(BTreeMap<String, usize>);
+pub struct Snapshot {
+    lines: BTreeMap<String, usize>,
+    /// Whether the sysctls are among them.
+    whole: bool,
+}
 
 impl Snapshot {
     /// Everything, now.
     pub fn take() -> Self {
+        let mut now = Snapshot::but_sysctls();
+        now.add_sysctls();
+        now
+    }
+
+    /// Everything but the sysctls, which are two hundred files: who tries the same thing hundreds of times leaves them to
+    /// the comparison at the end of the test, as one that was changed stays so.
+    pub fn but_sysctls() -> Self {
         let mut now = Snapshot::transient();
         now.addresses_and_routes();
         now.rules();
@@ -27,19 +39,26 @@ impl Snapshot {
         now.files(Path::new("/run"));
         now.files(Path::new("/dev/shm"));
         now.files(Path::new("/var/lib/netcell"));
-        now.settings();
         now
     }
 
-    /// Everything, when the processes and links of what was before are gone: after 5 s as it is.
+    /// Everything but the sysctls, when the processes and links of what was before are gone: after 5 s as it is.
     pub fn at_rest() -> Self {
         let started = Instant::now();
         loop {
-            let now = Snapshot::take();
+            let now = Snapshot::but_sysctls();
             std::thread::sleep(Duration::from_millis(60));
-            if now == Snapshot::take() || started.elapsed() > Duration::from_secs(5) {
+            if now == Snapshot::but_sysctls() || started.elapsed() > Duration::from_secs(5) {
                 return now;
             }
+        }
+    }
+
+    /// As much as there is in this one, now.
+    fn again(&self) -> Self {
+        match self.whole {
+            true => Snapshot::take(),
+            false => Snapshot::but_sysctls(),
         }
     }
 
@@ -56,13 +75,13 @@ impl Snapshot {
     /// Whether what goes by itself has gone, which is cheaper to see than the rest.
     fn settled(&self, may_stay: &dyn Fn(&str) -> bool) -> bool {
         let now = Snapshot::transient();
-        now.0
+        now.lines
             .iter()
-            .all(|(line, count)| self.0.get(line) == Some(count) || may_stay(line))
+            .all(|(line, count)| self.lines.get(line) == Some(count) || may_stay(line))
     }
 
     fn add(&mut self, kind: &str, text: &str) {
-        *self.0.entry(format!("{kind}: {text}")).or_default() += 1;
+        *self.lines.entry(format!("{kind}: {text}")).or_default() += 1;
     }
 
     fn links(&mut self) {
@@ -177,7 +196,8 @@ impl Snapshot {
     }
 
     /// The sysctls that a router's owner sets and that netcell must not touch.
-    fn settings(&mut self) {
+    fn add_sysctls(&mut self) {
+        self.whole = true;
         for family in ["ipv4", "ipv6"] {
             for scope in ["all", "default"] {
                 let directory = format!("/proc/sys/net/{family}/conf/{scope}");
@@ -206,20 +226,20 @@ impl Snapshot {
 
     /// Whether any line holds this text.
     pub fn holds(&self, text: &str) -> bool {
-        self.0.keys().any(|line| line.contains(text))
+        self.lines.keys().any(|line| line.contains(text))
     }
 
     /// What is there now and was not, and what was and is not.
     pub fn differences(&self, after: &Snapshot) -> Vec<String> {
         let mut lines = Vec::new();
-        for (line, &count) in &after.0 {
-            let before = self.0.get(line).copied().unwrap_or_default();
+        for (line, &count) in &after.lines {
+            let before = self.lines.get(line).copied().unwrap_or_default();
             if count > before {
                 lines.push(format!("left behind: {line}"));
             }
         }
-        for (line, &count) in &self.0 {
-            let now = after.0.get(line).copied().unwrap_or_default();
+        for (line, &count) in &self.lines {
+            let now = after.lines.get(line).copied().unwrap_or_default();
             if count > now {
                 lines.push(format!("gone: {line}"));
             }
@@ -289,7 +309,7 @@ pub fn restored_but(
         std::thread::sleep(Duration::from_millis(3));
     }
     loop {
-        let mut lines = before.differences(&Snapshot::take());
+        let mut lines = before.differences(&before.again());
         lines.retain(|line| !may_stay(line));
         if lines.is_empty() {
             return Ok(());
