@@ -66,12 +66,10 @@ impl Engine {
                 self.wait_for(name, run)?;
                 continue;
             }
-            let intent = self.removal_of(name, id, force)?;
-            if let Some(sandbox) = &intent.whole
-                && self.store.is_under_way(&sandbox.name)?
-            {
+            let (intent, busy) = self.removal_of(name, id, force)?;
+            if let Some(busy) = busy {
                 drop(locked);
-                self.wait_for(&sandbox.name, run)?;
+                self.wait_for(&busy, run)?;
                 continue;
             }
             if run.dry_run {
@@ -97,8 +95,8 @@ impl Engine {
         self.completed(removed, name, run)
     }
 
-    /// What is to be removed with a name. The caller holds `lock`.
-    fn removal_of(&self, name: &Name, id: &Id, force: bool) -> Result<Intent> {
+    /// What is to be removed with a name, and whose operation has to end before that can be told. The caller holds `lock`.
+    fn removal_of(&self, name: &Name, id: &Id, force: bool) -> Result<(Intent, Option<Name>)> {
         let container = self
             .store
             .read::<ContainerRecord>(name)?
@@ -135,6 +133,7 @@ impl Engine {
                 });
             }
         }
+        let mut busy = None;
         if let Some(sandbox) = sandbox {
             intent.sandbox = Some(sandbox.name.clone());
             intent.ports_before = sandbox.ports_of(name);
@@ -142,11 +141,19 @@ impl Engine {
             if sandbox.name == *name {
                 intent.ports_after = intent.ports_before.clone();
             }
-            if self.other_member(&sandbox, name)?.is_none() {
+            // Who is at the sandbox itself may be about to make its ports again, and the only other member may be about to
+            // go, too, or not to come after all: then the sandbox goes with this one.
+            let other = self.other_member(&sandbox, name)?;
+            let others: &[&Name] = match &other {
+                Some(other) => &[&sandbox.name, other],
+                None => &[&sandbox.name],
+            };
+            busy = self.store.busy_of(others)?.cloned();
+            if other.is_none() {
                 intent.whole = Some(sandbox);
             }
         }
-        Ok(intent)
+        Ok((intent, busy))
     }
 
     /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.

@@ -399,11 +399,20 @@ impl Engine {
         Ok(())
     }
 
-    /// The member that a sandbox has besides this one, if any. The caller holds `lock`.
+    /// A member that a sandbox has besides this one, if any; one on which something is under way only if there is no other.
+    /// The caller holds `lock`.
     pub(super) fn other_member(&self, sandbox: &SandboxRecord, but: &Name) -> Result<Option<Name>> {
-        let members = find::members(&self.store, sandbox)?;
-        let other = members.into_iter().find(|member| member != but);
-        Ok(other.or_else(|| (sandbox.bare && sandbox.name != *but).then(|| sandbox.name.clone())))
+        let mut other = (sandbox.bare && sandbox.name != *but).then(|| sandbox.name.clone());
+        for member in find::members(&self.store, sandbox)? {
+            if member == *but {
+                continue;
+            }
+            if !self.store.is_under_way(&member)? {
+                return Ok(Some(member));
+            }
+            other = other.or(Some(member));
+        }
+        Ok(other)
     }
 }
 

@@ -21,6 +21,7 @@ mod exec;
 mod faults;
 mod guard;
 mod harness;
+mod held;
 mod hostile;
 mod info;
 mod inspect;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         exec::TESTS,
         faults::TESTS,
         guard::TESTS,
+        held::TESTS,
         hostile::TESTS,
         info::TESTS,
         inspect::TESTS,

@@ -5,8 +5,8 @@
 //! container's). Each is traced by PTRACE_SEIZE, which stops nobody that is not told to, and its calls are counted at
 //! their entry (PTRACE_GET_SYSCALL_INFO, the same on every architecture). At the wanted count exactly that process gets
 //! SIGKILL, or the call an errno without having been tried; then the others are let go and run on as if never traced,
-//! unless later calls are to fail, too. A process that executes the container's own
-//! program is let go as well: what that does is not netcell's.
+//! unless later calls are to fail, too. Or the process is held there while another command runs. A process that executes the
+//! container's own program is let go as well: what that does is not netcell's.
 #![allow(unsafe_code, reason = "ptrace has no safe form")]
 
 use super::boxes::BINARY;
@@ -93,6 +93,29 @@ pub fn trace_and(command: &Command, point: Point, meanwhile: fn(&Role, Pid)) -> 
     tracer.follow()
 }
 
+/// Runs a netcell command, whose first process is held as it is about to make its call number `index` of a kind, while
+/// something else happens; then it goes on.
+pub fn hold_at(
+    arguments: &[&str],
+    (number, index): (libc::c_long, usize),
+    meanwhile: &mut dyn FnMut(),
+) -> Trace {
+    let point = Point {
+        role: Role::default(),
+        index,
+        of: u64::try_from(number).ok(),
+        fault: Fault::Kill,
+    };
+    let mut tracer = Tracer::start(&netcell_command(arguments), Some(point));
+    tracer.holds = true;
+    tracer.go();
+    if tracer.trace.reached {
+        meanwhile();
+        tracer.let_go(tracer.root);
+    }
+    tracer.end()
+}
+
 struct Traced {
     role: Role,
     children: usize,
@@ -125,6 +148,8 @@ struct Tracer {
     failing: Option<Call>,
     /// Whether nothing is left to be done to the command.
     done: bool,
+    /// Whether who reaches the point is only held there.
+    holds: bool,
     meanwhile: fn(&Role, Pid),
     stdout: File,
     stderr: File,
@@ -162,6 +187,7 @@ impl Tracer {
             point,
             failing: None,
             done: false,
+            holds: false,
             meanwhile: |_, _| (),
             stdout,
             stderr,
@@ -171,6 +197,12 @@ impl Tracer {
     }
 
     fn follow(mut self) -> Trace {
+        self.go();
+        self.end()
+    }
+
+    /// Up to where nothing is left to be done.
+    fn go(&mut self) {
         let mut last = Instant::now();
         while !self.traced.is_empty() && !self.done {
             if self.step_all() {
@@ -185,6 +217,9 @@ impl Tracer {
             }
             sys::child_or_timeout(Duration::from_millis(20));
         }
+    }
+
+    fn end(mut self) -> Trace {
         self.let_all_go();
         self.wait_for_the_command();
         step("unblock SIGCHLD", sys::block_sigchld(false));
@@ -284,6 +319,10 @@ impl Tracer {
         if !self.trace.reached {
             self.trace.reached = true;
             self.trace.place = place_of(pid, call);
+        }
+        if self.holds {
+            self.done = true;
+            return;
         }
         match fault {
             Fault::Kill => {
