@@ -204,8 +204,9 @@ impl Engine {
     fn decide(&self, wanted: &Wanted, target: &Target, network: Option<&InUse>) -> Result<Decided> {
         let under_way = self.store.is_under_way(&wanted.name)?;
         let lives_on = self.store.read::<SandboxRecord>(&wanted.name)?;
-        // A removal that is under way makes way: its name is free when it ends. Anything else is Docker's conflict.
-        if under_way && self.store.is_removal(&wanted.name)? {
+        // A removal that is under way makes way: its name is free when it ends. A repair says nothing of whose name it is.
+        // Anything else is Docker's conflict.
+        if under_way && self.store.makes_way(&wanted.name)? {
             return Ok(Decided::Wait(wanted.name.clone()));
         }
         if under_way {

@@ -37,6 +37,11 @@ pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
 pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
     let locked = store.lock()?;
     let name = &sandbox.name;
+    // Removed since it was found: another one may have the name, and files of its own.
+    let now = store.read::<SandboxRecord>(name)?;
+    if now.is_none_or(|now| now.id != sandbox.id) {
+        return Ok(false);
+    }
     let path = |file: &str| format!("sandboxes/{name}/{file}");
     let has_hosts = store.root.exists(&path("hosts"))?;
     if !has_hosts && !store.root.exists(&path("hostname"))? {

@@ -38,7 +38,13 @@ impl Engine {
         }
         let file = loop {
             let locked = self.store.lock()?;
-            if let Some(busy) = self.store.busy_of(&[&name, new])? {
+            // Who is at the sandbox that it is a member of looks for the member by its name.
+            let container = self.store.read::<ContainerRecord>(&name)?;
+            let sandbox = container
+                .as_ref()
+                .and_then(|record| record.sandbox.as_ref());
+            let names = [&name, new, sandbox.unwrap_or(new)];
+            if let Some(busy) = self.store.busy_of(&names)? {
                 drop(locked);
                 self.wait_for(busy, run)?;
                 continue;

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 pub const TESTS: &[runner::Test] = tests![
     a_member_s_ports_stay_withdrawn_when_its_sandbox_was_being_mended.seconds(120),
+    a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called.seconds(120),
+    a_sandbox_that_is_mended_can_be_taken_over.seconds(90),
     of_the_last_two_members_that_go_at_once_one_takes_the_sandbox_along.seconds(120),
     a_member_that_failed_to_join_leaves_no_sandbox_without_members.seconds(90),
     commands_on_two_members_at_once_end_as_one_after_the_other.seconds(300),
+    what_is_made_again_under_a_name_keeps_its_own_files_from_a_repair.seconds(120),
 ];
 
 /// A command that is held, and what is done meanwhile.
@@ -254,6 +257,43 @@ fn a_member_s_ports_stay_withdrawn_when_its_sandbox_was_being_mended() {
     }
 }
 
+/// The record under the member's new name is the one that leads to its process.
+fn a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called() {
+    let meeting = Meeting {
+        before: &[
+            "create --name main",
+            "run -d --name side --network container:main alpine sleep 1000",
+            "umount /run/netns/main",
+        ],
+        held: "reconcile",
+        meanwhile: "rename side other",
+        patience: SHORT,
+    };
+    meeting.at_each(libc::SYS_sendto, &|met| {
+        met.both_succeed();
+        let lives = processes_with("sleep 1000")[0];
+        let namespace = format!("/proc/{lives}/ns/net");
+        let same = oracle::namespace_id(&namespace) == oracle::namespace_id(&pin("main"));
+        assert!(
+            same,
+            "the process is in another namespace than its sandbox's: {met}"
+        );
+    });
+}
+
+fn a_sandbox_that_is_mended_can_be_taken_over() {
+    let meeting = Meeting {
+        before: &three_and(&["rm main", LOST[1]]),
+        held: "reconcile",
+        meanwhile: "create --name main -p 8083:83 alpine true",
+        patience: Duration::from_millis(500),
+    };
+    meeting.at_each(libc::SYS_sendto, &|met| {
+        met.both_succeed();
+        assert!(in_kernel().contains(&"8083".to_owned()), "{met}");
+    });
+}
+
 fn of_the_last_two_members_that_go_at_once_one_takes_the_sandbox_along() {
     let alone = "create --name main -p 8080:80";
     let (main, middle, last) = (THREE[0], THREE[1], THREE[2]);
@@ -314,4 +354,18 @@ fn commands_on_two_members_at_once_end_as_one_after_the_other() {
         };
         meeting.at_each(libc::SYS_flock, &|_| {});
     }
+}
+
+fn what_is_made_again_under_a_name_keeps_its_own_files_from_a_repair() {
+    let meeting = Meeting {
+        before: &["create --name web --hostname one", "exec web true"],
+        held: "reconcile",
+        meanwhile: "rm web && create --name web --hostname two && exec web true",
+        patience: SHORT,
+    };
+    meeting.at_each(libc::SYS_flock, &|met| {
+        met.both_succeed();
+        let hostname = std::fs::read_to_string(format!("{SANDBOXES}/web/hostname"));
+        assert_eq!(hostname.unwrap_or_default(), "two\n", "{met}");
+    });
 }

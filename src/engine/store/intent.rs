@@ -260,10 +260,11 @@ impl Store {
         Ok(found)
     }
 
-    /// Whether what is under way on this name is a removal, after which the name is free.
-    pub fn is_removal(&self, name: &Name) -> Result<bool> {
+    /// Whether what is under way on this name is of nobody who wants to have the name: a removal or a repair.
+    pub fn makes_way(&self, name: &Name) -> Result<bool> {
         let text = self.root.read(&path_of(name))?.unwrap_or_default();
-        Ok(Intent::parse(&text).is_ok_and(|intent| intent.verb == Verb::Remove))
+        let intent = Intent::parse(&text);
+        Ok(intent.is_ok_and(|intent| matches!(intent.verb, Verb::Remove | Verb::Repair)))
     }
 
     /// Refuses a name whose operation was interrupted and is still there though all that could be settled was: waiting for
