@@ -187,16 +187,19 @@ fn send(
         .map_err(|error| failure(group, owners, error))
 }
 
-/// One nf_tables transaction.
+/// One nf_tables transaction; without what is to be deleted and is gone.
 fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
     let mut tries = 0;
+    let mut gone = vec![false; group.len()];
     loop {
         let mut batch = Batch::default();
         nft::begin(&mut batch);
         let mut owners = vec![0];
         for (at, op) in group.iter().enumerate() {
-            op.encode(&mut batch, sockets)
-                .map_err(|error| Failure::at(at, error))?;
+            if gone.get(at) != Some(&true) {
+                op.encode(&mut batch, sockets)
+                    .map_err(|error| Failure::at(at, error))?;
+            }
             owners.resize(batch.count() as usize, at);
         }
         nft::end(&mut batch);
@@ -205,6 +208,13 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
             return Ok(());
         };
         let failure = failure(group, &owners, error);
+        if let Some(op @ Op::DelElement(_)) = group.get(failure.at)
+            && is_done(op, &failure.error)
+            && let Some(gone) = gone.get_mut(failure.at)
+        {
+            *gone = true;
+            continue;
+        }
         let dying = failure.error.is(Errno::EXIST)
             && matches!(group.get(failure.at), Some(Op::AddElement(_)));
         if !dying || tries == EXPIRY.0 {

@@ -1,7 +1,8 @@
 //! `prune`: what netcell made and nobody has a record of any more, neither committed nor under way, is taken away.
 //!
 //! The kernel is looked at first, the records after it and under `lock`: what was made before the first look stands in a
-//! record or an intent by the second, or is nobody's. A link is netcell's when its group, its kind and the MAC that follows from
+//! record or an intent by the second, or is nobody's. A port that a record had before the first look is left to whoever takes
+//! it out of both, for it may be published again by then. A link is netcell's when its group, its kind and the MAC that follows from
 //! its name say so, a bridge when its MAC follows from an address of its own, an element when it names such a link, or leads
 //! into a network that is known. What is behind a pin that no record names is somebody's, be it of another state
 //! directory; what cannot be read may be anybody's. Neither is touched.
@@ -63,11 +64,12 @@ impl Engine {
     /// # Errors
     /// A record or an intent that cannot be read: what it speaks for cannot be told from what is nobody's.
     pub fn prune(&self, run: &mut Run) -> Result<Vec<String>> {
+        let before = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
         let host = Snapshot::of_host_whole(&mut self.sockets())?;
         let (plan, mut gone, networks) = {
             let locked = self.store.lock()?;
             let known = self.known()?;
-            let plan = self.strays(&host, &known, run)?;
+            let plan = self.strays((&host, &before), &known, run)?;
             let files = self.stray_files(&known)?;
             for path in &files {
                 self.drop_file(&locked, path, run)?;
@@ -130,8 +132,14 @@ impl Engine {
         Ok(known)
     }
 
-    /// The plan that takes away what the kernel has and nobody speaks for.
-    fn strays(&self, host: &Snapshot, known: &Known, run: &mut Run) -> Result<Plan> {
+    /// The plan that takes away what the kernel has and nobody speaks for; with the host as it was, and the sandboxes as they
+    /// were before.
+    fn strays(
+        &self,
+        (host, before): (&Snapshot, &[SandboxRecord]),
+        known: &Known,
+        run: &mut Run,
+    ) -> Result<Plan> {
         let mut plan = Plan::new();
         let mut gone: Vec<&str> = Vec::new();
         let candidates = host.links.iter().filter(|link| is_stray_port(link, known));
@@ -167,7 +175,7 @@ impl Engine {
                 gone.push(&link.name);
             }
         }
-        plan.extend(stray_elements(host, known, &gone));
+        plan.extend(stray_elements((host, before), known, &gone));
         Ok(plan)
     }
 
@@ -300,7 +308,11 @@ fn is_stray_bridge(link: &Link, host: &Snapshot, known: &Known) -> bool {
 }
 
 /// The plan that takes out elements that name what is gone, or is about to be, and ports that lead to no sandbox of a network.
-fn stray_elements(host: &Snapshot, known: &Known, gone: &[&str]) -> Plan {
+fn stray_elements(
+    (host, before): (&Snapshot, &[SandboxRecord]),
+    known: &Known,
+    gone: &[&str],
+) -> Plan {
     let mut plan = Plan::new();
     let Some(elements) = &host.elements else {
         return plan;
@@ -321,7 +333,7 @@ fn stray_elements(host: &Snapshot, known: &Known, gone: &[&str]) -> Plan {
     let parts = known.networks.iter().flat_map(|network| &network.subnets);
     let subnets: Vec<Cidr> = parts.map(|part| part.subnet).collect();
     let mut ports: Vec<Vec<u8>> = Vec::new();
-    for sandbox in &known.sandboxes {
+    for sandbox in known.sandboxes.iter().chain(before) {
         for port in &sandbox.ports {
             let mapping = port.mapping.clone();
             if let Some(to) = sandbox.target(mapping.host_ip) {

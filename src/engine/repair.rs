@@ -18,12 +18,16 @@ pub(super) const DEATH: Duration = Duration::from_secs(2);
 impl Engine {
     /// Settles every intent whose owner is dead. One that cannot be settled is said, and hinders nothing else.
     pub(super) fn scavenge(&self, run: &mut Run) -> Result<()> {
-        let mut broken = Vec::new();
-        let abandoned = self.store.abandoned(&mut |error| broken.push(error))?;
-        for error in broken {
-            run.say.note(&error);
-        }
-        for file in abandoned {
+        // One by one: a renaming waits for what is under way on its members, and would wait for this very process.
+        for name in self.store.names_under_way()? {
+            let file = match self.store.take_abandoned(&name) {
+                Ok(Some(file)) => file,
+                Ok(None) => continue,
+                Err(error) => {
+                    run.say.note(&error);
+                    continue;
+                }
+            };
             let name = file.intent.name.clone();
             if let Err(error) = self.settle(file, run) {
                 run.say.note(&format_args!(

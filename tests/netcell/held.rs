@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 pub const TESTS: &[runner::Test] = tests![
     a_member_s_ports_stay_withdrawn_when_its_sandbox_was_being_mended.seconds(120),
+    whatever_comes_while_a_sandbox_is_mended_its_ports_are_those_of_its_record.seconds(240),
     a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called.seconds(120),
     a_sandbox_that_is_mended_can_be_taken_over.seconds(90),
     of_the_last_two_members_that_go_at_once_one_takes_the_sandbox_along.seconds(120),
     a_member_that_failed_to_join_leaves_no_sandbox_without_members.seconds(90),
     commands_on_two_members_at_once_end_as_one_after_the_other.seconds(300),
     what_is_made_again_under_a_name_keeps_its_own_files_from_a_repair.seconds(120),
+    prune_leaves_to_others_what_they_take_away.seconds(90),
+    two_operations_that_died_while_one_waited_for_the_other_are_both_settled_at_once.seconds(60),
 ];
 
 /// A command that is held, and what is done meanwhile.
@@ -257,6 +260,35 @@ fn a_member_s_ports_stay_withdrawn_when_its_sandbox_was_being_mended() {
     }
 }
 
+fn whatever_comes_while_a_sandbox_is_mended_its_ports_are_those_of_its_record() {
+    for (meanwhile, ports) in [
+        ("rm main", "8080 8081 8082"),
+        ("unpublish main 81", "8080 8082"),
+        ("publish middle 9090:90", "8080 8081 8082 9090"),
+        (
+            "create --name new --network container:last -p 9091:91 alpine true",
+            "8080 8081 8082 9091",
+        ),
+        ("rename middle other", "8080 8081 8082"),
+        ("rename main other", "8080 8081 8082"),
+        ("prune", "8080 8081 8082"),
+    ] {
+        let meeting = Meeting {
+            before: &three_and(&LOST),
+            held: "reconcile",
+            meanwhile,
+            patience: SHORT,
+        };
+        meeting.at_each(libc::SYS_sendto, &|met| {
+            met.both_succeed();
+            // A repair leaves alone what another command is at.
+            cell("reconcile").ok();
+            assert_eq!(in_kernel().join(" "), ports, "{met}");
+            met.agrees();
+        });
+    }
+}
+
 /// The record under the member's new name is the one that leads to its process.
 fn a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called() {
     let meeting = Meeting {
@@ -368,4 +400,47 @@ fn what_is_made_again_under_a_name_keeps_its_own_files_from_a_repair() {
         let hostname = std::fs::read_to_string(format!("{SANDBOXES}/web/hostname"));
         assert_eq!(hostname.unwrap_or_default(), "two\n", "{met}");
     });
+}
+
+fn prune_leaves_to_others_what_they_take_away() {
+    let meeting = Meeting {
+        before: &THREE,
+        held: "prune",
+        meanwhile: "rm middle",
+        patience: SHORT,
+    };
+    meeting.at_each(libc::SYS_sendto, &|met| {
+        met.both_succeed();
+        assert!(!met.held.stdout.contains("publish4"), "{met}");
+    });
+}
+
+fn two_operations_that_died_while_one_waited_for_the_other_are_both_settled_at_once() {
+    THREE.iter().for_each(|line| run(line));
+    let publish = ["publish", "last", "9090:90"];
+    hold_at(&publish, (libc::SYS_sendto, 0), &mut || {
+        let mut renaming = begin("rename main other");
+        ended_or_waiting(&mut renaming, SHORT);
+        step("kill", renaming.kill());
+        step("wait", renaming.wait());
+        for pid in processes_with(&format!("{} publish", boxes::BINARY)) {
+            step("kill", sys::kill(pid, libc::SIGKILL));
+        }
+    });
+    let names = sorted(oracle::entries(INTENTS));
+    assert_eq!(
+        names,
+        ["last", "main", "other"],
+        "both died in the midst of it"
+    );
+    let started = Instant::now();
+    assert_eq!(cell("ps -a").quiet().lines().count(), 4);
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "waited for itself"
+    );
+    assert_eq!(oracle::entries(INTENTS), [""; 0]);
+    assert_eq!(in_kernel(), ["8080", "8081", "8082"]);
+    cell("inspect other").ok();
+    remove_all();
 }

@@ -309,21 +309,13 @@ impl Store {
         )
     }
 
-    /// The intents whose owner is dead, each now flocked by this process; what cannot be read is handed to `broken`, and
-    /// stays where it is.
-    pub fn abandoned(&self, broken: &mut dyn FnMut(Error)) -> Result<Vec<IntentFile>> {
-        let mut found = Vec::new();
+    /// The names of all that is under way, or was left behind.
+    pub fn names_under_way(&self) -> Result<Vec<String>> {
         let (unplaced, placed): (Vec<_>, Vec<_>) = self
             .root
             .names("intents")?
             .into_iter()
             .partition(|name| name.starts_with(UNPLACED));
-        for name in placed {
-            match self.take_abandoned(&path_of(&name)) {
-                Ok(taken) => found.extend(taken),
-                Err(error) => broken(error),
-            }
-        }
         if !unplaced.is_empty() {
             // They are written under `lock`: whose writer does not hold it any more is dead, and had made nothing yet.
             let _locked = self.lock()?;
@@ -331,10 +323,15 @@ impl Store {
                 self.root.unlink(&path_of(&name))?;
             }
         }
-        Ok(found)
+        Ok(placed)
     }
 
-    fn take_abandoned(&self, path: &str) -> Result<Option<IntentFile>> {
+    /// The intent of this name, now flocked by this process, if its owner is dead. One of two names is taken by its own.
+    ///
+    /// # Errors
+    /// One that cannot be read: it stays where it is.
+    pub fn take_abandoned(&self, name: &str) -> Result<Option<IntentFile>> {
+        let path = &path_of(&name);
         let Some(fd) = self.root.open_file(path, OFlags::RDWR | OFlags::NONBLOCK)? else {
             return Ok(None);
         };
@@ -348,6 +345,9 @@ impl Store {
         if intent.boot != self.boot {
             // Its objects are gone.
             return self.root.unlink(path).map(|()| None);
+        }
+        if intent.name.as_str() != name && self.is_under_way(&intent.name)? {
+            return Ok(None);
         }
         Ok(Some(IntentFile { fd, intent }))
     }
