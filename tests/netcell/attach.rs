@@ -3,6 +3,7 @@
 use crate::harness::*;
 use crate::tests;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -217,12 +218,16 @@ fn attach_without_a_terminal_follows_output_and_hands_stdin_on() {
         netcell_command(&["attach", "web"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap(),
     );
     let mut lines = BufReader::new(first.0.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(first.0.stderr.take().unwrap()).lines();
     first.0.stdin.take().unwrap().write_all(b"one\n").unwrap();
     assert_eq!(lines.next().unwrap().unwrap(), "out one");
+    // Else it might be the second one's, too.
+    assert_eq!(errors.next().unwrap().unwrap(), "err one");
     let second = netcell_with(&["attach", "web"], "two\nstop\n").exits(4);
     assert_eq!(second.stdout, "out two\nout stop\n");
     assert_eq!(second.stderr, "err two\nerr stop\n");
@@ -244,9 +249,29 @@ fn attach_without_a_terminal_follows_output_and_hands_stdin_on() {
         .unwrap()
         .write_all(b"stop\n")
         .unwrap();
-    let mut lines = BufReader::new(watcher.0.stdout.take().unwrap()).lines();
-    netcell_with(&["attach", "web"], "three\nstop\n").exits(4);
-    assert_eq!(lines.next().unwrap().unwrap(), "out three");
+    let stdout = watcher.0.stdout.take().unwrap();
+    // Until it is attached it sees nothing.
+    let mut feeder = Background(
+        netcell_command(&["attach", "web"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let mut feed = feeder.0.stdin.take().unwrap();
+    let moment = Duration::from_millis(50);
+    wait_until("the other one is attached", || {
+        feed.write_all(b"three\n").unwrap();
+        step("poll", sys::readable(&[stdout.as_raw_fd()], moment))
+    });
+    feed.write_all(b"stop\n").unwrap();
+    let lines: Result<Vec<String>, _> = BufReader::new(stdout).lines().collect();
+    let (last, before) = lines.as_deref().unwrap().split_last().unwrap();
+    assert_eq!(last, "out stop");
+    assert!(before.iter().all(|line| line == "out three"), "{before:?}");
+    assert_eq!(feeder.0.wait().unwrap().code(), Some(4));
+    assert_eq!(watcher.0.wait().unwrap().code(), Some(4));
     cell("rm -f web").ok();
 }
 

@@ -111,7 +111,10 @@ impl Snapshot {
         for line in read("ipv6_route").lines() {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let picked = [0, 1, 4, 9].map(|i| fields.get(i).copied().unwrap_or_default());
-            self.add("route", &picked.join(" "));
+            // The kernel's own for multicast (ff00::/8): a link gets it a moment after its carrier, and takes it along.
+            if picked[..2] != ["ff000000000000000000000000000000", "08"] {
+                self.add("route", &picked.join(" "));
+            }
         }
         for line in read("if_inet6").lines() {
             self.add("address", line);
