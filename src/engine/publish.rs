@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<Vec<PortMapping>> {
         let (member, _) = self.member(reference)?;
         let (before, after) = self.change_ports(
-            (&member, false),
+            (&member, None),
             &|sandbox, before| {
                 let mut after = before.to_vec();
                 after.extend(self.more_ports(sandbox, (&member, specs), &[])?);
@@ -65,7 +65,8 @@ impl Engine {
                 let stays = |port: &&PortMapping| now.id != sandbox.id || !goes(port);
                 Ok(before.iter().filter(stays).cloned().collect())
             };
-            self.change_ports((&member, sandbox.name == member), &rest, run)?;
+            let own = (sandbox.name == member).then_some(&sandbox.name);
+            self.change_ports((&member, own), &rest, run)?;
         }
         Ok(())
     }
@@ -77,7 +78,7 @@ impl Engine {
             after.extend(self.more_ports(sandbox, (member, &missing), before)?);
             Ok(after)
         };
-        self.change_ports((member, false), &become_, run).map(drop)
+        self.change_ports((member, None), &become_, run).map(drop)
     }
 
     /// The member that a reference means, and its sandbox.
@@ -95,10 +96,10 @@ impl Engine {
         }
     }
 
-    /// Changes the ports of one member, with `own` in the sandbox of its name: those before, and those after.
+    /// Changes the ports of one member: those before, and those after. `own` as for [`Engine::sandbox_of`].
     fn change_ports(
         &self,
-        (member, own): (&Name, bool),
+        (member, own): (&Name, Option<&Name>),
         become_: Become,
         run: &mut Run,
     ) -> Result<(Vec<PortMapping>, Vec<PortMapping>)> {
@@ -152,13 +153,16 @@ impl Engine {
 
     /// A member's container, if it is one, and its sandbox. The caller holds `lock`.
     ///
-    /// A sandbox that lives on has ports of its own name, while a container of that name may be in another's: `own` means
-    /// the former.
-    fn sandbox_of(&self, member: &Name, own: bool) -> Result<(Option<Id>, Box<SandboxRecord>)> {
-        let container = self
-            .store
-            .read::<ContainerRecord>(member)?
-            .filter(|container| !own || container.sandbox.as_ref() == Some(member));
+    /// A sandbox that lives on has ports of its own name, while a container of that name may be in another's: `own` is that
+    /// sandbox, where its ports are meant.
+    fn sandbox_of(
+        &self,
+        member: &Name,
+        own: Option<&Name>,
+    ) -> Result<(Option<Id>, Box<SandboxRecord>)> {
+        let container = self.store.read::<ContainerRecord>(member)?;
+        let container = container
+            .filter(|container| own.is_none_or(|own| container.sandbox.as_ref() == Some(own)));
         let name = container
             .as_ref()
             .and_then(|container| container.sandbox.as_ref());
