@@ -30,6 +30,7 @@ pub const TESTS: &[runner::Test] = tests![
     kill_with_an_error_at_any_call_kills_or_does_not.seconds(2400),
     restart_with_an_error_at_any_call_leaves_a_whole_container.seconds(2400),
     rm_with_an_error_at_any_call_removes_all_or_nothing.seconds(2400),
+    rm_of_a_member_with_an_error_at_any_call_removes_all_of_it_or_nothing.seconds(2400),
     rename_with_an_error_at_any_call_renames_all_or_nothing.seconds(2400),
     publish_with_an_error_at_any_call_publishes_or_does_not.seconds(2400),
     unpublish_with_an_error_at_any_call_withdraws_or_does_not.seconds(2400),
@@ -330,6 +331,34 @@ fn rm_with_an_error_at_any_call_removes_all_or_nothing() {
         line: &["rm", "-f", "web"],
         done: web_is_gone,
         or: Some(web_is_gone),
+        ..MOST
+    }
+    .run();
+}
+
+fn web_has_a_member() {
+    web_is_created();
+    cell("run -d --name side --network container:web -p 9090:90 alpine sleep 1000").ok();
+}
+
+/// And the sandbox that it was in stands, with the other's port.
+fn member_is_gone() -> Verdict {
+    holds("it is not known", says_gone(&cell("inspect side")))?;
+    holds(
+        "no process is left",
+        processes_with("sleep 1000").is_empty(),
+    )?;
+    leads_to("web")
+}
+
+fn rm_of_a_member_with_an_error_at_any_call_removes_all_of_it_or_nothing() {
+    Sweep {
+        before: Some(web_has_a_member),
+        line: &["rm", "-f", "side"],
+        done: member_is_gone,
+        or: Some(member_is_gone),
+        kills: true,
+        undo: &[&["rm", "-f", "side"], &["rm", "-f", "web"]],
         ..MOST
     }
     .run();
