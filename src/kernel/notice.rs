@@ -79,8 +79,8 @@ impl Notices {
     pub fn look(&mut self) -> (bool, bool) {
         let heard = &mut self.heard;
         // Tables first: what leaves is announced there.
-        let whole = self.tables.hear(|message| heard.table(&message));
-        let whole = self.route.hear(|message| heard.link(&message)) && whole;
+        let whole = self.tables.hear(&mut |message| heard.table(&message));
+        let whole = self.route.hear(&mut |message| heard.link(&message)) && whole;
         let still = heard.ailing.iter().any(|(_, seen)| *seen);
         heard.ailing.iter_mut().for_each(|(_, seen)| *seen = true);
         let lost = heard.lost || still || !whole;

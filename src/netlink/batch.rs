@@ -93,6 +93,13 @@ impl Batch {
         header: &[u8],
         attributes: impl FnOnce(&mut Attributes),
     ) {
+        let start = self.begin(kind, flags, header);
+        attributes(&mut Attributes { batch: self });
+        self.end(start);
+    }
+
+    /// A message's headers; where it begins.
+    fn begin(&mut self, kind: u16, flags: NlmF, header: &[u8]) -> usize {
         let start = self.bytes.len();
         self.put(&0u32.to_ne_bytes());
         self.put(&kind.to_ne_bytes());
@@ -100,9 +107,7 @@ impl Batch {
         self.put(&self.count.to_ne_bytes());
         self.put(&0u32.to_ne_bytes());
         self.put(header);
-        attributes(&mut Attributes { batch: self });
-        self.patch32(start);
-        self.count += 1;
+        start
     }
 
     /// The bytes to send, with sequence numbers from `first` on.
@@ -164,11 +169,13 @@ impl Batch {
         self.put(&[0; 4][..padding]);
     }
 
-    fn patch32(&mut self, start: usize) {
+    /// Puts its length into the message that begins there.
+    fn end(&mut self, start: usize) {
         let length = (self.bytes.len() - start) as u32;
         if let Some(field) = self.bytes.get_mut(start..start + 4) {
             field.copy_from_slice(&length.to_ne_bytes());
         }
+        self.count += 1;
     }
 }
 
@@ -237,12 +244,23 @@ impl Attributes<'_> {
 
     /// A fixed header and attributes within an attribute, as VETH_INFO_PEER has it.
     pub fn nest_behind(&mut self, kind: u16, header: &[u8], inner: impl FnOnce(&mut Attributes)) {
+        let start = self.begin(kind, header);
+        inner(self);
+        self.end(start);
+    }
+
+    /// The headers of attributes within one; where it begins.
+    fn begin(&mut self, kind: u16, header: &[u8]) -> usize {
         const NESTED: u16 = 1 << 15;
         let start = self.batch.bytes.len();
         self.batch.put(&0u16.to_ne_bytes());
         self.batch.put(&(kind | NESTED).to_ne_bytes());
         self.batch.put(header);
-        inner(self);
+        start
+    }
+
+    /// Puts its length into the attribute that begins there.
+    fn end(&mut self, start: usize) {
         let length = self.length(self.batch.bytes.len() - start);
         if let Some(field) = self.batch.bytes.get_mut(start..start + 2) {
             field.copy_from_slice(&length.to_ne_bytes());

@@ -67,7 +67,7 @@ impl Socket {
         let mut rejected = None;
         let mut open = count;
         while open > 0 {
-            self.hear(true, |message| {
+            self.hear(true, &mut |message| {
                 let index = message.sequence.wrapping_sub(first);
                 if message.kind == u16::from(Nlmsg::Error) && index < count {
                     // No kernel answers twice, but this is not to end by a panic where one does.
@@ -90,12 +90,12 @@ impl Socket {
         let mut rejected: Option<Rejected> = None;
         let mut done = false;
         while !done && rejected.is_none() {
-            self.hear(true, |message| {
+            self.hear(true, &mut |message| {
                 note_commit(&message, first, count, last, &mut rejected, &mut done)
             })?;
         }
         // The kernel has answered everything by the time send returns: what else was refused is there by now.
-        while self.hear(false, |message| {
+        while self.hear(false, &mut |message| {
             note_commit(&message, first, count, last, &mut rejected, &mut done)
         })? {}
         rejected.map_or(Ok(()), |rejected| Err(TransactError::Rejected(rejected)))
@@ -112,10 +112,20 @@ impl Socket {
         batch: &mut Batch,
         mut read: impl FnMut(&Message) -> Option<T>,
     ) -> Result<Option<T>, TransactError> {
+        let mut found = None;
+        self.ask(batch, &mut |message| found = read(message))?;
+        Ok(found)
+    }
+
+    fn ask(
+        &mut self,
+        batch: &mut Batch,
+        each: &mut dyn FnMut(&Message),
+    ) -> Result<(), TransactError> {
         let first = self.send(batch)?;
-        let (mut found, mut rejected, mut answered) = (None, None, false);
+        let (mut rejected, mut answered) = (None, false);
         while !answered {
-            self.hear(true, |message| {
+            self.hear(true, &mut |message| {
                 if message.sequence != first {
                     return;
                 }
@@ -123,54 +133,62 @@ impl Socket {
                 if message.kind == u16::from(Nlmsg::Error) {
                     rejected = refusal(&message, 0);
                 } else {
-                    found = read(&message);
+                    each(&message);
                 }
             })?;
         }
         match rejected {
-            Some(Rejected {
-                errno: Errno::NODEV | Errno::NOENT,
-                ..
-            }) => Ok(None),
-            Some(rejected) => Err(TransactError::Rejected(rejected)),
-            None => Ok(found),
+            Some(rejected) if ![Errno::NODEV, Errno::NOENT].contains(&rejected.errno) => {
+                Err(TransactError::Rejected(rejected))
+            }
+            _ => Ok(()),
         }
     }
 
     /// Dumps: `write` makes the request, `read` takes each object. One that changed meanwhile is asked for again.
     pub fn dump<T>(
         &mut self,
-        mut write: impl FnMut(&mut Batch, NlmF),
+        write: impl Fn(&mut Batch, NlmF),
         mut read: impl FnMut(&Message) -> Option<T>,
     ) -> Result<Vec<T>, TransactError> {
+        let mut all = Vec::new();
+        self.walk(&write, &mut |message| match message {
+            Some(message) => all.extend(read(message)),
+            None => all.clear(),
+        })?;
+        Ok(all)
+    }
+
+    /// Dumps: `each` gets every object, and none where all before it is to be forgotten.
+    fn walk(
+        &mut self,
+        write: &dyn Fn(&mut Batch, NlmF),
+        each: &mut dyn FnMut(Option<&Message>),
+    ) -> Result<(), TransactError> {
         let mut batch = Batch::default();
         let mut buffer = vec![0; DUMP];
         for _ in 0..INTERRUPTED {
+            each(None);
             write(&mut batch, NlmF::REQUEST | NlmF::DUMP);
             let first = self.send(&mut batch)?;
-            let (mut all, mut done, mut torn, mut rejected) = (Vec::new(), false, false, None);
+            let (mut done, mut torn, mut rejected) = (false, false, None);
             while !done {
-                self.hear_into(&mut buffer, true, |message| {
+                self.hear_into(&mut buffer, true, &mut |message| {
                     if message.sequence != first {
                         return;
                     }
                     torn |= message.flags & NlmF::DUMP_INTR.bits() != 0;
-                    match message.kind {
-                        kind if kind == u16::from(Nlmsg::Error) => {
-                            rejected = refusal(&message, 0);
-                            done = true;
-                        }
-                        kind if kind == u16::from(Nlmsg::Done) => {
-                            rejected = refusal(&message, 0);
-                            done = true;
-                        }
-                        _ => all.extend(read(&message)),
+                    if [Nlmsg::Error.into(), Nlmsg::Done.into()].contains(&message.kind) {
+                        rejected = refusal(&message, 0);
+                        done = true;
+                    } else {
+                        each(Some(&message));
                     }
                 })?;
             }
             match rejected {
                 Some(rejected) => return Err(TransactError::Rejected(rejected)),
-                None if !torn => return Ok(all),
+                None if !torn => return Ok(()),
                 None => {}
             }
         }
@@ -196,7 +214,7 @@ impl Socket {
     }
 
     /// Hears one datagram; false when there is none and `wait` was not asked for.
-    fn hear(&self, wait: bool, each: impl FnMut(Message)) -> Result<bool> {
+    fn hear(&self, wait: bool, each: &mut dyn FnMut(Message)) -> Result<bool> {
         self.hear_into(&mut [0; ANSWER], wait, each)
     }
 
@@ -204,11 +222,11 @@ impl Socket {
         &self,
         buffer: &mut [u8],
         wait: bool,
-        mut each: impl FnMut(Message),
+        each: &mut dyn FnMut(Message),
     ) -> Result<bool> {
         match self.netlink.receive(buffer, wait) {
             Ok(bytes) => {
-                messages(bytes).for_each(&mut each);
+                messages(bytes).for_each(&mut *each);
                 Ok(true)
             }
             Err(Errno::AGAIN) if !wait => Ok(false),
@@ -231,12 +249,12 @@ impl Notifications {
     }
 
     /// Hears all that has been told: whether that was all that happened.
-    pub fn hear(&self, mut each: impl FnMut(Message)) -> bool {
+    pub fn hear(&self, each: &mut dyn FnMut(Message)) -> bool {
         let mut whole = true;
         let mut buffer = [0; ANSWER];
         loop {
             match self.0.receive(&mut buffer, false) {
-                Ok(bytes) => messages(bytes).for_each(&mut each),
+                Ok(bytes) => messages(bytes).for_each(&mut *each),
                 Err(Errno::AGAIN) => return whole,
                 // Too much of it (ENOBUFS), or too long: it is asked for instead.
                 Err(Errno::NOBUFS | Errno::MSGSIZE) => whole = false,
