@@ -19,8 +19,9 @@ use crate::kernel::{Op, link, netns};
 use crate::sys::file;
 use crate::sys::lock::{self, Hold};
 use crate::sys::netns::{NetNs, is_pin};
-use crate::types::{Cidr, Id, IfName, Mac, Name};
+use crate::types::{Id, IfName, Mac, Name};
 use rustix::fs::OFlags;
+use std::net::IpAddr;
 
 /// All that a record or an intent speaks for.
 #[derive(Default)]
@@ -35,12 +36,22 @@ struct Known {
 
 impl Known {
     fn has_link(&self, name: &IfName) -> bool {
-        let mut endpoints = self.sandboxes.iter().filter_map(|s| s.endpoint.as_ref());
-        endpoints.any(|endpoint| endpoint.link == *name)
+        let mut endpoints = self.sandboxes.iter().map(|sandbox| &sandbox.endpoint);
+        endpoints.any(|endpoint| endpoint.as_ref().is_some_and(|e| e.link == *name))
     }
 
     fn has_bridge(&self, name: &IfName) -> bool {
         self.networks.iter().any(|network| network.link == *name)
+    }
+
+    fn has_subnet_of(&self, address: IpAddr) -> bool {
+        let mut networks = self.networks.iter();
+        networks.any(|network| {
+            network
+                .subnets
+                .iter()
+                .any(|part| part.subnet.contains(address))
+        })
     }
 
     fn has_sandbox(&self, id: &Id) -> bool {
@@ -53,8 +64,7 @@ impl Known {
 
     /// Whether another command is at a sandbox: its ports may be about to change.
     fn is_at(&self, sandbox: &SandboxRecord) -> bool {
-        let mut names = std::iter::once(&sandbox.name).chain(&sandbox.members);
-        names.any(|name| self.is_busy(name))
+        self.is_busy(&sandbox.name) || sandbox.members.iter().any(|name| self.is_busy(name))
     }
 }
 
@@ -160,16 +170,13 @@ impl Engine {
                 gone.push(&link.name);
             }
         }
-        for link in host
-            .links
-            .iter()
-            .filter(|link| is_stray_bridge(link, host, known))
-        {
-            let mut ports = host
-                .links
-                .iter()
-                .filter(|port| port.master == Some(link.index));
-            let unused = ports.all(|port| gone.contains(&port.name.as_str()));
+        for link in &host.links {
+            if !is_stray_bridge(link, host, known) {
+                continue;
+            }
+            let mut links = host.links.iter();
+            let unused = links
+                .all(|port| port.master != Some(link.index) || gone.contains(&port.name.as_str()));
             if let (true, Ok(name), Some(mac)) = (unused, link.name.parse(), link.mac) {
                 plan.push(link::DelLink::bridge(name, mac));
                 gone.push(&link.name);
@@ -217,9 +224,8 @@ impl Engine {
         }
         for id in &root.names("ids")? {
             let name = self.store.name_of(id);
-            let mut containers = known.containers.iter().map(|record| record.id);
             let is = |own: Id| own.to_string() == *id;
-            let is_known = containers.any(is)
+            let is_known = known.containers.iter().any(|record| is(record.id))
                 || known.sandboxes.iter().any(|sandbox| is(sandbox.id))
                 || name.is_some_and(|name| known.is_busy(&name));
             if !is_known {
@@ -297,13 +303,11 @@ fn is_stray_port(link: &Link, known: &Known) -> bool {
 
 /// Whether a link is a bridge that netcell made, and of no network.
 fn is_stray_bridge(link: &Link, host: &Snapshot, known: &Known) -> bool {
-    let mut own = host
-        .addresses
-        .iter()
-        .filter(|address| address.link == link.index);
+    let mut addresses = host.addresses.iter();
     link.kind.as_deref() == Some("bridge")
         && link.group == link::GROUP
-        && own.any(|address| link.mac == Some(Mac::of(address.address.addr)))
+        && addresses
+            .any(|own| own.link == link.index && link.mac == Some(Mac::of(own.address.addr)))
         && link.name.parse().is_ok_and(|name| !known.has_bridge(&name))
 }
 
@@ -330,8 +334,6 @@ fn stray_elements(
             plan.push(drop);
         }
     }
-    let parts = known.networks.iter().flat_map(|network| &network.subnets);
-    let subnets: Vec<Cidr> = parts.map(|part| part.subnet).collect();
     let mut ports: Vec<Vec<u8>> = Vec::new();
     for sandbox in known.sandboxes.iter().chain(before) {
         for port in &sandbox.ports {
@@ -343,13 +345,10 @@ fn stray_elements(
     }
     ports.sort_unstable();
     for (to, drop) in elements.published() {
-        let mut at = known
-            .sandboxes
-            .iter()
-            .filter(|sandbox| known.is_at(sandbox));
-        let in_work = at.any(|sandbox| sandbox.addresses().iter().any(|own| own.addr == to));
-        let of_network = subnets.iter().any(|subnet| subnet.contains(to));
-        if of_network && !in_work && ports.binary_search(&drop.name()).is_err() {
+        let in_work = known.sandboxes.iter().any(|sandbox| {
+            known.is_at(sandbox) && sandbox.addresses().iter().any(|own| own.addr == to)
+        });
+        if known.has_subnet_of(to) && !in_work && ports.binary_search(&drop.name()).is_err() {
             plan.push(drop);
         }
     }

@@ -1,7 +1,7 @@
 //! The elements of the sets and maps of netcell's tables: what differs from network to network, from sandbox to
 //! sandbox, from port to port.
 
-use super::nft::{TABLE, header, kind};
+use super::nft::{TABLE, data, header, kind};
 use super::uapi::nf_tables::*;
 use crate::netlink::{Attributes, Batch};
 use crate::types::{Cidr, IfName, Mac, PortMapping};
@@ -187,12 +187,9 @@ impl Element {
 
     /// Writes what finds the element.
     fn encode_key(&self, a: &mut Attributes) {
-        let mut write = |kind, last| {
-            a.nest(kind, |a| a.bytes(NFTA_DATA_VALUE, &self.key(last)));
-        };
-        write(NFTA_SET_ELEM_KEY, false);
+        data(a, NFTA_SET_ELEM_KEY, &self.key(false));
         if self.has_intervals() {
-            write(NFTA_SET_ELEM_KEY_END, true);
+            data(a, NFTA_SET_ELEM_KEY_END, &self.key(true));
         }
     }
 
@@ -219,9 +216,7 @@ impl Element {
     /// Writes what a map's element leads to.
     pub(super) fn encode_data(&self, a: &mut Attributes) {
         if let Element::Publish { .. } = self {
-            a.nest(NFTA_SET_ELEM_DATA, |a| {
-                a.bytes(NFTA_DATA_VALUE, &self.data())
-            });
+            data(a, NFTA_SET_ELEM_DATA, &self.data());
         }
     }
 

@@ -4,7 +4,7 @@
 //! owner's are: none is expected there.
 
 use super::element::Element;
-use super::nft::{self, TABLE, header, kind};
+use super::nft::{self, TABLE, data, header, kind};
 use super::sets::{Field, SetDef};
 use super::sockets::{Sockets, plain};
 use super::uapi::nf_tables::*;
@@ -71,55 +71,65 @@ impl Elements {
     }
 
     /// The elements that name a port of a sandbox at its bridge, each with the port.
-    pub fn of_ports(&self) -> impl Iterator<Item = (IfName, DropElement)> {
-        let guard = guard::SETS.iter();
-        // What cuts a port off goes by itself.
-        let sets = guard.filter(|set| set.name != "gone");
-        sets.flat_map(|set| {
-            self.in_set(NFPROTO_BRIDGE, set).filter_map(|(drop, _)| {
-                let name = drop.key.get(..16)?.split(|byte| *byte == 0).next()?;
-                Some((std::str::from_utf8(name).ok()?.parse().ok()?, drop))
-            })
-        })
+    pub fn of_ports(&self) -> Vec<(IfName, DropElement)> {
+        let mut found = Vec::new();
+        for set in &guard::SETS {
+            // What cuts a port off goes by itself.
+            if set.name == "gone" {
+                continue;
+            }
+            for (element, _) in self.in_set(NFPROTO_BRIDGE, set) {
+                if let Some(port) = element.link() {
+                    found.push((port, element));
+                }
+            }
+        }
+        found
     }
 
     /// The elements that name a bridge, twice where there are two names, each with the bridge.
-    pub fn of_bridges(&self) -> impl Iterator<Item = (IfName, DropElement)> {
-        let sets = ruleset::SETS.iter();
-        let sets = sets.filter(|set| set.to.is_empty() && set.key[0] == Field::Link);
-        sets.flat_map(|set| {
-            self.in_set(NFPROTO_INET, set).filter_map(|(drop, _)| {
-                let name = drop.key.get(..16)?;
-                if set.key.get(1) == Some(&Field::Link) && drop.key.get(16..) != Some(name) {
-                    return None;
+    pub fn of_bridges(&self) -> Vec<(IfName, DropElement)> {
+        let mut found = Vec::new();
+        for set in &ruleset::SETS {
+            if !set.to.is_empty() || set.key[0] != Field::Link {
+                continue;
+            }
+            for (element, _) in self.in_set(NFPROTO_INET, set) {
+                let one = set.key.get(1) != Some(&Field::Link)
+                    || element.key.get(..16) == element.key.get(16..);
+                if let (true, Some(bridge)) = (one, element.link()) {
+                    found.push((bridge, element));
                 }
-                let name = name.split(|byte| *byte == 0).next()?;
-                Some((std::str::from_utf8(name).ok()?.parse().ok()?, drop))
-            })
-        })
+            }
+        }
+        found
     }
 
     /// The published ports, each with the address and the port that it leads to.
-    pub fn published(&self) -> impl Iterator<Item = (IpAddr, DropElement)> {
-        let maps = ruleset::SETS.iter().filter(|set| !set.to.is_empty());
-        maps.flat_map(|set| {
-            self.in_set(NFPROTO_INET, set).filter_map(|(drop, to)| {
-                let width = if set.to[0] == Field::V4 { 4 } else { 16 };
-                Some((field(to.get(..width)?)?, drop))
-            })
-        })
+    pub fn published(&self) -> Vec<(IpAddr, DropElement)> {
+        let mut found = Vec::new();
+        for set in ruleset::SETS.iter().filter(|set| !set.to.is_empty()) {
+            let width = if set.to[0] == Field::V4 { 4 } else { 16 };
+            for (element, to) in self.in_set(NFPROTO_INET, set) {
+                if let Some(to) = to.get(..width).and_then(field) {
+                    found.push((to, element));
+                }
+            }
+        }
+        found
     }
 
-    fn in_set(
-        &self,
-        family: u8,
-        set: &'static SetDef,
-    ) -> impl Iterator<Item = (DropElement, &[u8])> {
+    /// A set's elements, each with what it leads to.
+    fn in_set(&self, family: u8, set: &'static SetDef) -> Vec<(DropElement, &[u8])> {
         let begin = beginning(family, set.name);
-        self.held.iter().filter_map(move |(key, to)| {
-            let key = key.strip_prefix(begin.as_slice())?.to_vec();
-            Some((DropElement { family, set, key }, to.as_slice()))
-        })
+        let mut found = Vec::new();
+        for (key, to) in &self.held {
+            if let Some(key) = key.strip_prefix(begin.as_slice()) {
+                let key = key.to_vec();
+                found.push((DropElement { family, set, key }, to.as_slice()));
+            }
+        }
+        found
     }
 
     pub(super) fn assume_whole(&mut self) {
@@ -160,24 +170,23 @@ fn in_set(sockets: &mut Sockets, family: u8, set: &SetDef) -> Result<Vec<Held>> 
         (NFTA_SET_ELEM_LIST_SET, set.name),
     ];
     let read = |message: &Message| {
-        let lists =
-            attributes(message.body.get(4..)?).filter(|a| a.kind == NFTA_SET_ELEM_LIST_ELEMENTS);
-        let all = lists.flat_map(|list| list.nested());
-        Some(
-            all.map(|element| held(family, set.name, &element))
-                .collect(),
-        )
+        let mut some = Vec::new();
+        for element in nft::listed(message)? {
+            some.push(held(family, set.name, &element));
+        }
+        Some(some)
     };
-    let found: Vec<Vec<Held>> = list(sockets, (family, NFT_MSG_GETSETELEM), &names, read)?;
-    Ok(found.concat())
+    let mut all = Vec::new();
+    for some in list(sockets, (family, NFT_MSG_GETSETELEM), &names, read)? {
+        all.extend(some);
+    }
+    Ok(all)
 }
 
 fn held(family: u8, set: &str, element: &Attribute) -> Held {
     let value = |wanted| {
-        let of_kind = element.nested().find(|a| a.kind == wanted);
-        of_kind
-            .and_then(|a| a.nested().find(|a| a.kind == NFTA_DATA_VALUE))
-            .map_or(&[][..], |a| a.value)
+        let value = nft::inner(element, wanted).and_then(|a| nft::inner(&a, NFTA_DATA_VALUE));
+        value.map_or(&[][..], |a| a.value)
     };
     let mut key = beginning(family, set);
     key.extend_from_slice(value(NFTA_SET_ELEM_KEY));
@@ -274,6 +283,12 @@ impl DropElement {
         name
     }
 
+    /// The link that its key begins with.
+    fn link(&self) -> Option<IfName> {
+        let name = self.key.get(..16)?.split(|byte| *byte == 0).next()?;
+        std::str::from_utf8(name).ok()?.parse().ok()
+    }
+
     /// The key, and of intervals its end.
     fn ends(&self) -> (&[u8], Option<&[u8]>) {
         match self.set.flags & NFT_SET_INTERVAL {
@@ -329,9 +344,9 @@ impl Operation for DropElement {
             a.str(NFTA_SET_ELEM_LIST_SET, self.set.name);
             a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |a| {
                 a.nest(NFTA_LIST_ELEM, |a| {
-                    a.nest(NFTA_SET_ELEM_KEY, |a| a.bytes(NFTA_DATA_VALUE, first));
+                    data(a, NFTA_SET_ELEM_KEY, first);
                     if let Some(last) = last {
-                        a.nest(NFTA_SET_ELEM_KEY_END, |a| a.bytes(NFTA_DATA_VALUE, last));
+                        data(a, NFTA_SET_ELEM_KEY_END, last);
                     }
                 });
             });

@@ -1,5 +1,6 @@
 //! The expressions of a rule as nf_tables takes them (linux/netfilter/nf_tables.h; `nft --debug=netlink` shows the same).
 
+use super::nft::data;
 use super::sets::ANONYMOUS;
 use super::uapi::nf_tables::*;
 use crate::netlink::Attributes;
@@ -83,46 +84,59 @@ pub fn name(text: &str) -> [u8; 16] {
     bytes
 }
 
+fn write(a: &mut Attributes, numbers: &[(u16, u32)]) {
+    for (kind, number) in numbers {
+        a.be32(*kind, *number);
+    }
+}
+
 /// The expressions of one rule. Registers 1 to 4 have 16 bytes; 8 to 23 are the same space in fours, 8 the first of 1.
 pub struct Rule<'a, 'b>(pub &'a mut Attributes<'b>);
 
 impl Rule<'_, '_> {
-    fn expression(&mut self, name: &str, write: impl FnOnce(&mut Attributes)) -> &mut Self {
+    /// An expression by its name, with those attributes that are numbers, and behind them what `more` writes.
+    fn expression(
+        &mut self,
+        name: &str,
+        numbers: &[(u16, u32)],
+        more: &dyn Fn(&mut Attributes),
+    ) -> &mut Self {
         self.0.nest(NFTA_LIST_ELEM, |a| {
             a.str(NFTA_EXPR_NAME, name);
-            a.nest(NFTA_EXPR_DATA, write);
+            a.nest(NFTA_EXPR_DATA, |a| {
+                write(a, numbers);
+                more(a);
+            });
         });
         self
     }
 
+    /// An expression that is numbers alone.
+    fn plain(&mut self, name: &str, numbers: &[(u16, u32)]) -> &mut Self {
+        self.expression(name, numbers, &|_| {})
+    }
+
     /// An expression of which only the name is said.
     pub fn named(&mut self, name: &str) -> &mut Self {
-        self.expression(name, |_| {})
+        self.plain(name, &[])
     }
 
     /// meta KEY => register
     pub fn meta(&mut self, key: u32, register: u32) -> &mut Self {
-        self.expression("meta", |a| {
-            a.be32(2, key);
-            a.be32(1, register);
-        })
+        self.plain("meta", &[(2, key), (1, register)])
     }
 
     /// payload load LENGTH at BASE + OFFSET => register
     pub fn payload(&mut self, base: u32, offset: u32, length: u32, register: u32) -> &mut Self {
-        self.expression("payload", |a| {
-            a.be32(1, register);
-            a.be32(2, base);
-            a.be32(3, offset);
-            a.be32(4, length);
-        })
+        self.plain(
+            "payload",
+            &[(1, register), (2, base), (3, offset), (4, length)],
+        )
     }
 
     fn compare(&mut self, register: u32, operator: u32, value: &[u8]) -> &mut Self {
-        self.expression("cmp", |a| {
-            a.be32(1, register);
-            a.be32(2, operator);
-            a.nest(3, |a| a.bytes(NFTA_DATA_VALUE, value));
+        self.expression("cmp", &[(1, register), (2, operator)], &|a| {
+            data(a, 3, value)
         })
     }
 
@@ -176,67 +190,47 @@ impl Rule<'_, '_> {
             .without("bridges", 1)
     }
 
-    fn lookup(
-        &mut self,
-        set: &str,
-        register: u32,
-        more: impl FnOnce(&mut Attributes),
-    ) -> &mut Self {
-        self.expression("lookup", |a| {
+    fn lookup(&mut self, set: &str, numbers: &[(u16, u32)]) -> &mut Self {
+        self.expression("lookup", &[], &|a| {
             a.str(1, set);
-            a.be32(2, register);
-            more(a);
+            write(a, numbers);
         })
     }
 
     pub fn within(&mut self, set: &str, register: u32) -> &mut Self {
-        self.lookup(set, register, |_| {})
+        self.lookup(set, &[(2, register)])
     }
 
     pub fn without(&mut self, set: &str, register: u32) -> &mut Self {
-        self.lookup(set, register, |a| a.be32(5, 1))
+        self.lookup(set, &[(2, register), (5, 1)])
     }
 
     /// As [`Rule::within`], of the set without a name that has this number within the transaction.
     pub fn within_anonymous(&mut self, id: u32) -> &mut Self {
-        self.lookup(ANONYMOUS, 1, |a| a.be32(4, id))
+        self.lookup(ANONYMOUS, &[(2, 1), (4, id)])
     }
 
     /// dnat to the address and the port behind it that the map has for what begins at the first register.
     pub fn dnat(&mut self, ip: &Ip, map: &str) -> &mut Self {
-        self.lookup(map, FIRST, |a| a.be32(3, FIRST))
-            .expression("nat", |a| {
-                a.be32(1, 1);
-                a.be32(2, u32::from(ip.number));
-                a.be32(3, FIRST);
-                a.be32(5, FIRST + ip.words());
-            })
+        let (version, port) = (u32::from(ip.number), FIRST + ip.words());
+        self.lookup(map, &[(2, FIRST), (3, FIRST)])
+            .plain("nat", &[(1, 1), (2, version), (3, FIRST), (5, port)])
     }
 
     /// fib daddr type local
     pub fn reaches_host(&mut self, register: u32) -> &mut Self {
         const RTN_LOCAL: u32 = 2;
-        self.expression("fib", |a| {
-            a.be32(1, register);
-            a.be32(2, 3);
-            a.be32(3, 2);
-        })
-        .equals(register, &RTN_LOCAL.to_ne_bytes())
+        self.plain("fib", &[(1, register), (2, 3), (3, 2)])
+            .equals(register, &RTN_LOCAL.to_ne_bytes())
     }
 
     fn bits(&mut self, key: u32, mask: u32) -> &mut Self {
-        self.expression("ct", |a| {
-            a.be32(1, 1);
-            a.be32(2, key);
-        })
-        .expression("bitwise", |a| {
-            a.be32(1, 1);
-            a.be32(2, 1);
-            a.be32(3, 4);
-            a.nest(4, |a| a.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes()));
-            a.nest(5, |a| a.bytes(NFTA_DATA_VALUE, &[0; 4]));
-        })
-        .differs(1, &[0; 4])
+        self.plain("ct", &[(1, 1), (2, key)])
+            .expression("bitwise", &[(1, 1), (2, 1), (3, 4)], &|a| {
+                data(a, 4, &mask.to_ne_bytes());
+                data(a, 5, &[0; 4]);
+            })
+            .differs(1, &[0; 4])
     }
 
     pub fn ct_state(&mut self, states: u32) -> &mut Self {
@@ -253,8 +247,7 @@ impl Rule<'_, '_> {
     }
 
     pub fn verdict(&mut self, code: i32, chain: Option<&str>) -> &mut Self {
-        self.expression("immediate", |a| {
-            a.be32(1, 0);
+        self.expression("immediate", &[(1, 0)], &|a| {
             a.nest(2, |a| {
                 a.nest(NFTA_DATA_VERDICT, |a| {
                     a.be32(NFTA_VERDICT_CODE, code as u32);

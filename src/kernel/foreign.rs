@@ -4,7 +4,7 @@
 //! policy of drop or an unconditional drop or reject as their last rule. A table with a rule about netcell's link is
 //! passed over: its owner has seen to it.
 
-use super::nft::{self, TABLE};
+use super::nft::{self, TABLE, inner};
 use super::sockets::{Sockets, plain};
 use super::uapi::nf_tables::*;
 use crate::error::Result;
@@ -164,10 +164,6 @@ pub(super) fn rule(message: &Message, table: &str, link: &IfName) -> Option<Rule
         names_link,
         drops_all,
     })
-}
-
-fn inner<'a>(a: &Attribute<'a>, kind: u16) -> Option<Attribute<'a>> {
-    a.nested().find(|a| a.kind == kind)
 }
 
 /// The name and the data of an expression.

@@ -97,18 +97,18 @@ pub(super) fn encode(batch: &mut Batch, mend: bool) {
     table.chain("port", None);
     table.chain("prerouting", base(PREROUTING));
     table.chain("postrouting", base(POSTROUTING));
-    table.rule("port", |r| {
+    table.rule("port", &|r| {
         r.meta(IIFNAME, 1).within("gone", 1).verdict(DROP, None);
     });
     services(&mut table);
     senders(&mut table);
-    table.rule("prerouting", |r| {
+    table.rule("prerouting", &|r| {
         r.group(IIFGROUP).verdict(JUMP, Some("port"));
     });
-    table.rule("postrouting", |r| {
+    table.rule("postrouting", &|r| {
         r.meta(OIFNAME, 1).within("gone", 1).verdict(DROP, None);
     });
-    table.rule("postrouting", |r| {
+    table.rule("postrouting", &|r| {
         r.group(OIFGROUP)
             .icmpv6(ROUTER_ADVERTISEMENT)
             .verdict(DROP, None);
@@ -132,14 +132,14 @@ impl Operation for AddGuard {
 
 /// What no sandbox may be to its neighbours unless it was let: a router, a DHCP server.
 fn services(table: &mut Writer) {
-    table.rule("port", |r| {
+    table.rule("port", &|r| {
         r.meta(IIFNAME, 1).within("free", 1).verdict(ACCEPT, None);
     });
-    table.rule("port", |r| {
+    table.rule("port", &|r| {
         r.icmpv6(ROUTER_ADVERTISEMENT).verdict(DROP, None);
     });
     for (ethertype, port) in [(IPV4, DHCP_SERVER), (IPV6, DHCPV6_SERVER)] {
-        table.rule("port", |r| {
+        table.rule("port", &|r| {
             r.protocol(ethertype)
                 .meta(L4PROTO, 1)
                 .equals(1, &[UDP])
@@ -153,7 +153,7 @@ fn services(table: &mut Writer) {
 /// What a sandbox may send from: its own MAC and addresses; and before an IPv6 address is its own, from none.
 fn senders(table: &mut Writer) {
     let mut only = |ethertype: Option<u16>, (base, offset, length), set| {
-        table.rule("port", |r| {
+        table.rule("port", &|r| {
             if let Some(ethertype) = ethertype {
                 r.protocol(ethertype);
             }
@@ -167,7 +167,7 @@ fn senders(table: &mut Writer) {
     only(Some(ARP), (BASE_NETWORK, 8, 6), "macs");
     only(Some(ARP), (BASE_NETWORK, 14, 4), "own4");
     only(Some(IPV4), (BASE_NETWORK, IP.source, 4), "own4");
-    table.rule("port", |r| {
+    table.rule("port", &|r| {
         r.icmpv6(NEIGHBOUR_ADVERTISEMENT)
             .meta(IIFNAME, FIRST)
             .payload(BASE_TRANSPORT, 8, 16, FIRST + 4)
@@ -175,7 +175,7 @@ fn senders(table: &mut Writer) {
             .verdict(DROP, None);
     });
     for kind in [NEIGHBOUR_SOLICITATION, MULTICAST_REPORT] {
-        table.rule("port", |r| {
+        table.rule("port", &|r| {
             r.protocol(IPV6)
                 .payload(BASE_NETWORK, IP6.source, 16, 1)
                 .equals(1, &[0; 16])
@@ -183,7 +183,7 @@ fn senders(table: &mut Writer) {
                 .verdict(ACCEPT, None);
         });
     }
-    table.rule("port", |r| {
+    table.rule("port", &|r| {
         r.protocol(IPV6)
             .meta(IIFNAME, FIRST)
             .payload(BASE_NETWORK, IP6.source, 16, FIRST + 4)

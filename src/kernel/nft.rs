@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::uapi::nf_tables::*;
 use super::{Channel, Holds, Lookup, Op, Operation};
 use crate::error::Result;
-use crate::netlink::{Batch, Message, attributes, flags};
+use crate::netlink::{Attribute, Attributes, Batch, Message, attributes, flags};
 use crate::types::IfName;
 use neli::consts::nl::NlmF;
 use std::fmt;
@@ -27,6 +27,11 @@ pub(super) fn header(family: u8) -> [u8; 4] {
 /// The type of a message of the nf_tables subsystem.
 pub(super) fn kind(message: u16) -> u16 {
     NFNL_SUBSYS_NFTABLES << 8 | message
+}
+
+/// A value, alone in an attribute.
+pub(super) fn data(a: &mut Attributes, attribute: u16, value: &[u8]) {
+    a.nest(attribute, |a| a.bytes(NFTA_DATA_VALUE, value));
 }
 
 /// Begins a transaction.
@@ -127,19 +132,32 @@ impl Operation for MendTable {
     }
 }
 
+/// The attribute of a kind within one.
+pub(super) fn inner<'a>(attribute: &Attribute<'a>, kind: u16) -> Option<Attribute<'a>> {
+    attribute.nested().find(|a| a.kind == kind)
+}
+
+/// The elements in one of the answers to a dump of a set.
+pub(super) fn listed<'a>(message: &Message<'a>) -> Option<Vec<Attribute<'a>>> {
+    let mut elements = Vec::new();
+    for list in attributes(message.body.get(4..)?) {
+        if list.kind == NFTA_SET_ELEM_LIST_ELEMENTS {
+            list.nested().for_each(|element| elements.push(element));
+        }
+    }
+    Some(elements)
+}
+
 /// The names of links in one of the answers to a dump of a set of them.
 pub(super) fn read_names(message: &Message) -> Option<Vec<IfName>> {
-    let lists =
-        attributes(message.body.get(4..)?).filter(|a| a.kind == NFTA_SET_ELEM_LIST_ELEMENTS);
-    let keys = lists
-        .flat_map(|list| list.nested())
-        .flat_map(|element| element.nested())
-        .filter(|a| a.kind == NFTA_SET_ELEM_KEY);
-    let names = keys
-        .flat_map(|key| key.nested())
-        .filter(|a| a.kind == NFTA_DATA_VALUE)
-        .filter_map(|value| value.str()?.parse().ok());
-    Some(names.collect())
+    let mut names = Vec::new();
+    for element in listed(message)? {
+        let value = inner(&element, NFTA_SET_ELEM_KEY).and_then(|key| inner(&key, NFTA_DATA_VALUE));
+        if let Some(Ok(name)) = value.and_then(|value| value.str()).map(str::parse) {
+            names.push(name);
+        }
+    }
+    Some(names)
 }
 
 /// Adds an element.

@@ -310,7 +310,7 @@ fn table(
     writer.chain(CHAIN, None);
     let last = writer.batch.count();
     if let Some(write) = write {
-        writer.rule(CHAIN, |rule| {
+        writer.rule(CHAIN, &|rule| {
             write(rule);
         });
     }

@@ -128,7 +128,7 @@ pub fn encode(batch: &mut Batch, mend: bool) {
     table.chain("nat_postrouting", Some(("nat", POSTROUTING, 100)));
     table.chain("forward", Some(("filter", FORWARD, 0)));
     for address in [IP.destination, IP.source] {
-        table.rule("raw_prerouting", |r| {
+        table.rule("raw_prerouting", &|r| {
             r.loopback(address)
                 .meta(IIFNAME, 1)
                 .within("bridges", 1)
@@ -171,19 +171,19 @@ pub(super) fn begin_table<'a>(
 /// The maps of one family: at one address, at all, for some senders, for some that arrive by one interface.
 fn publish(table: &mut Writer, ip: &'static Ip) {
     let [at_one, at_all, from, on] = ip.maps;
-    table.rule("publish", |r| {
+    table.rule("publish", &|r| {
         r.family(ip)
             .payload(BASE_NETWORK, ip.destination, ip.length, FIRST)
             .port(FIRST + ip.words())
             .dnat(ip, at_one);
     });
-    table.rule("publish", |r| {
+    table.rule("publish", &|r| {
         r.family(ip).port(FIRST).dnat(ip, at_all);
     });
-    table.rule_for_ports("publish", |r| {
+    table.rule_for_ports("publish", &|r| {
         r.family(ip).port(FIRST).ends(ip, FIRST + 2).dnat(ip, from);
     });
-    table.rule_for_ports("publish", |r| {
+    table.rule_for_ports("publish", &|r| {
         r.family(ip)
             .port(FIRST)
             .meta(IIFNAME, FIRST + 2)
@@ -193,14 +193,14 @@ fn publish(table: &mut Writer, ip: &'static Ip) {
 }
 
 fn translate(table: &mut Writer) {
-    table.rule("nat_prerouting", |r| {
+    table.rule("nat_prerouting", &|r| {
         r.loopback(IP.destination)
             .meta(IIFNAME, 1)
             .differs(1, &name("lo"))
             .verdict(RETURN, None);
     });
     for chain in ["nat_prerouting", "nat_output"] {
-        table.rule(chain, |r| {
+        table.rule(chain, &|r| {
             r.reaches_host(1).verdict(JUMP, Some("publish"));
         });
     }
@@ -212,9 +212,9 @@ fn translate(table: &mut Writer) {
             .translated()
             .masquerade();
     };
-    table.rule("nat_postrouting", |r| back(r, &IP));
-    table.rule("nat_postrouting", |r| back(r, &IP6));
-    table.rule("nat_postrouting", |r| {
+    table.rule("nat_postrouting", &|r| back(r, &IP));
+    table.rule("nat_postrouting", &|r| back(r, &IP6));
+    table.rule("nat_postrouting", &|r| {
         r.loopback(IP.source)
             .meta(OIFNAME, 1)
             .within("bridges", 1)
@@ -229,12 +229,12 @@ fn translate(table: &mut Writer) {
             .without("bridges", 1)
             .masquerade();
     };
-    table.rule("nat_postrouting", |r| out(r, &IP));
-    table.rule("nat_postrouting", |r| out(r, &IP6));
+    table.rule("nat_postrouting", &|r| out(r, &IP));
+    table.rule("nat_postrouting", &|r| out(r, &IP6));
 }
 
 fn forward(table: &mut Writer) {
-    let mut rule = |write: &dyn Fn(&mut Rule)| table.rule("forward", |r| write(r));
+    let mut rule = |write: &dyn Fn(&mut Rule)| table.rule("forward", write);
     rule(&|r| {
         r.verdict(JUMP, Some("user_forward"));
     });
@@ -315,7 +315,7 @@ impl Writer<'_> {
     }
 
     /// A rule at the end of a chain.
-    pub fn rule(&mut self, chain: &str, write: impl FnOnce(&mut Rule)) {
+    pub fn rule(&mut self, chain: &str, write: &dyn Fn(&mut Rule)) {
         let message = kind(NFT_MSG_NEWRULE);
         self.batch
             .request(message, flags::append(), &header(self.family), |a| {
@@ -326,10 +326,10 @@ impl Writer<'_> {
     }
 
     /// A rule for the protocols that have ports: without that nft takes no map of intervals.
-    fn rule_for_ports(&mut self, chain: &str, write: impl FnOnce(&mut Rule)) {
+    fn rule_for_ports(&mut self, chain: &str, write: &dyn Fn(&mut Rule)) {
         self.last_set += 1;
         let id = self.last_set;
         protocols_with_ports(self.batch, id);
-        self.rule(chain, |r| write(r.meta(L4PROTO, 1).within_anonymous(id)));
+        self.rule(chain, &|r| write(r.meta(L4PROTO, 1).within_anonymous(id)));
     }
 }

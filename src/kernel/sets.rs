@@ -1,7 +1,7 @@
 //! The sets and maps of netcell's tables: each is described once, and written from that as nft's text and as the
 //! kernel's message.
 
-use super::nft::{TABLE, header, kind};
+use super::nft::{TABLE, data, header, kind};
 use super::uapi::nf_tables::*;
 use crate::netlink::{Batch, flags};
 use crate::types::{Mac, from_bits};
@@ -230,7 +230,7 @@ pub(super) fn protocols_with_ports(batch: &mut Batch, id: u32) {
         a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |a| {
             for protocol in PROTOCOLS {
                 a.nest(NFTA_LIST_ELEM, |a| {
-                    a.nest(NFTA_SET_ELEM_KEY, |a| a.bytes(NFTA_DATA_VALUE, &[protocol]));
+                    data(a, NFTA_SET_ELEM_KEY, &[protocol]);
                 });
             }
         });

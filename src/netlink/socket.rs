@@ -153,7 +153,11 @@ impl Socket {
     ) -> Result<Vec<T>, TransactError> {
         let mut all = Vec::new();
         self.walk(&write, &mut |message| match message {
-            Some(message) => all.extend(read(message)),
+            Some(message) => {
+                if let Some(object) = read(message) {
+                    all.push(object);
+                }
+            }
             None => all.clear(),
         })?;
         Ok(all)

@@ -169,19 +169,16 @@ impl Plan {
         }
     }
 
-    fn add(&mut self, step: impl Step + 'static, otherwise: Otherwise) {
-        self.steps.push(Planned {
-            step: Box::new(step),
-            otherwise,
-        });
+    fn add(&mut self, step: Box<dyn Step>, otherwise: Otherwise) {
+        self.steps.push(Planned { step, otherwise });
     }
 
     fn must(&mut self, step: impl Step + 'static) {
-        self.add(step, Otherwise::Fail);
+        self.add(Box::new(step), Otherwise::Fail);
     }
 
     fn may(&mut self, step: impl Step + 'static, without: &'static str) {
-        self.add(step, Otherwise::Note(without));
+        self.add(Box::new(step), Otherwise::Note(without));
     }
 
     fn at(&self, path: &'static str) -> At {
@@ -228,7 +225,10 @@ impl Plan {
             instead.may(tmpfs, "the image has no directory for a writable tmpfs");
         }
         let without = "overlayfs cannot be used (CONFIG_OVERLAY_FS), so the root is read-only and only /tmp and /run can be written";
-        self.add(overlay, Otherwise::Instead(without, instead.steps));
+        self.add(
+            Box::new(overlay),
+            Otherwise::Instead(without, instead.steps),
+        );
         self.etc(&spec.etc);
         for path in ["proc", "sys", "dev"] {
             self.directory(path);
@@ -306,7 +306,7 @@ impl Plan {
         let mut host = self.alternative();
         host.may(HostSysfs(self.at("sys")), "the container has no /sys");
         self.add(
-            sysfs,
+            Box::new(sysfs),
             Otherwise::Instead(
                 "/sys is the host's and shows the host's interfaces",
                 host.steps,
