@@ -125,14 +125,14 @@ pub fn way_through(chain: &DroppingChain, link: &IfName) -> String {
 
 /// A zone for the bridges, and who may forward to whom.
 fn openwrt(link: &str) -> String {
-    let mut commands = format!(
-        "uci set firewall.netcell=zone; uci set firewall.netcell.name=netcell; uci set firewall.netcell.device={link}; uci set firewall.netcell.input=REJECT; uci set firewall.netcell.output=ACCEPT; uci set firewall.netcell.forward=ACCEPT; "
-    );
-    for (from, to) in [("netcell", "wan"), ("wan", "netcell"), ("lan", "netcell")] {
-        let section = format!("firewall.{from}_to_{to}");
-        commands.push_str(&format!(
-            "uci set {section}=forwarding; uci set {section}.src={from}; uci set {section}.dest={to}; "
-        ));
-    }
-    commands + "uci commit firewall; /etc/init.d/firewall reload"
+    let forwarding = |from: &str, to: &str| {
+        let section = format!("uci set firewall.{from}_to_{to}");
+        format!("{section}=forwarding; {section}.src={from}; {section}.dest={to};")
+    };
+    format!(
+        "uci set firewall.netcell=zone; uci set firewall.netcell.name=netcell; uci set firewall.netcell.device={link}; uci set firewall.netcell.input=REJECT; uci set firewall.netcell.output=ACCEPT; uci set firewall.netcell.forward=ACCEPT; {} {} {} uci commit firewall; /etc/init.d/firewall reload",
+        forwarding("netcell", "wan"),
+        forwarding("wan", "netcell"),
+        forwarding("lan", "netcell")
+    )
 }

@@ -35,11 +35,10 @@ pub fn chains_that_drop(
 ) -> Result<Vec<DroppingChain>> {
     let chains = chains(sockets)?;
     let mut found = Vec::new();
-    let foreign = |chain: &&Chain| {
-        chain.forwards && chain.table != TABLE && (ipv6 || chain.family != NFPROTO_IPV6)
-    };
-    for chain in chains.iter().filter(foreign) {
-        let Some(family) = family_name(chain.family) else {
+    for chain in &chains {
+        let asked = chain.forwards && (ipv6 || chain.family != NFPROTO_IPV6);
+        let Some(family) = family_name(chain.family).filter(|_| asked && chain.table != TABLE)
+        else {
             continue;
         };
         let (mut drops, mut opened) = (chain.drops, false);
@@ -49,22 +48,29 @@ pub fn chains_that_drop(
                 drops = chain.drops || rule.drops_all;
             }
         }
-        let mates = chains
-            .iter()
-            .filter(|c| c.family == chain.family && c.table == chain.table);
         if drops && !opened {
+            let mut beside = Vec::new();
+            for mate in &chains {
+                if (mate.family, &mate.table) == (chain.family, &chain.table) {
+                    beside.push(mate.name.clone());
+                }
+            }
             found.push(DroppingChain {
                 family,
                 table: chain.table.clone(),
                 name: chain.name.clone(),
                 legacy: false,
-                beside: mates.map(|chain| chain.name.clone()).collect(),
+                beside,
             });
         }
     }
-    let families = [("ip", false), ("ip6", true)];
-    for (family, six) in families.into_iter().filter(|(_, six)| ipv6 || !six) {
-        found.extend(xtables::filter(six).and_then(|filter| legacy(&filter, six, family, link)));
+    for six in [false, true] {
+        if (ipv6 || !six)
+            && let Some(filter) = xtables::filter(six)
+        {
+            let family = if six { "ip6" } else { "ip" };
+            found.extend(legacy(&filter, six, family, link));
+        }
     }
     Ok(found)
 }

@@ -260,11 +260,15 @@ impl Decision<'_> {
                 .iter()
                 .any(|(noun, removed)| *noun != Noun::Network && removed == name)
         };
-        let ports = self.now.sandboxes.iter().flat_map(|sandbox| &sandbox.ports);
-        ports
-            .filter(|port| goes(&port.member))
-            .map(|port| port.mapping.clone())
-            .collect()
+        let mut free = Vec::new();
+        for sandbox in &self.now.sandboxes {
+            for port in &sandbox.ports {
+                if goes(&port.member) {
+                    free.push(port.mapping.clone());
+                }
+            }
+        }
+        free
     }
 
     /// Refuses ports that another has who stays, or a program of the host's.

@@ -70,13 +70,17 @@ fn resolve(user: &str, passwd: &str, group: &str) -> Result<User> {
         groups: Vec::new(),
         home: "/".into(),
     };
-    let entry = passwd.lines().filter_map(passwd_line).find(|entry| {
-        if user_arg.is_empty() {
-            entry.uid == 0
-        } else {
-            entry.name == user_arg || uid == Some(entry.uid)
+    let is_meant = |entry: &PasswdLine| match user_arg {
+        "" => entry.uid == 0,
+        name => entry.name == name || uid == Some(entry.uid),
+    };
+    let mut entry = None;
+    for line in passwd.lines() {
+        entry = passwd_line(line).filter(is_meant);
+        if entry.is_some() {
+            break;
         }
-    });
+    }
     match &entry {
         Some(entry) => {
             found.uid = entry.uid;
@@ -92,14 +96,13 @@ fn resolve(user: &str, passwd: &str, group: &str) -> Result<User> {
     }
     let mut others = Vec::new();
     if group_arg.is_empty() {
-        let name = entry.as_ref().map(|entry| entry.name);
-        others.extend(
-            group
-                .lines()
-                .filter_map(group_line)
-                .filter(|line| name.is_some_and(|n| line.members.split(',').any(|m| m == n)))
-                .map(|line| line.gid),
-        );
+        for line in group.lines() {
+            if let (Some(user), Some(line)) = (&entry, group_line(line))
+                && line.members.split(',').any(|member| member == user.name)
+            {
+                others.push(line.gid);
+            }
+        }
     } else {
         found.gid = group_id(group_arg, group)?;
     }

@@ -12,24 +12,29 @@ pub(super) fn read() -> Result<String, Errno> {
 
 /// The mount points of the mounts that lie directly on the root's, relative to it: the others lie on these.
 pub(super) fn beneath_root(table: &str) -> Vec<PathBuf> {
-    let numbers = |line: &'_ str| {
+    let mut mounts = Vec::new();
+    for line in table.lines() {
         let mut fields = line.split(' ');
-        Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
-    };
-    let lines = || {
-        table
-            .lines()
-            .filter_map(|line| Some((numbers(line)?, parse(line)?.0)))
-    };
-    let root = lines().find(|(_, point)| point == Path::new("/"));
-    let Some(((root, _), _)) = root else {
+        if let (Some(id), Some(parent), Some((point, _))) =
+            (fields.next(), fields.next(), parse(line))
+        {
+            mounts.push((id, parent, point));
+        }
+    }
+    let root = mounts.iter().find(|(.., point)| point == Path::new("/"));
+    let Some((root, ..)) = root else {
         return Vec::new();
     };
-    lines()
-        .filter(|((_, parent), _)| *parent == root)
-        .filter_map(|(_, point)| Some(point.strip_prefix("/").ok()?.to_owned()))
-        .filter(|point| !point.as_os_str().is_empty())
-        .collect()
+    let mut beneath = Vec::new();
+    for (_, parent, point) in &mounts {
+        match point.strip_prefix("/") {
+            Ok(point) if parent == root && point != Path::new("") => {
+                beneath.push(point.to_owned());
+            }
+            _ => {}
+        }
+    }
+    beneath
 }
 
 /// Mount point and attributes of a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
