@@ -22,6 +22,7 @@ pub mod random;
 pub mod release;
 pub mod signal;
 pub mod socket;
+pub mod start;
 pub mod terminal;
 pub mod time;
 pub mod xtables;

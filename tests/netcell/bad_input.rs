@@ -5,6 +5,8 @@ use crate::harness::*;
 use crate::tests;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 pub const TESTS: &[runner::Test] = tests![
@@ -26,7 +28,8 @@ pub const TESTS: &[runner::Test] = tests![
     another_state_directory_is_another_world,
     options_without_a_value_and_bad_values_are_refused,
     messages_are_on_stderr_and_data_on_stdout,
-    a_closed_stdout_is_no_panic,
+    a_stdout_that_is_closed_or_unread_is_no_error_and_a_full_one_is,
+    what_is_closed_at_the_start_is_dev_null_and_without_that_nothing_is_done,
     arguments_that_are_not_text_are_refused,
     very_long_arguments_are_refused_or_passed_on,
 ];
@@ -507,20 +510,40 @@ fn messages_are_on_stderr_and_data_on_stdout() {
     );
 }
 
-fn a_closed_stdout_is_no_panic() {
+fn a_stdout_that_is_closed_or_unread_is_no_error_and_a_full_one_is() {
     cell("create --name web --network none").ok();
     let binary = boxes::BINARY;
     for line in ["inspect web", "ps -a", "show web", "network ls", "--help"] {
-        let answer = any(
-            "sh",
-            &[
-                "-c",
-                &format!("{binary} {line} >&-; {binary} {line} >/dev/full; {binary} {line} | true"),
-            ],
-        );
-        assert!(!answer.stderr.contains("panicked"), "{line}: {answer:?}");
+        let says = |script: &str| any("sh", &["-c", script]);
+        says(&format!("{binary} {line} >&-")).ok();
+        let unread = says(&format!(
+            "{{ sleep 0.2; {binary} {line}; echo code $? >&2; }} | true"
+        ));
+        assert_eq!(unread.stderr, "code 0\n", "{line}");
+        says(&format!("{binary} {line} >/dev/full"))
+            .refused(1, &["cannot write to stdout: No space left on device"]);
     }
     cell("rm web").ok();
+}
+
+fn what_is_closed_at_the_start_is_dev_null_and_without_that_nothing_is_done() {
+    cell("run -d --name web alpine sleep 1000").ok();
+    let binary = boxes::BINARY;
+    let script = format!("exec {binary} wait web <&- >&- 2>&-");
+    let waiting = Background::spawn(Command::new("sh").args(["-c", &script]));
+    wait_until("0, 1 and 2 are /dev/null", || {
+        (0..3).all(|fd| {
+            fs::read_link(format!("/proc/{}/fd/{fd}", waiting.0.id()))
+                .is_ok_and(|file| file == Path::new("/dev/null"))
+        })
+    });
+    drop(waiting);
+    cell("rm -f web").ok();
+    let script = format!(
+        "busybox mount -t tmpfs x /dev || exit 2; {binary} create --name web >&-; code=$?; busybox umount /dev; exit $code"
+    );
+    any("sh", &["-c", &script]).refused(1, &["stdout", "/dev/null"]);
+    assert_eq!(cell("ps -aq").ok(), "");
 }
 
 fn arguments_that_are_not_text_are_refused() {

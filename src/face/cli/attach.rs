@@ -6,7 +6,6 @@ use super::options::{Given, Page, option, switch};
 use super::output::Voice;
 use crate::engine::spec::Stay;
 use crate::error::{Error, Result, exit};
-use std::io::IsTerminal;
 
 /// What `--sig-proxy` is for.
 pub(super) const SIG_PROXY: &str = "hand signals on; --sig-proxy=false does not";
@@ -64,7 +63,7 @@ pub(super) fn stay(keys: Option<&str>) -> Result<Stay> {
 
 /// Whoever wants to type on a container's terminal has to have one.
 pub(super) fn check_terminal(wanted: bool) -> Result<()> {
-    if wanted && !std::io::stdin().is_terminal() {
+    if wanted && !rustix::termios::isatty(rustix::stdio::stdin()) {
         return Err(Error::new("the input device is not a TTY").exit(exit::FAILURE));
     }
     Ok(())

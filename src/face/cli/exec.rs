@@ -5,6 +5,7 @@ use super::attach::DETACH_KEYS;
 use super::options::{ENV, ENV_FILE, Given, Page, USER, WORKDIR, option, switch};
 use super::output::Voice;
 use super::{Cli, attach};
+use crate::engine::files;
 use crate::engine::spec::ExecSpec;
 use crate::error::{Error, exit};
 
@@ -46,9 +47,13 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         given.has("--detach"),
     );
     attach::check_terminal(terminal && interactive && !detach)?;
-    let own = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some(format!("{}={}", key.to_str()?, value.to_str()?))
-    };
+    let mut caller_env = Vec::new();
+    for entry in files::environment() {
+        // What has no name is no variable.
+        if let Some(entry) = entry.to_str().filter(|entry| entry.rfind('=') > Some(0)) {
+            caller_env.push(entry.to_owned());
+        }
+    }
     let spec = ExecSpec {
         command: command.to_vec(),
         env: given.environment()?,
@@ -58,7 +63,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         terminal,
         keys: given.last("--detach-keys").unwrap_or_default().parse()?,
         detach,
-        caller_env: std::env::vars_os().filter_map(own).collect(),
+        caller_env,
     };
     Ok(cli.engine(Voice::Quiet, |engine, run| engine.exec(name, &spec, run))?)
 }

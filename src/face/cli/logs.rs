@@ -2,12 +2,16 @@
 
 use super::argv::Usage;
 use super::options::{Given, Page, option, switch};
-use super::output::Voice;
+use super::output::{self, Voice};
 use super::{Cli, age};
 use crate::engine::log::{Entry, Stream};
 use crate::engine::record::UnixNanos;
-use crate::error::{Error, Result};
-use std::io::{ErrorKind, Write};
+use crate::error::{Errno, Error, Result};
+use rustix::fd::BorrowedFd;
+use rustix::stdio::{stderr, stdout};
+
+/// How much of a line without an end is held back, in bytes.
+const HELD: usize = 1024;
 
 pub(super) static PAGE: Page = Page {
     command: "logs",
@@ -56,7 +60,6 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
             .number("--tail")?
             .and_then(|count| usize::try_from(count).ok()),
     };
-    let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
     let mut printer = Printer {
         since: moment("--since")?.unwrap_or(0),
         until: moment("--until")?,
@@ -65,7 +68,8 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         kept: Vec::new(),
         open: [false; 2],
         wanted: [false; 2],
-        outputs: [out, err],
+        outputs: [stdout(), stderr()],
+        held: Default::default(),
     };
     let until = printer.until;
     cli.engine(Voice::Quiet, |engine, _| {
@@ -89,7 +93,9 @@ struct Printer<'o> {
     open: [bool; 2],
     /// For each stream, whether its line is printed.
     wanted: [bool; 2],
-    outputs: [&'o mut dyn Write; 2],
+    outputs: [BorrowedFd<'o>; 2],
+    /// For each stream, what its line begins with: where both are one terminal, it shows whole lines.
+    held: [Vec<u8>; 2],
 }
 
 impl Printer<'_> {
@@ -102,12 +108,12 @@ impl Printer<'_> {
         match printed {
             Ok(()) => Ok(true),
             // That is theirs to decide.
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(e) => Err(Error::new(format_args!("cannot write the log: {e}"))),
+            Err(Errno::PIPE) => Ok(false),
+            Err(errno) => Err(Error::os("write the log", errno)),
         }
     }
 
-    fn entry(&mut self, entry: &Entry<'_>) -> std::io::Result<()> {
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Errno> {
         let which = entry.stream as usize - 1;
         // What another start left unfinished does not go on.
         self.open[which] &= entry.middle;
@@ -143,9 +149,14 @@ impl Printer<'_> {
         }
     }
 
-    fn piece(&mut self, stream: Stream, piece: &[u8]) -> std::io::Result<()> {
+    fn piece(&mut self, stream: Stream, piece: &[u8]) -> Result<(), Errno> {
         if self.tail.is_none() {
-            return self.outputs[stream as usize - 1].write_all(piece);
+            let held = &mut self.held[stream as usize - 1];
+            held.extend_from_slice(piece);
+            return match piece.ends_with(b"\n") || held.len() > HELD {
+                true => self.print(stream),
+                false => Ok(()),
+            };
         }
         let line = self.kept.iter_mut().rev().find(|(of, _)| *of == stream);
         if let Some((_, line)) = line {
@@ -154,7 +165,7 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> Result<(), Errno> {
         self.forget();
         for which in [Stream::Stdout, Stream::Stderr] {
             // Of a line that was left out nor the rest.
@@ -164,20 +175,28 @@ impl Printer<'_> {
         }
         self.tail = None;
         for (stream, line) in std::mem::take(&mut self.kept) {
-            self.outputs[stream as usize - 1].write_all(&line)?;
+            self.piece(stream, &line)?;
         }
-        self.outputs
-            .iter_mut()
-            .try_for_each(|output| output.flush())
+        self.print(Stream::Stdout)?;
+        self.print(Stream::Stderr)
+    }
+
+    /// Prints what was held back.
+    fn print(&mut self, stream: Stream) -> Result<(), Errno> {
+        let which = stream as usize - 1;
+        let held = std::mem::take(&mut self.held[which]);
+        output::put(self.outputs[which], &held)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::files;
+    use rustix::fd::{AsFd, OwnedFd};
+    use rustix::fs::{MemfdFlags, SeekFrom};
 
-    fn printed(tail: Option<usize>, stamps: bool, times: (u64, Option<u64>)) -> (String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
+    fn print(tail: Option<usize>, stamps: bool, times: (u64, Option<u64>), to: [&OwnedFd; 2]) {
         let mut printer = Printer {
             since: times.0,
             until: times.1,
@@ -186,7 +205,8 @@ mod tests {
             kept: Vec::new(),
             open: [false; 2],
             wanted: [false; 2],
-            outputs: [&mut out, &mut err],
+            outputs: to.map(AsFd::as_fd),
+            held: Default::default(),
         };
         let second = 1_000_000_000;
         for (stream, at, bytes, middle) in [
@@ -210,9 +230,29 @@ mod tests {
             );
         }
         assert!(printer.take(None).unwrap_or(false));
-        drop(printer);
-        let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
-        (text(out), text(err))
+    }
+
+    fn file() -> OwnedFd {
+        rustix::fs::memfd_create("output", MemfdFlags::empty()).expect("a file")
+    }
+
+    fn text(file: &OwnedFd) -> String {
+        rustix::fs::seek(file, SeekFrom::Start(0)).expect("a file");
+        let bytes = files::rest(file.as_fd(), usize::MAX).expect("bytes");
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    fn printed(tail: Option<usize>, stamps: bool, times: (u64, Option<u64>)) -> (String, String) {
+        let (out, err) = (file(), file());
+        print(tail, stamps, times, [&out, &err]);
+        (text(&out), text(&err))
+    }
+
+    #[test]
+    fn where_both_streams_are_one_file_lines_stay_whole() {
+        let both = file();
+        print(None, false, (0, None), [&both; 2]);
+        assert_eq!(text(&both), "one\nerror\ntwo\nthree\nunfinishedagain\n");
     }
 
     #[test]

@@ -222,9 +222,9 @@ fn text(words: &[OsString]) -> Result<Vec<String>> {
 
 fn parse(words: &[OsString]) -> Result<(&'static Command, Cli, Vec<String>)> {
     let mut words = text(words)?.into_iter().peekable();
-    let from = |variable: &str, default: &str| {
-        std::env::var_os(variable)
-            .unwrap_or_else(|| default.into())
+    let from = |name, default: &'static str| {
+        files::variable(name)
+            .unwrap_or_else(|| default.as_ref())
             .into()
     };
     let mut places = Places {

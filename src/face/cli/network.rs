@@ -411,16 +411,13 @@ fn row(network: &Value, whole: bool) -> Value {
 
 fn prune(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let voice = given.voice();
-    if !given.has("--force") && voice != Voice::Script {
-        output::text(
+    let asks = !given.has("--force") && voice != Voice::Script;
+    if asks
+        && !output::agreed(
             "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ",
-        )?;
-        let mut answer = String::new();
-        // Whoever says nothing does not say yes.
-        std::io::stdin().read_line(&mut answer).ok();
-        if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
-            return Ok(0);
-        }
+        )?
+    {
+        return Ok(0);
     }
     let gone = cli.engine(voice, |engine, run| engine.network_prune(run))?;
     if !gone.is_empty() && voice != Voice::Script {

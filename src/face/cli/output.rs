@@ -1,20 +1,27 @@
 //! stdout for data, stderr for sentences; and the voice of `-v` and `--dry-run`.
 
-use crate::error::{Error, Result};
+use crate::engine::files;
+use crate::error::{Errno, Error, Result};
+use rustix::buffer::spare_capacity;
+use rustix::fd::BorrowedFd;
+use rustix::io::retry_on_intr;
+use rustix::stdio::{stderr, stdin, stdout};
+use rustix::termios::isatty;
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
 
 /// Prints text as it is. That nobody reads it is not an error: they had enough.
 pub fn text(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(format_args!("cannot write to stdout: {e}")))
-        }
-        _ => Ok(()),
+    match put(stdout(), text.as_bytes()) {
+        Ok(()) | Err(Errno::PIPE) => Ok(()),
+        Err(errno) => Err(Error::os("write to stdout", errno)),
+    }
+}
+
+/// Writes to stdout or stderr. What cannot be written to at all is as good as /dev/null.
+pub fn put(output: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    match files::write_all(output, bytes, None) {
+        Err(Errno::BADF) => Ok(()),
+        written => written,
     }
 }
 
@@ -23,20 +30,43 @@ pub fn line(line: &dyn Display) -> Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// Asks, and reads a line of stdin: whether it says yes. Whoever says nothing does not.
+pub fn agreed(question: &str) -> Result<bool> {
+    text(question)?;
+    let mut answer = Vec::new();
+    while !answer.contains(&b'\n') {
+        answer.reserve(64);
+        let read = retry_on_intr(|| rustix::io::read(stdin(), spare_capacity(&mut answer)));
+        if !read.is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
+    let line = answer.split(|&byte| byte == b'\n').next();
+    let line = line.unwrap_or_default().trim_ascii();
+    Ok([&b"y"[..], b"yes"]
+        .iter()
+        .any(|yes| line.eq_ignore_ascii_case(yes)))
+}
+
 /// Says a sentence on stderr.
 pub fn complain(sentence: &dyn Display) {
+    say(&format!("netcell: {sentence}\n"));
+}
+
+/// Puts text on stderr as it is.
+fn say(text: &str) {
     // Whoever closed stderr does not want to hear of it.
-    let _ = writeln!(std::io::stderr(), "netcell: {sentence}");
+    let _ = put(stderr(), text.as_bytes());
 }
 
 /// Whether stdout is a terminal: only there columns are aligned.
 pub fn is_terminal() -> bool {
-    std::io::IsTerminal::is_terminal(&std::io::stdout())
+    isatty(stdout())
 }
 
 /// Whether stdout shall have colours: a terminal that can, of somebody who wants them (no-color.org).
 pub fn has_colour() -> bool {
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
+    let set = |name| files::variable(name).filter(|value| !value.is_empty());
     is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
@@ -51,7 +81,7 @@ pub struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Work on many things; of one there is nothing to tell.
     pub fn new(what: &'static str, names: &'a [String]) -> Self {
-        let seen = names.len() > 1 && std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let seen = names.len() > 1 && isatty(stderr());
         Progress { what, names, seen }
     }
 
@@ -59,7 +89,7 @@ impl<'a> Progress<'a> {
     pub fn at(&mut self, at: usize) {
         if let (true, Some(name)) = (self.seen, self.names.get(at)) {
             let (what, next, all) = (self.what, at + 1, self.names.len());
-            let _ = write!(std::io::stderr(), "\r\x1b[K{what} {name} ({next} of {all})");
+            say(&format!("\r\x1b[K{what} {name} ({next} of {all})"));
         }
     }
 }
@@ -68,7 +98,7 @@ impl Progress<'_> {
     /// Makes room for what is printed meanwhile.
     pub fn clear(&self) {
         if self.seen {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            say("\r\x1b[K");
         }
     }
 }
@@ -115,9 +145,7 @@ impl Voice {
     pub(super) fn hear(&self, operation: &dyn Display) {
         match self {
             Voice::Quiet => {}
-            Voice::Verbose => {
-                let _ = writeln!(std::io::stderr(), "{operation}");
-            }
+            Voice::Verbose => say(&format!("{operation}\n")),
             Voice::Script => {
                 let _ = line(operation);
             }

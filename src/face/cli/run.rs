@@ -5,9 +5,10 @@ use super::attach::{DETACH_KEYS, SIG_PROXY};
 use super::options::{Given, Page, option, switch};
 use super::{Cli, attach, names, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
-use crate::engine::{Engine, Run};
+use crate::engine::{Engine, Run, files};
 use crate::error::{Error, Result, exit};
 use crate::types::{Mac, Name, PortSpec};
+use std::ffi::OsStr;
 
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
@@ -184,7 +185,7 @@ pub(super) fn environment(entries: Vec<String>) -> Result<Vec<String>> {
                 return Err(Error::new("invalid environment variable: it is empty"));
             }
             None => {
-                if let Ok(value) = std::env::var(&entry) {
+                if let Some(value) = files::variable(&entry).and_then(OsStr::to_str) {
                     env.push(format!("{entry}={value}"));
                 }
             }

@@ -151,7 +151,7 @@ fn read(from: BorrowedFd<'_>, name: String) -> Result<Source> {
             "cannot read {name}: a file for apply has at most {LONGEST} bytes"
         )));
     }
-    match text::lines(&bytes, &|name| std::env::var(name)) {
+    match text::lines(&bytes, &files::variable) {
         Ok(lines) => Ok(Source { name, lines }),
         Err((place, why)) => Err(Error::new(format_args!("{}: {why}", say(&name, place)))),
     }
@@ -279,8 +279,8 @@ pub(super) fn fuzz_words(words: &[String]) {
 #[cfg(any(test, fuzzing))]
 pub(super) fn fuzz_text(bytes: &[u8]) {
     let variables = |name: &str| match name {
-        "IMAGE" => Ok("alpine".to_owned()),
-        _ => Err(std::env::VarError::NotPresent),
+        "IMAGE" => Some("alpine".as_ref()),
+        _ => None,
     };
     if let Ok(lines) = text::lines(bytes, &variables) {
         let name = "web.conf".to_owned();
@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     fn wrong_at(text: &str) -> String {
-        let lines = text::lines(text.as_bytes(), &|_| Err(std::env::VarError::NotPresent));
+        let lines = text::lines(text.as_bytes(), &|_| None);
         let sources = [Source {
             name: "f".into(),
             lines: lines.unwrap_or_else(|(place, why)| panic!("{}: {why}", say("f", place))),
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn lines_ask_for_what_their_commands_do_and_publish_adds_ports() {
         let text = "publish web 81:81\nrun -d --name web -p 80:80 / true\ncreate --name lab\nnetwork create lan\n";
-        let lines = text::lines(text.as_bytes(), &|_| Err(std::env::VarError::NotPresent));
+        let lines = text::lines(text.as_bytes(), &|_| None);
         let sources = [Source {
             name: "f".into(),
             lines: lines.expect("lines"),

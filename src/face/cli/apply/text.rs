@@ -3,7 +3,7 @@
 //! The shell's rules as far as they go, and where they would go further (a pipe, a second command, what a command
 //! prints) a refusal: a line that means something else to a shell is no line here. A variable's value is never split.
 
-use std::env::VarError;
+use std::ffi::OsStr;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -29,7 +29,7 @@ pub struct Word {
 pub type Wrong = (Place, String);
 
 /// The environment.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'static OsStr>;
 
 /// The lines of a file that say something, each with at least one word.
 ///
@@ -210,14 +210,16 @@ impl Reader<'_> {
             true => self.instead(place, &name)?,
             false => None,
         };
-        match ((self.variables)(&name), instead) {
-            (Ok(value), None) => text.push_str(&value),
-            (Ok(value), Some(_)) if !value.is_empty() => text.push_str(&value),
-            (Err(VarError::NotUnicode(_)), _) => {
-                return Err((place, format!("the value of ${name} is not UTF-8")));
-            }
+        let value = (self.variables)(&name);
+        let utf8 = value.and_then(OsStr::to_str);
+        if value.is_some() && utf8.is_none() {
+            return Err((place, format!("the value of ${name} is not UTF-8")));
+        }
+        match (utf8, instead) {
+            (Some(value), None) => text.push_str(value),
+            (Some(value), Some(_)) if !value.is_empty() => text.push_str(value),
             (_, Some(instead)) => text.push_str(&instead),
-            (Err(VarError::NotPresent), None) => {
+            (None, None) => {
                 return Err((
                     place,
                     format!("the variable {name} is not set: ${{{name}:-VALUE}} would do without"),
@@ -260,13 +262,15 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
-    fn variables(name: &str) -> Result<String, VarError> {
+    fn variables(name: &str) -> Option<&'static OsStr> {
         match name {
-            "LAN" => Ok("10.50.0.0/24".into()),
-            "TWO" => Ok("two words".into()),
-            "EMPTY" => Ok(String::new()),
-            _ => Err(VarError::NotPresent),
+            "LAN" => Some("10.50.0.0/24".as_ref()),
+            "TWO" => Some("two words".as_ref()),
+            "EMPTY" => Some("".as_ref()),
+            "LATIN1" => Some(OsStr::from_bytes(b"caf\xe9")),
+            _ => None,
         }
     }
 
@@ -317,6 +321,7 @@ mod tests {
             ("\n  run \"a\n\n", "2:7: the quote \" has no end"),
             ("run $NO", "1:5: the variable NO is not set"),
             ("run \"a $NO\"", "1:8: the variable NO"),
+            ("run ${LATIN1:-x}", "1:5: the value of $LATIN1 is not"),
             ("run ${LAN", "1:5: only ${LAN}"),
             ("run ${LAN:-x\n}", "1:5: ${LAN:- has no closing"),
             ("run ${LAN%x}", "1:5: only"),
