@@ -2,7 +2,11 @@
 
 use crate::engine::record::UnixNanos;
 use crate::error::{Error, Result};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400;
+const FIRST_YEAR: u32 = 1970;
 
 /// What an unset moment is printed as: Go's zero time.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -12,14 +16,14 @@ pub fn moment(at: Option<UnixNanos>) -> String {
     let Some(at) = at else {
         return NEVER.to_owned();
     };
-    let text = humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(at)).to_string();
+    let text = stamp(at);
     let text = text.trim_end_matches('Z');
     format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A moment with all nine digits of its second, as logs have it.
 pub fn stamp(at: UnixNanos) -> String {
-    humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(at)).to_string()
+    format!("{}.{:09}Z", to_the_second(at), at % SECOND)
 }
 
 /// Now.
@@ -50,8 +54,7 @@ pub fn parse(option: &str, text: &str) -> Result<UnixNanos> {
 
 fn seconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) || fraction.len() > 9 {
         return None;
     }
     let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
@@ -60,6 +63,10 @@ fn seconds(text: &str) -> Option<u64> {
         .ok()?
         .checked_mul(1_000_000_000)?
         .checked_add(nanos)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `1h30m`, `1.5h`, `300ms`.
@@ -93,7 +100,9 @@ fn ago(text: &str) -> Option<u64> {
 fn date(text: &str) -> Option<u64> {
     let (local, sign, zone) = match (text.strip_suffix('Z'), text.len().checked_sub(6)) {
         (Some(local), _) => (local, 0, ""),
-        (None, Some(at)) if text.contains('T') && text.is_char_boundary(at) => {
+        (None, Some(at))
+            if (text.contains('T') || text.ends_with("+00:00")) && text.is_char_boundary(at) =>
+        {
             match text[at..].chars().next() {
                 Some('+') => (&text[..at], -1, &text[at + 1..]),
                 Some('-') => (&text[..at], 1, &text[at + 1..]),
@@ -108,19 +117,78 @@ fn date(text: &str) -> Option<u64> {
         16 => format!("{local}:00"),
         _ => local.to_owned(),
     };
-    let at = humantime::parse_rfc3339_weak(&whole).ok()?;
-    let at = at.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    let (whole, fraction) = whole.split_once('.').unwrap_or((&whole, ""));
+    if !is_digits(fraction) {
+        return None;
+    }
+    let nanos = fraction.get(..9).unwrap_or(fraction);
+    let at = seconds(&format!("{}.{nanos}", since_1970(whole)?))?;
     let (hours, minutes) = zone.split_once(':').unwrap_or(("0", "0"));
     // A zone has five characters: no number in it is large.
     let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-    let at = u64::try_from(at).ok()?;
     at.checked_add_signed(sign * minutes * 60_000_000_000)
 }
 
 /// A moment as Go prints one: in UTC, to the second.
 pub fn long(at: UnixNanos) -> String {
-    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(at)).to_string();
-    format!("{} +0000 UTC", text.replace('T', " ").trim_end_matches('Z'))
+    format!("{} +0000 UTC", to_the_second(at).replace('T', " "))
+}
+
+/// `2026-11-24T07:56:18`, of UTC.
+fn to_the_second(at: UnixNanos) -> String {
+    let seconds = at / SECOND;
+    let (mut days, time) = ((seconds / DAY) as u32, (seconds % DAY) as u32);
+    let (mut year, mut month) = (FIRST_YEAR, 1);
+    while days >= days_of_year(year) {
+        days -= days_of_year(year);
+        year += 1;
+    }
+    while days >= days_of_month(year, month) {
+        days -= days_of_month(year, month);
+        month += 1;
+    }
+    let (day, hour, minute, second) = (days + 1, time / 3600, time / 60 % 60, time % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+/// The seconds since 1970 of `2026-11-24T07:56:18`, of UTC; a leap second is the one before it.
+fn since_1970(text: &str) -> Option<u64> {
+    const FORM: &str = "0000-00-00T00:00:00";
+    let fits = |(byte, form): (u8, u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => byte == b'T' || byte == b' ',
+        _ => byte == form,
+    };
+    if text.len() != FORM.len() || !text.bytes().zip(FORM.bytes()).all(fits) {
+        return None;
+    }
+    let number = |at: std::ops::Range<usize>| text.get(at)?.parse::<u32>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if year < FIRST_YEAR || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    if !(1..=days_of_month(year, month)).contains(&day) {
+        return None;
+    }
+    let years: u32 = (FIRST_YEAR..year).map(days_of_year).sum();
+    let months: u32 = (1..month).map(|month| days_of_month(year, month)).sum();
+    let time = hour * 3600 + minute * 60 + second.min(59);
+    Some(u64::from(years + months + day - 1) * DAY + u64::from(time))
+}
+
+fn days_of_year(year: u32) -> u32 {
+    337 + days_of_month(year, 2)
+}
+
+/// Of a month from 1 on.
+fn days_of_month(year: u32, month: u32) -> u32 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// A duration in its largest unit (units.HumanDuration of Docker's go-units).
@@ -157,6 +225,33 @@ mod tests {
         assert_eq!(moment(None), NEVER);
     }
 
+    /// As `date -u -d` has them.
+    #[test]
+    fn each_year_has_its_days() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (68_255_999, "1972-02-29T23:59:59"),
+            (94_694_400, "1973-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (978_307_199, "2000-12-31T23:59:59"),
+            (4_107_542_399, "2100-02-28T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+            (13_574_563_200, "2400-02-29T00:00:00"),
+            (u64::MAX / SECOND, "2554-07-21T23:34:33"),
+        ] {
+            assert_eq!(to_the_second(seconds * SECOND), text);
+            assert_eq!(since_1970(text), Some(seconds));
+        }
+        for days in (0..200_000).step_by(17) {
+            let seconds = days * DAY + days % DAY;
+            assert_eq!(since_1970(&to_the_second(seconds * SECOND)), Some(seconds));
+        }
+        assert_eq!(
+            long(1_795_507_004 * SECOND),
+            "2026-11-24 07:56:44 +0000 UTC"
+        );
+    }
+
     #[test]
     fn moments_are_read_in_all_of_dockers_ways() {
         let second = 1_000_000_000;
@@ -165,6 +260,9 @@ mod tests {
             ("1.5", 1_500_000_000),
             ("2026-11-24T07:56:44Z", 1_795_507_004 * second),
             ("2026-11-24T08:56:44+01:00", 1_795_507_004 * second),
+            ("2026-11-24 07:56:44+00:00", 1_795_507_004 * second),
+            ("2016-12-31T23:59:60Z", 1_483_228_799 * second),
+            ("2026-11-24T07:56:44.7982299289Z", 1_795_507_004_798_229_928),
             ("2026-11-24T07:56:44.798229928Z", 1_795_507_004_798_229_928),
             ("2026-11-24T07:56:44", 1_795_507_004 * second),
             ("2026-11-24T07:56", 1_795_506_960 * second),
@@ -187,6 +285,17 @@ mod tests {
             "-1",
             "1h30",
             "2026-13-01",
+            "2026-00-01",
+            "2026-02-29",
+            "2026-04-31",
+            "2026-11-00",
+            "1969-12-31",
+            "2600-01-01",
+            "2026-11-24T24:00",
+            "2026-11-24T07:60",
+            "2026-11-24T07:56:61",
+            "2026-11-24T07:56:44.5x",
+            "2026-11-24T+7:56:44",
             "12:00",
             "2026-11-24T07:56:44+x",
             "é",
