@@ -28,7 +28,7 @@ pub fn find(images: &Path, name: &str) -> Result<Image> {
         Errno::ACCESS | Errno::PERM => unusable("may not be read"),
         _ => unusable("cannot be opened"),
     })?;
-    if !found.is_dir() {
+    if !file::is_directory(&found) {
         return Err(unusable("is no directory"));
     }
     if found.to_str().is_none() {

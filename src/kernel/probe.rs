@@ -167,7 +167,7 @@ pub fn ask() -> Vec<Answer> {
 /// What anybody sees.
 fn seen(probe: Probe) -> Answer {
     match probe {
-        Namespace(kind) => yes(Path::new("/proc/self/ns").join(kind).exists()),
+        Namespace(kind) => yes(file::exists(&Path::new("/proc/self/ns").join(kind))),
         Ipv6 => yes(socket::has_ipv6()),
         Settings => match access("/proc/sys/net/ipv4/ip_forward", Access::WRITE_OK) {
             Ok(()) => Answer::Yes,

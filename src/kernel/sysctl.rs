@@ -230,9 +230,7 @@ impl Operation for Set {
         }
         let holds = match read(&self.key) {
             Some(now) => now == self.value,
-            None => {
-                self.key.starts_with(IPV6) && !std::path::Path::new("/proc/sys/net/ipv6").exists()
-            }
+            None => self.key.starts_with(IPV6) && !file::exists("/proc/sys/net/ipv6".as_ref()),
         };
         if holds { Holds::Yes } else { Holds::No }
     }

@@ -4,7 +4,7 @@
 use super::path;
 use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -52,6 +52,17 @@ pub fn names_in(directory: OwnedFd) -> Result<Vec<OsString>, Errno> {
         }
     }
     Ok(names)
+}
+
+/// Whether a path leads to something.
+pub fn exists(path: &Path) -> bool {
+    rustix::fs::stat(path).is_ok()
+}
+
+/// Whether a path leads to a directory.
+pub fn is_directory(path: &Path) -> bool {
+    let kind = rustix::fs::stat(path).map(|file| FileType::from_raw_mode(file.st_mode));
+    kind.is_ok_and(FileType::is_dir)
 }
 
 /// A path without symbolic links, `.` and `..`, as realpath(3) has it.
@@ -142,6 +153,10 @@ mod tests {
             let known = std::path::absolute(path).expect("a path");
             let found = absolute(Path::new(path)).expect("a path");
             assert_eq!(found.as_os_str(), known.as_os_str());
+        }
+        for path in ["/proc/self/exe", "/proc/self/cwd", "/nowhere", "src"].map(Path::new) {
+            assert_eq!(exists(path), path.exists());
+            assert_eq!(is_directory(path), path.is_dir());
         }
         assert_eq!(here().ok(), std::env::current_dir().ok());
         assert_eq!(bytes("Cargo.toml").ok(), std::fs::read("Cargo.toml").ok());

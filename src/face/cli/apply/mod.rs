@@ -117,7 +117,7 @@ fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
     let mark = files::resolved(path).map_err(|e| cannot("open", path, e))?;
     let mark = mark.to_string_lossy().into_owned();
     let mut sources = Vec::new();
-    if !path.is_dir() {
+    if !files::is_directory(path) {
         sources.push(open(path)?);
         return Ok((sources, mark));
     }
