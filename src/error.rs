@@ -3,6 +3,7 @@
 //! Every failure ends as one sentence on stderr. The errno stays data (`err.is(Errno::EXIST)`): nobody matches text.
 //! Rungs below the face make errors and pass them up unchanged, adding at most the sandbox they happened in.
 
+use crate::sys::strerror;
 use std::fmt;
 
 pub use rustix::io::Errno;
@@ -130,15 +131,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// strerror(3)'s text, without the number that the standard library appends.
+/// strerror(3)'s text.
 pub fn errno_text(errno: Errno) -> String {
     // The C libraries have no text for EXFULL, which a full bridge (1,023 ports) answers with.
-    if errno == Errno::XFULL {
-        return "Exchange full".into();
+    match errno {
+        Errno::XFULL => "Exchange full".into(),
+        _ => strerror(errno),
     }
-    let mut text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    text.truncate(text.find(" (os error").unwrap_or(text.len()));
-    text
 }
 
 /// Hands each file of a corpus of tests/fuzz to what is fuzzed with it.

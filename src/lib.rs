@@ -1,7 +1,7 @@
 //! netcell gives a process or container on a small Linux host its own network namespace, without a daemon.
 //!
 //! Imports go only downwards: `main` → [`face`] → [`engine`] → [`kernel`] → [`netlink`] → [`sys`]; [`error`] and
-//! [`types`] may be imported by all. src/README.md has the architecture on a page.
+//! [`types`] may be imported by all, and import [`sys`] at most. src/README.md has the architecture on a page.
 
 pub mod engine;
 pub mod error;

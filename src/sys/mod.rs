@@ -27,8 +27,31 @@ pub mod terminal;
 pub mod time;
 pub mod xtables;
 
+use std::ffi::CStr;
+
 /// The errno that the C library kept of the last call that failed.
 fn last_errno() -> rustix::io::Errno {
     let last = std::io::Error::last_os_error();
     rustix::io::Errno::from_io_error(&last).unwrap_or(rustix::io::Errno::IO)
+}
+
+/// The C library's text for an errno. See strerror(3).
+pub fn strerror(errno: rustix::io::Errno) -> String {
+    // SAFETY: any number has a text.
+    let text = unsafe { libc::strerror(errno.raw_os_error()) };
+    // SAFETY: it ends with a null and stays until the next call; each thread has its own where it is not constant.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn errnos_have_the_texts_that_std_has() {
+        for number in [1, 2, 28, 95, 110] {
+            let known = std::io::Error::from_raw_os_error(number).to_string();
+            let text = super::strerror(rustix::io::Errno::from_raw_os_error(number));
+            assert_eq!(known, format!("{text} (os error {number})"));
+        }
+    }
 }
