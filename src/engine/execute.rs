@@ -12,6 +12,7 @@ pub use crate::kernel::sockets::Sockets;
 use crate::kernel::sockets::refused;
 use crate::kernel::{Channel, Op, Operation, nft};
 use crate::netlink::{Batch, Rejected, TransactError};
+use crate::sys::time;
 use std::time::Duration;
 
 /// A port that was let run out is still there until the next tick of the kernel's clock: it is asked for again so often,
@@ -221,7 +222,7 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
             return Err(failure);
         }
         tries += 1;
-        std::thread::sleep(EXPIRY.1);
+        time::sleep(EXPIRY.1);
     }
 }
 

@@ -422,6 +422,6 @@ fn remove_quietly(places: &Places, name: &Name, id: &Id) {
             // The engine's descriptors are closed once only: before, not again with all others.
             return leaving.see_off();
         }
-        std::thread::sleep(MOMENT);
+        time::sleep(MOMENT);
     }
 }

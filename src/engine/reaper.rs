@@ -12,7 +12,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::SandboxRecord;
 use crate::engine::sandbox;
 use crate::kernel::link;
-use crate::sys::{fd, process};
+use crate::sys::{fd, process, time};
 use crate::types::IfName;
 use std::time::Duration;
 
@@ -66,9 +66,9 @@ impl Leaving {
             fd::close_from(0, &[]);
             let _ = rustix::process::setsid();
             let sockets = &mut Sockets::new();
-            std::thread::sleep(TICKS);
+            time::sleep(TICKS);
             execute::teardown(&self.connections, sockets, &mut Silence).ok();
-            std::thread::sleep(GRACE - TICKS);
+            time::sleep(GRACE - TICKS);
             for link in self.links.into_iter().filter(link::exists) {
                 let plan = Plan::of(link::DelLink::veth(link));
                 execute::teardown(&plan, sockets, &mut Silence).ok();

@@ -114,7 +114,7 @@ pub fn main(mut words: impl Iterator<Item = OsString>) -> u8 {
     let (Ok(due), Ok(pause)) = (due.parse(), pause.parse()) else {
         return 1;
     };
-    std::thread::sleep(Duration::from_nanos(pause));
+    time::sleep(Duration::from_nanos(pause));
     let run = &mut Run {
         say: &mut Silence,
         dry_run: false,

@@ -9,6 +9,7 @@ use super::sockets::{Sockets, plain};
 use super::{Channel, Holds, Lookup, Operation, Place};
 use crate::error::Result;
 use crate::netlink::{Batch, flags};
+use crate::sys::time;
 use crate::types::{IfName, Mac, Name};
 use neli::consts::rtnl::{Ifla, Rtm};
 use std::fmt;
@@ -49,7 +50,7 @@ impl Operation for Announce {
             if Lookup::link(sockets, &Place::Host, &self.port)?.running {
                 break;
             }
-            std::thread::sleep(PATIENCE.1);
+            time::sleep(PATIENCE.1);
         }
         let mut batch = Batch::default();
         let head = super::link::header(0, 0, 0);

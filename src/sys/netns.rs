@@ -88,7 +88,7 @@ impl NetNs {
             if self.enter().is_ok() {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            super::time::sleep(Duration::from_millis(1));
         }
         // Whatever came next would be done to the wrong host: nothing may come next.
         std::process::abort();

@@ -12,18 +12,18 @@ use super::log::Writer;
 use super::report::{Report, Reporter};
 use super::{spawn, visit};
 use crate::engine::Silence;
-use crate::engine::record::{Exit, UnixNanos};
+use crate::engine::record::Exit;
 use crate::engine::spec::Places;
 use crate::engine::watch::Watcher;
 use crate::error::{Error, exit};
 use crate::sys::memory::Slack;
-use crate::sys::{fd, handover, process, signal};
+use crate::sys::{fd, handover, process, signal, time};
 use crate::types::json;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The command's word to go on, and the one with which it takes that back.
 pub(super) const RELEASE: [u8; 1] = *b"G";
@@ -159,7 +159,10 @@ impl Monitor {
         let End::Exited(code) = end else {
             return exit::RUN;
         };
-        let status = Exit { code, at: now() };
+        let status = Exit {
+            code,
+            at: time::now(),
+        };
         let _ = fd::write_all(&self.exit_file, json::to_text(&status).as_bytes(), Some(0));
         if let Some(hook) = self.hook {
             // Waiting for a lock ends by an alarm.
@@ -194,12 +197,6 @@ fn begin(
     })?;
     let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
     Ok((child, pidfd, process::start_time(child)?, mine))
-}
-
-/// Nanoseconds since 1970.
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| d.as_nanos() as u64)
 }
 
 impl Watch {
@@ -265,7 +262,7 @@ impl Watch {
                 }
                 Ok(_) | Err(Errno::INTR) => {}
                 // ENOMEM, which passes: there is nobody else who would keep the container.
-                Err(_) => std::thread::sleep(SHORT_OF_MEMORY),
+                Err(_) => time::sleep(SHORT_OF_MEMORY),
             }
             let ready = polled.map(|slot| slot.is_some_and(|i| !fds[i].revents().is_empty()));
             drop(fds);
@@ -369,7 +366,7 @@ impl Watch {
             Ok(0) => output.pipe = None,
             Ok(n) => {
                 if let Some(log) = &mut self.log {
-                    log.keep(output.stream, now(), &chunk[..n]);
+                    log.keep(output.stream, time::now(), &chunk[..n]);
                 }
                 output.to.retain(|to| write_all(to.as_fd(), &chunk[..n]));
                 return true;
