@@ -8,7 +8,7 @@ use super::signal;
 use crate::error::exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::fd::IntoRawFd;
@@ -63,7 +63,7 @@ pub unsafe fn run(words: *const *const c_char, program: fn(Vec<OsString>) -> u8)
 fn fill() -> Result<(), Errno> {
     let mut fds =
         [stdin(), stdout(), stderr()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
-    poll(&mut fds, Some(&Timespec::default()))?;
+    retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))?;
     for fd in fds {
         if fd.revents().contains(PollFlags::NVAL) {
             // The lowest number that is free is this one (open(2)).

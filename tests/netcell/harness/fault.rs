@@ -27,7 +27,7 @@ pub struct Call {
     pub leads_to: String,
     /// How many calls of the same number the process had made before.
     pub nth: usize,
-    /// Made before the program's own `main`: by the loader or the runtime.
+    /// Made before the program's own `main`: by the loader.
     pub runtime: bool,
 }
 

@@ -119,7 +119,7 @@ pub fn hold_at(
 struct Traced {
     role: Role,
     children: usize,
-    /// Until its program's own `main`: what fails before is the loader's and the runtime's to say.
+    /// Until its program's own `main`: what fails before is the loader's to say.
     starting: bool,
     /// The count that a shortened call had asked for, to be put back at its exit.
     count: Option<u64>,
@@ -277,11 +277,9 @@ impl Tracer {
         let Some(traced) = self.traced.get_mut(&pid) else {
             return;
         };
-        // std's runtime sets its handler of SIGBUS last (library/std/src/sys/pal/unix/stack_overflow.rs).
-        let sets_sigbus =
-            call.is(libc::SYS_rt_sigaction) && call.arguments[0] == 7 && call.arguments[1] != 0;
+        // The first thing that netcell does itself is to look at 0, 1 and 2 (src/sys/start.rs).
+        traced.starting &= !call.is(libc::SYS_ppoll);
         let runtime = traced.starting;
-        traced.starting &= !sets_sigbus;
         let nth = *traced.made.get(&call.number).unwrap_or(&0);
         traced.made.insert(call.number, nth + 1);
         let calls = self.trace.calls.entry(traced.role.clone()).or_default();
