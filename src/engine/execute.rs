@@ -203,6 +203,10 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
             }
             owners.resize(batch.count() as usize, at);
         }
+        if batch.count() == 1 {
+            // All of it is gone; and what holds nothing but its beginning and end is answered from Linux 6.10 on alone.
+            return Ok(());
+        }
         nft::end(&mut batch);
         let socket = sockets.netfilter().map_err(|error| Failure::at(0, error))?;
         let Err(error) = socket.commit(&mut batch) else {
@@ -211,7 +215,7 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
         let failure = failure(group, &owners, error);
         if let Some(op @ Op::DelElement(_)) = group.get(failure.at)
             && is_done(op, &failure.error)
-            && let Some(gone) = gone.get_mut(failure.at)
+            && let Some(gone @ false) = gone.get_mut(failure.at)
         {
             *gone = true;
             continue;

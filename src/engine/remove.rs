@@ -67,7 +67,10 @@ impl Engine {
                 continue;
             }
             let (intent, busy) = self.removal_of(name, id, force)?;
-            if let Some(busy) = busy {
+            // What a dry run says is how things stand.
+            if let Some(busy) = busy
+                && !run.dry_run
+            {
                 drop(locked);
                 self.wait_for(&busy, run)?;
                 continue;

@@ -42,7 +42,8 @@ impl Engine {
             let container = self.store.read::<ContainerRecord>(&name)?;
             let sandbox = container
                 .as_ref()
-                .and_then(|record| record.sandbox.as_ref());
+                .and_then(|record| record.sandbox.as_ref())
+                .filter(|_| !run.dry_run);
             let names = [&name, new, sandbox.unwrap_or(new)];
             if let Some(busy) = self.store.busy_of(&names)? {
                 drop(locked);

@@ -9,15 +9,21 @@ use crate::engine::sandbox;
 use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::Result;
+use crate::sys::time;
 use crate::types::Name;
 use std::time::Duration;
 
 /// How long PID 1 may take to die of SIGKILL before its sandbox goes anyway: a stopped `exec` parent can hold it up.
 pub(super) const DEATH: Duration = Duration::from_secs(2);
 
+/// How often, and how long after each other, an interrupted operation is tried to be settled that others hold.
+const LOOKS: (u32, Duration) = (5, Duration::from_millis(10));
+
 impl Engine {
-    /// Settles every intent whose owner is dead. One that cannot be settled is said, and hinders nothing else.
-    pub(super) fn scavenge(&self, run: &mut Run) -> Result<()> {
+    /// Settles every intent whose owner is dead, and returns which it took in hand. One that cannot be settled is said, and
+    /// hinders nothing else.
+    pub(super) fn scavenge(&self, run: &mut Run) -> Result<Vec<String>> {
+        let mut taken = Vec::new();
         // One by one: a renaming waits for what is under way on its members, and would wait for this very process.
         for name in self.store.names_under_way()? {
             let file = match self.store.take_abandoned(&name) {
@@ -25,9 +31,11 @@ impl Engine {
                 Ok(None) => continue,
                 Err(error) => {
                     run.say.note(&error);
+                    taken.push(name);
                     continue;
                 }
             };
+            taken.push(name);
             let name = file.intent.name.clone();
             if let Err(error) = self.settle(file, run) {
                 run.say.note(&format_args!(
@@ -35,7 +43,7 @@ impl Engine {
                 ));
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Waits until the operation on a name has ended; what its owner left by dying is settled.
@@ -44,6 +52,18 @@ impl Engine {
     /// What cannot be settled, or not from here.
     pub(super) fn wait_for(&self, name: &Name, run: &mut Run) -> Result<()> {
         self.store.wait_for(name)?;
+        if run.dry_run {
+            return self.store.refuse_interrupted(name);
+        }
+        for _ in 1..LOOKS.0 {
+            let taken = self.scavenge(run)?;
+            let left = self.store.refuse_left(name);
+            // Others who wait for a dead owner's intent, too, hold it for a moment, in which nobody can settle it.
+            if left.is_ok() || taken.iter().any(|taken| taken == name.as_str()) {
+                return left;
+            }
+            time::sleep(LOOKS.1);
+        }
         self.scavenge(run)?;
         self.store.refuse_left(name)
     }

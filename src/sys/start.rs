@@ -5,10 +5,9 @@
 
 use super::fd::write_all;
 use super::signal;
-use crate::error::exit;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::error::{Error, exit};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, fcntl_getfd};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::fd::IntoRawFd;
@@ -44,14 +43,15 @@ macro_rules! program {
 /// # Safety
 /// `words` is an array with a null at its end; neither it nor the strings in it ever change.
 pub unsafe fn run(words: *const *const c_char, program: fn(Vec<OsString>) -> u8) -> u8 {
-    if fill().is_err() {
-        // Perhaps 2 is not the one that is closed.
-        let _ = write_all(
-            stderr(),
-            b"netcell: stdin, stdout or stderr is closed, and /dev/null cannot be opened\n",
-            None,
+    if let Err(errno) = fill() {
+        let error = Error::os(
+            "open /dev/null in place of stdin, stdout or stderr, which is closed",
+            errno,
         );
-        return exit::FAILURE;
+        // Perhaps 2 is not the one that is closed.
+        let _ = write_all(stderr(), format!("netcell: {error}\n").as_bytes(), None);
+        // Not a code that the container's own program might have ended with, where this is to be a `run`.
+        return exit::RUN;
     }
     signal::ignore_broken_pipes();
     // SAFETY: by this function's own contract.
@@ -61,11 +61,8 @@ pub unsafe fn run(words: *const *const c_char, program: fn(Vec<OsString>) -> u8)
 
 /// Opens /dev/null for each of 0, 1 and 2 that is closed.
 fn fill() -> Result<(), Errno> {
-    let mut fds =
-        [stdin(), stdout(), stderr()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
-    retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))?;
-    for fd in fds {
-        if fd.revents().contains(PollFlags::NVAL) {
+    for fd in [stdin(), stdout(), stderr()] {
+        if fcntl_getfd(fd) == Err(Errno::BADF) {
             // The lowest number that is free is this one (open(2)).
             let _ = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?.into_raw_fd();
         }

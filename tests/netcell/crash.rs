@@ -365,7 +365,7 @@ impl Sweep {
     /// The host before any point, when the processes and links of what was before are gone.
     fn baseline(&self) -> Snapshot {
         (self.reset)();
-        Snapshot::at_rest()
+        Snapshot::idle()
     }
 
     /// # Errors
@@ -396,10 +396,7 @@ impl Sweep {
         // After a first use the network goes too, if it came so far; its link is all that may stay otherwise.
         let first = !before.holds("netcell0");
         let network_gone = first && cell("network rm bridge").code == 0;
-        // The kernel's route of groups comes with a bridge's first carrier, and stays.
-        let of_groups = |line: &str| line.contains("route: ff000000") && line.ends_with("netcell0");
-        let may_stay =
-            |line: &str| first && !network_gone && is_first_uses(line) || mends && of_groups(line);
+        let may_stay = |line: &str| first && !network_gone && is_first_uses(line);
         // On a loaded machine the kernel may take seconds to see a namespace off; what hangs does so for longer.
         match restored_but(before, Duration::from_secs(10), &may_stay) {
             Ok(()) => Ok(()),

@@ -58,6 +58,10 @@ fn imports_go_only_downwards() {
     let height = |rung: &str| RUNGS.iter().position(|r| *r == rung);
     let mut wrong = Vec::new();
     for (name, rung, code) in sources() {
+        let code = match rung.as_str() {
+            "error" | "types" => code.replace("crate::sys::strerror", ""),
+            _ => code,
+        };
         let imported = code.split("crate::").skip(1).map(|rest| {
             rest.split(|c: char| !c.is_alphanumeric() && c != '_')
                 .next()
@@ -65,8 +69,8 @@ fn imports_go_only_downwards() {
         });
         for module in imported {
             let allowed = match (height(&rung), height(module)) {
-                // error and types import nothing above them: sys alone, which has strerror(3).
-                (None, Some(other)) => other == 0 || rung == "main" || rung == "lib",
+                // error and types import nothing above them; and of sys nothing but strerror(3), for error.
+                (None, Some(_)) => ["main", "lib"].contains(&rung.as_str()),
                 (Some(own), Some(other)) => other <= own,
                 (_, None) => true,
             };
@@ -105,16 +109,15 @@ fn nothing_is_printed_in_the_form_that_a_release_has_not() {
 fn only_main_exits_and_only_faces_read_the_environment_and_print() {
     let mut wrong = Vec::new();
     for (name, rung, code) in sources() {
+        // rustix's, which are the bare numbers.
+        let code = code.replace("stdio::std", "");
         let mut forbidden = vec![("process::exit", rung != "main")];
         forbidden.extend(
             [
-                "env::var",
                 "files::environment",
                 "files::variable",
                 "start::environment",
                 "start::variable",
-                "println!",
-                "print!(",
             ]
             .map(|text| (text, !["face", "main"].contains(&rung.as_str()))),
         );
@@ -125,6 +128,16 @@ fn only_main_exits_and_only_faces_read_the_environment_and_print() {
                 "panic!(",
                 "todo!(",
                 "unimplemented!(",
+                // The program begins and ends without std's runtime (src/sys/start.rs), which these need.
+                "env::args",
+                "env::var",
+                "println!",
+                "print!(",
+                "io::stdout",
+                "io::stderr",
+                "io::stdin",
+                // On 32-bit musl it ends by a signal from 2038 on: sys/time.rs asks the kernel.
+                "SystemTime",
             ]
             .map(|text| (text, true)),
         );

@@ -1,6 +1,7 @@
 //! One plan, several uses: the script that it says makes what it does, it makes what is missing, it has a way on old
 //! kernels, and of connections it forgets exactly those through the port that goes.
 
+use crate::harness::inject::{Fault, Point, Role, Trace, fault_at, record};
 use crate::harness::{self, *};
 use crate::tests;
 use serde_json::Value;
@@ -15,6 +16,8 @@ pub const TESTS: &[runner::Test] = tests![
     kernels_without_updates_of_timeouts_delete_a_withdrawn_port,
     what_an_old_kernel_refuses_is_said_together_with_its_age,
     a_removal_forgets_exactly_the_connections_through_its_ports,
+    what_is_to_be_deleted_and_is_gone_is_asked_for_once,
+    a_dry_run_settles_nothing_that_others_left,
     pins_reach_a_mount_namespace_though_somebody_made_their_directory,
     a_plan_of_six_hundred_ports_is_one_transaction,
 ];
@@ -222,6 +225,63 @@ fn a_removal_forgets_exactly_the_connections_through_its_ports() {
     });
     assert_eq!(tracked(5355), 1);
     cell("rm other").ok();
+}
+
+/// Before Linux 6.10 a transaction of nothing but its beginning and end is never answered: netcell would wait for long.
+fn what_is_to_be_deleted_and_is_gone_is_asked_for_once() {
+    cell("create --name web -p 8080:80").ok();
+    must("nft", &["flush", "map", "inet", "netcell", "publish4"]);
+    let trace = record(&["unpublish", "web", "8080:80"]);
+    assert_eq!(trace.ended, Some(sys::Ended::Code(0)), "{}", trace.output);
+    // Two messages of a header (nlmsghdr) and nfgenmsg each.
+    let sends = trace.calls.values().flatten();
+    let sends = sends.filter(|call| call.is(libc::SYS_sendto));
+    let lengths: Vec<u64> = sends.map(|call| call.arguments[2]).collect();
+    let all = !lengths.is_empty() && lengths.iter().all(|length| *length > 40);
+    assert!(all, "{lengths:?}");
+    cell("rm web").ok();
+}
+
+/// A publish on `last` that is killed once its port is in the kernel, beside `main` and `middle` in one sandbox.
+fn a_publish_died() {
+    cell("create --name main").ok();
+    cell("create --name last --network container:main alpine sleep 1000").ok();
+    let line = ["publish", "last", "9090:90"];
+    let sends = |trace: &Trace| {
+        let calls = trace.calls[&Role::default()].iter();
+        calls.filter(|call| call.is(libc::SYS_sendto)).count()
+    };
+    let last = sends(&record(&line)) - 1;
+    cell("unpublish last 9090:90").ok();
+    let (role, of) = (Role::default(), u64::try_from(libc::SYS_sendto).ok());
+    let fault = Fault::Kill;
+    let index = last;
+    fault_at(
+        &line,
+        &Point {
+            role,
+            index,
+            of,
+            fault,
+        },
+    );
+    assert_ne!(harness::entries("/run/netcell/intents"), [""; 0]);
+}
+
+fn a_dry_run_settles_nothing_that_others_left() {
+    a_publish_died();
+    let left = || harness::entries("/run/netcell/intents");
+    let made = || must("nft", &["-j", "list", "ruleset"]);
+    let before = (left(), made());
+    // Not asked for: nobody waits, and nothing is settled.
+    cell("rm --dry-run -f main").ok();
+    assert!((left(), made()) == before, "settled: {:?}", left());
+    let said = cell("rm --dry-run -f last");
+    said.refused(1, &["last was interrupted", "dry run"]);
+    cell("rename --dry-run last other").refused(1, &["last was interrupted"]);
+    assert!((left(), made()) == before, "settled: {:?}", left());
+    cell("rm -f last main").ok();
+    assert_eq!(left(), [""; 0]);
 }
 
 fn pins_reach_a_mount_namespace_though_somebody_made_their_directory() {

@@ -257,8 +257,7 @@ fn a_rename_killed_at_any_call_is_completed_or_never_was() {
     let trace = record(line);
     assert_eq!(trace.ended, Some(sys::Ended::Code(0)), "{}", trace.output);
     end();
-    // The links of what was there go within a moment.
-    let before = Snapshot::at_rest();
+    let before = Snapshot::idle();
     let command = Role(Vec::new());
     let calls = trace.calls.get(&command).map_or(0, Vec::len);
     let mut wrong = Vec::new();

@@ -287,6 +287,20 @@ impl Store {
         )))
     }
 
+    /// Refuses what a dry run cannot tell: whether the operation of an owner who has died is undone or completed, which other
+    /// commands see to.
+    ///
+    /// # Errors
+    /// That, with the name.
+    pub fn refuse_interrupted(&self, name: &Name) -> Result<()> {
+        if !self.is_under_way(name)? {
+            return Ok(());
+        }
+        Err(Error::new(format_args!(
+            "cannot say what would be done: an operation on {name} was interrupted, and the next command that is no dry run settles it"
+        )))
+    }
+
     /// Whether the operation on this name ends, or what is left of its dead owner lets go, within `patience`.
     pub fn ends_within(&self, name: &Name, patience: Duration) -> Result<bool> {
         let Some(fd) = self.root.open_file(&path_of(name), OFlags::RDONLY)? else {

@@ -1,8 +1,8 @@
 //! Ages as people read them, and moments as RFC 3339 writes them, both as Docker prints them.
 
+use crate::engine::files;
 use crate::engine::record::UnixNanos;
 use crate::error::{Error, Result};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400;
@@ -26,14 +26,6 @@ pub fn stamp(at: UnixNanos) -> String {
     format!("{}.{:09}Z", to_the_second(at), at % SECOND)
 }
 
-/// Now.
-pub fn now() -> UnixNanos {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// A moment as Docker's options say one: a time of RFC 3339, or its beginning, in UTC unless it says otherwise; seconds
 /// since 1970; or how long ago it was, as Go writes durations.
 ///
@@ -46,7 +38,7 @@ pub fn parse(option: &str, text: &str) -> Result<UnixNanos> {
             option.trim_start_matches('-')
         ))
     };
-    let ago = ago(text).map(|ago| now().saturating_sub(ago));
+    let ago = ago(text).map(|ago| files::now().saturating_sub(ago));
     ago.or_else(|| seconds(text))
         .or_else(|| date(text))
         .ok_or_else(wrong)

@@ -7,6 +7,7 @@ use super::output::{self, Voice};
 use super::table::List;
 use super::tree::{self, Object};
 use super::{Cli, age, json};
+use crate::engine::files;
 use crate::engine::record::UnixNanos;
 use crate::engine::view::{Container, Status, Subject};
 use crate::error::{Error, Result};
@@ -100,7 +101,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         moments(&filters, "before", &lines)?,
         moments(&filters, "since", &lines)?,
     );
-    let (now, json) = (age::now(), given.has("--json"));
+    let (now, json) = (files::now(), given.has("--json"));
     let mut chosen = Vec::new();
     for line in lines {
         if chosen.len() < most

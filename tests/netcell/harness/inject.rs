@@ -278,7 +278,7 @@ impl Tracer {
             return;
         };
         // The first thing that netcell does itself is to look at 0, 1 and 2 (src/sys/start.rs).
-        traced.starting &= !call.is(libc::SYS_ppoll);
+        traced.starting &= !call.is(libc::SYS_fcntl);
         let runtime = traced.starting;
         let nth = *traced.made.get(&call.number).unwrap_or(&0);
         traced.made.insert(call.number, nth + 1);
