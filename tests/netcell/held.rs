@@ -1,11 +1,12 @@
-//! Commands that meet at a chosen moment: one is held before each message that it sends to the kernel, while another one does
-//! its work or, where it has to, waits for it.
+//! Commands that meet at a chosen moment: one is held before each message that it sends to the kernel, or before each
+//! flock(2) of its, while another one does its work or, where it has to, waits for it.
 
 use crate::harness::inject::{Role, hold_at, record};
 use crate::harness::sample::Sample;
 use crate::harness::*;
 use crate::tests;
 use serde_json::Value;
+use std::cell::{Cell, RefCell};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -373,10 +374,158 @@ const CHANGES: [&str; 7] = [
     "rename main other",
 ];
 
+/// Exit code, and what was said on stderr without the ids, which are others each time.
+type End = (i32, String);
+
+fn end_of(output: &Output) -> End {
+    let is_id = |part: &str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let parts = output.stderr.trim_end().split('"');
+    let parts: Vec<_> = parts
+        .map(|part| if is_id(part) { "ID" } else { part })
+        .collect();
+    (output.code, parts.join("\""))
+}
+
+/// What there is: published ports as the kernel has them, what `ps -a` lists with the ports that it brought and its sandbox,
+/// and the namespaces that are pinned.
+#[track_caller]
+fn state() -> Vec<String> {
+    let port = |element: &Value| {
+        let [from, to] = [0, 1].map(|end| element[end]["concat"][1].to_string());
+        format!("the kernel leads {from} to {to}")
+    };
+    let mut state = sorted(elements("map", "publish4").iter().map(port).collect());
+    let listed = netcell(&["ps", "-a", "--format", "{{.Names}}"]).quiet();
+    for name in sorted(listed.lines().map(str::to_owned).collect()) {
+        let what = "{{json .HostConfig.PortBindings}} in {{.NetworkSettings.SandboxKey}}";
+        let what = netcell(&["inspect", "--format", what, &name]).quiet();
+        state.push(format!("{name} has {what}"));
+    }
+    state.extend(sorted(oracle::entries("/run/netns")));
+    state
+}
+
+/// How the held one and the other one ended, and what there is then.
+type Outcome = ([End; 2], Vec<String>);
+
+impl Met {
+    #[track_caller]
+    fn outcome(&self) -> Outcome {
+        self.agrees();
+        ([&self.held, &self.other].map(end_of), state())
+    }
+}
+
+impl Meeting<'_> {
+    /// What comes of the two when one has ended before the other begins: the held one first, and the other one first.
+    #[track_caller]
+    fn one_after_the_other(&self) -> [Outcome; 2] {
+        [true, false].map(|held_first| {
+            self.begin();
+            let early = held_first.then(|| cell(self.held));
+            let other = cell(self.meanwhile);
+            let held = early.unwrap_or_else(|| cell(self.held));
+            let outcome = Met { held, other }.outcome();
+            remove_all();
+            outcome
+        })
+    }
+}
+
+/// What neither order gives: one of two says something of its own, and all else is as if the other one had been alone.
+struct Third {
+    says: &'static str,
+    code: i32,
+    sentence: &'static str,
+    beside: &'static str,
+    /// Whether it may be so. What may not is a fault that is known, and a pair that no longer shows it fails the test: then its
+    /// line goes.
+    right: bool,
+}
+
+const THIRDS: [Third; 6] = [
+    // It was a container's removal that was asked for, and that container is gone: of the sandbox, which lives on under its
+    // name, nothing was asked.
+    Third {
+        says: "rm main",
+        code: 1,
+        sentence: "netcell: No such container: main",
+        beside: "rm main",
+        right: true,
+    },
+    // The container that was to be renamed is gone. What lives on under its name has none, which the serial order says.
+    Third {
+        says: "rename main other",
+        code: 1,
+        sentence: "netcell: No such container: main",
+        beside: "rm main",
+        right: true,
+    },
+    // Both found the port published and have it withdrawn: neither has to know which of them it was.
+    Third {
+        says: "unpublish main 81",
+        code: 0,
+        sentence: "",
+        beside: "unpublish main 81",
+        right: true,
+    },
+    // Nobody spoke of middle, and the port is still published: the sandbox has it under the member's new name.
+    Third {
+        says: "unpublish main 81",
+        code: 1,
+        sentence: "netcell: No such container: middle",
+        beside: "rename middle other",
+        right: false,
+    },
+    // Nobody spoke of middle: main has no such port any more.
+    Third {
+        says: "unpublish main 81",
+        code: 1,
+        sentence: "netcell: No such container: middle",
+        beside: "rm middle",
+        right: false,
+    },
+    // Nobody spoke of main: last is there all the time, in the sandbox of another name.
+    Third {
+        says: "create --name new --network container:last -p 9091:91 alpine true",
+        code: 1,
+        sentence: "netcell: No such container: main",
+        beside: "rename main other",
+        right: false,
+    },
+];
+
+impl Third {
+    fn is_of(&self, meeting: &Meeting) -> bool {
+        let pair = [meeting.held, meeting.meanwhile];
+        pair == [self.says, self.beside] || pair == [self.beside, self.says]
+    }
+
+    /// The outcomes it allows: who says it may be the held one or the other one.
+    #[track_caller]
+    fn outcomes(&self, meeting: &Meeting) -> Vec<Outcome> {
+        meeting.begin();
+        let alone = cell(self.beside);
+        let (held, other) = (alone.clone(), alone);
+        let ([beside, _], state) = Met { held, other }.outcome();
+        remove_all();
+        let says = (self.code, self.sentence.to_owned());
+        let mut outcomes = Vec::new();
+        if meeting.held == self.says {
+            outcomes.push(([says.clone(), beside.clone()], state.clone()));
+        }
+        if meeting.meanwhile == self.says {
+            outcomes.push(([beside, says], state));
+        }
+        outcomes
+    }
+}
+
 fn commands_on_two_members_at_once_end_as_one_after_the_other() {
     let pairs = CHANGES.map(|held| CHANGES.map(|meanwhile| (held, meanwhile)));
     let sample = Sample::of_one_in(3);
     println!("of {} pairs {sample}", pairs.as_flattened().len());
+    let wrong = RefCell::new(Vec::new());
     for (held, meanwhile) in sample.of(pairs.as_flattened().to_vec()) {
         let meeting = Meeting {
             before: &THREE,
@@ -384,8 +533,45 @@ fn commands_on_two_members_at_once_end_as_one_after_the_other() {
             meanwhile,
             patience: SHORT,
         };
-        meeting.at_each(libc::SYS_flock, &|_| {});
+        let serial = meeting.one_after_the_other();
+        let thirds = THIRDS.iter().filter(|third| third.is_of(&meeting));
+        let thirds: Vec<_> = thirds
+            .map(|third| (third, third.outcomes(&meeting), Cell::new(0)))
+            .collect();
+        meeting.at_each(libc::SYS_flock, &|met| {
+            let outcome = met.outcome();
+            let third = thirds
+                .iter()
+                .find(|(_, outcomes, _)| outcomes.contains(&outcome));
+            match third {
+                _ if serial.contains(&outcome) => {}
+                Some((_, _, times)) => times.set(times.get() + 1),
+                None => wrong
+                    .borrow_mut()
+                    .push(format!("{met}{outcome:#?}\nand not one of {serial:#?}")),
+            }
+        });
+        for (third, _, times) in thirds {
+            let times = times.get();
+            println!(
+                "{held} beside {meanwhile}: {:?} {times} times",
+                third.sentence
+            );
+            if times == 0 && !third.right {
+                wrong.borrow_mut().push(format!(
+                    "{held} beside {meanwhile} is mended: no longer {:?}",
+                    third.sentence
+                ));
+            }
+        }
     }
+    let wrong = wrong.into_inner();
+    assert!(
+        wrong.is_empty(),
+        "{} wrong: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 fn what_is_made_again_under_a_name_keeps_its_own_files_from_a_repair() {
