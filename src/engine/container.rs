@@ -5,7 +5,7 @@ use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
 use crate::engine::reserve::Wanted;
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode};
 use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, image};
+use crate::engine::{Engine, Run, find, image};
 use crate::error::{Error, Result};
 use crate::sys::{random, time};
 use crate::types::{Id, Name};
@@ -19,8 +19,19 @@ pub(super) enum Target {
     Host,
     /// Its own, on this network.
     Own(Option<String>),
-    /// Another container's.
-    Of(Name),
+    /// Another's.
+    Of(Joined),
+}
+
+/// Whose sandbox is joined, as it was found: until it is, it or the sandbox may get another name, and another theirs.
+pub(super) struct Joined {
+    /// As it was asked for.
+    pub reference: String,
+    /// The container that was meant, or the sandbox.
+    pub member: Id,
+    /// The name of the sandbox, which had this id if it could be seen.
+    pub name: Name,
+    pub sandbox: Option<Id>,
 }
 
 impl Engine {
@@ -45,14 +56,15 @@ impl Engine {
             endpoint,
             applied: None,
         };
-        let sandbox = match &target {
-            Target::Host => None,
-            Target::Own(_) => Some(name.clone()),
-            Target::Of(owner) => Some(owner.clone()),
-        };
         let made = self.make(&wanted, &target, run)?;
-        let publish = made.as_ref().and_then(|made| made.change.sandbox());
-        let publish = publish.map(|sandbox| sandbox.ports_of(&name));
+        let made_in = made.as_ref().and_then(|made| made.change.sandbox());
+        let publish = made_in.map(|sandbox| sandbox.ports_of(&name));
+        let sandbox = match (&target, made_in) {
+            (Target::Host, _) => None,
+            (_, Some(sandbox)) => Some(sandbox.name.clone()),
+            (Target::Of(joined), None) => Some(joined.name.clone()),
+            (Target::Own(_), None) => Some(name.clone()),
+        };
         let record = ContainerRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
@@ -92,17 +104,33 @@ impl Engine {
             NetworkMode::Container(reference) => match self.find(reference)? {
                 Subject::Container(container) => {
                     let mode = format!("container:{}", container.record.id);
-                    (
-                        container.record.sandbox.map_or(Target::Host, Target::Of),
-                        mode,
-                    )
+                    let id = container.sandbox.map(|sandbox| sandbox.id);
+                    let joined = container.record.sandbox.map_or(Target::Host, |name| {
+                        Target::Of(joined(reference, container.record.id, name, id))
+                    });
+                    (joined, mode)
                 }
-                Subject::Sandbox(sandbox, _) => (
-                    Target::Of(sandbox.name.clone()),
-                    format!("container:{}", sandbox.id),
-                ),
+                Subject::Sandbox(sandbox, _) => {
+                    let mode = format!("container:{}", sandbox.id);
+                    let (id, name) = (sandbox.id, sandbox.name);
+                    (Target::Of(joined(reference, id, name, Some(id))), mode)
+                }
             },
         })
+    }
+
+    /// The name that a sandbox which is to be joined has by now. The caller holds `lock`.
+    pub(super) fn name_now(&self, joined: &Joined) -> Result<Name> {
+        let now = self.store.read::<SandboxRecord>(&joined.name)?;
+        if now.is_some_and(|now| Some(now.id) == joined.sandbox) {
+            return Ok(joined.name.clone());
+        }
+        let gone = || find::no_such(&joined.reference);
+        match self.look_up(&joined.member.to_string())? {
+            Some(Subject::Container(container)) => container.record.sandbox.ok_or_else(gone),
+            Some(Subject::Sandbox(sandbox, _)) => Ok(sandbox.name),
+            None => Err(gone()),
+        }
     }
 
     fn hostname(&self, spec: &ContainerSpec, id: &Id, target: &Target) -> Result<String> {
@@ -110,7 +138,7 @@ impl Engine {
             (Some(hostname), _) => hostname.clone(),
             (None, Target::Own(_)) => id.short(),
             // A member has its sandbox's host name: they share the file that says it.
-            (None, Target::Of(sandbox)) => match self.store.read::<SandboxRecord>(sandbox)? {
+            (None, Target::Of(joined)) => match self.store.read::<SandboxRecord>(&joined.name)? {
                 Some(sandbox) => sandbox.hostname,
                 None => id.short(),
             },
@@ -121,6 +149,15 @@ impl Engine {
         };
         check_hostname(&hostname)?;
         Ok(hostname)
+    }
+}
+
+fn joined(reference: &str, member: Id, name: Name, sandbox: Option<Id>) -> Joined {
+    Joined {
+        reference: reference.to_owned(),
+        member,
+        name,
+        sandbox,
     }
 }
 

@@ -227,13 +227,16 @@ impl Engine {
                     )));
                 }
             },
-            Target::Of(owner) if self.store.is_under_way(owner)? => {
-                return Ok(Decided::Wait(owner.clone()));
+            Target::Of(joined) => {
+                let owner = self.name_now(joined)?;
+                if self.store.is_under_way(&owner)? {
+                    return Ok(Decided::Wait(owner));
+                }
+                match self.store.read::<SandboxRecord>(&owner)? {
+                    Some(sandbox) => self.decide_join(wanted, sandbox)?,
+                    None => return Err(find::no_such(&joined.reference)),
+                }
             }
-            Target::Of(owner) => match self.store.read::<SandboxRecord>(owner)? {
-                Some(sandbox) => self.decide_join(wanted, sandbox)?,
-                None => return Err(find::no_such(owner.as_str())),
-            },
             Target::Own(_) => match lives_on {
                 // A container takes over what another has left; a sandbox alone would be the one that is there.
                 Some(sandbox) if wanted.container.is_none() => {

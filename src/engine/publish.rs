@@ -42,33 +42,40 @@ impl Engine {
     /// # Errors
     /// Ports of which none is published; then nothing is changed.
     pub fn unpublish(&self, reference: &str, specs: &[PortSpec], run: &mut Run) -> Result<()> {
-        let (_, sandbox) = self.member(reference)?;
         let goes = |port: &PortMapping| specs.iter().any(|spec| spec.means(port));
-        for spec in specs {
-            if !sandbox.ports.iter().any(|port| spec.means(&port.mapping)) {
+        let mut withdrawn = false;
+        'anew: loop {
+            let (_, sandbox) = self.member(reference)?;
+            let means =
+                |spec: &PortSpec| sandbox.ports.iter().any(|port| spec.means(&port.mapping));
+            if let Some(spec) = specs.iter().find(|spec| !withdrawn && !means(spec)) {
                 return Err(Error::new(format_args!(
                     "No public port '{spec}' published for {reference}"
                 )));
             }
+            let going = sandbox.ports.iter().filter(|port| goes(&port.mapping));
+            let mut members: Vec<_> = going.map(|port| port.member.clone()).collect();
+            members.sort_unstable();
+            members.dedup();
+            for member in members {
+                let rest = |now: &SandboxRecord, before: &[PortMapping]| {
+                    // Elsewhere by now it has other ports.
+                    let stays = |port: &&PortMapping| now.id != sandbox.id || !goes(port);
+                    Ok(before.iter().filter(stays).cloned().collect())
+                };
+                let own = (sandbox.name == member).then_some(&sandbox.name);
+                if let Err(error) = self.change_ports((&member, own), &rest, run) {
+                    let (_, now) = self.member(reference)?;
+                    if now.ports_of(&member) == sandbox.ports_of(&member) {
+                        return Err(error);
+                    }
+                    // Removed meanwhile, or known by another name.
+                    continue 'anew;
+                }
+                withdrawn = true;
+            }
+            return Ok(());
         }
-        let mut members: Vec<_> = sandbox
-            .ports
-            .iter()
-            .filter(|port| goes(&port.mapping))
-            .map(|port| port.member.clone())
-            .collect();
-        members.sort_unstable();
-        members.dedup();
-        for member in members {
-            let rest = |now: &SandboxRecord, before: &[PortMapping]| {
-                // Elsewhere by now it has other ports.
-                let stays = |port: &&PortMapping| now.id != sandbox.id || !goes(port);
-                Ok(before.iter().filter(stays).cloned().collect())
-            };
-            let own = (sandbox.name == member).then_some(&sandbox.name);
-            self.change_ports((&member, own), &rest, run)?;
-        }
-        Ok(())
     }
 
     /// Makes a member's ports those that are asked for, in one change: what it has of them stays as it is.
