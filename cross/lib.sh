@@ -256,7 +256,8 @@ link() {
 # that cross/cold does.
 layout() {
     local symbols patterns
-    symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" { print $2, $8 }' | sort | cut -d' ' -f2)
+    # Where a program begins is written in assembler, and said to be nothing in particular.
+    symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" || $8 == "_start" { print $2, $8 }' | sort | cut -d' ' -f2)
     for patterns in first cold; do
         c++filt <<<"$symbols" | sed 's/\[[0-9a-f]*\]//g' | paste - <(echo "$symbols") | awk -F'\t' '
             NR == FNR { if (!/^#/) pattern = pattern (pattern ? "|" : "") $0; next }
