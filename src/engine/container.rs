@@ -101,21 +101,27 @@ impl Engine {
             NetworkMode::Host => (Target::Host, "host".into()),
             NetworkMode::None => (Target::Own(None), "none".into()),
             NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
-            NetworkMode::Container(reference) => match self.find(reference)? {
-                Subject::Container(container) => {
-                    let mode = format!("container:{}", container.record.id);
-                    let id = container.sandbox.map(|sandbox| sandbox.id);
-                    let joined = container.record.sandbox.map_or(Target::Host, |name| {
-                        Target::Of(joined(reference, container.record.id, name, id))
-                    });
-                    (joined, mode)
-                }
-                Subject::Sandbox(sandbox, _) => {
-                    let mode = format!("container:{}", sandbox.id);
-                    let (id, name) = (sandbox.id, sandbox.name);
-                    (Target::Of(joined(reference, id, name, Some(id))), mode)
-                }
-            },
+            NetworkMode::Container(reference) => {
+                let (member, sandbox) = match self.find(reference)? {
+                    Subject::Container(container) => {
+                        let id = container.sandbox.map(|sandbox| sandbox.id);
+                        let name = container.record.sandbox;
+                        (container.record.id, name.map(|name| (name, id)))
+                    }
+                    Subject::Sandbox(sandbox, _) => {
+                        (sandbox.id, Some((sandbox.name, Some(sandbox.id))))
+                    }
+                };
+                let target = sandbox.map_or(Target::Host, |(name, sandbox)| {
+                    Target::Of(Joined {
+                        reference: reference.clone(),
+                        member,
+                        name,
+                        sandbox,
+                    })
+                });
+                (target, format!("container:{member}"))
+            }
         })
     }
 
@@ -149,15 +155,6 @@ impl Engine {
         };
         check_hostname(&hostname)?;
         Ok(hostname)
-    }
-}
-
-fn joined(reference: &str, member: Id, name: Name, sandbox: Option<Id>) -> Joined {
-    Joined {
-        reference: reference.to_owned(),
-        member,
-        name,
-        sandbox,
     }
 }
 

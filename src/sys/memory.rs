@@ -12,15 +12,6 @@ const FRAMES: usize = 16 << 10;
 /// Bytes of the first stack that stay below the environment's pointers: those of the arguments.
 const ARGUMENTS: usize = 4 << 10;
 
-/// Where the pointers to the environment are: the kernel put them above all frames (execve(2)).
-fn environment() -> usize {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    // SAFETY: the C library's variable (environ(7)); only its value is read, and no other thread writes it.
-    unsafe { environ as usize }
-}
-
 /// The program's own pages that are never written, its code and constants, and its stacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slack {
@@ -39,7 +30,12 @@ impl Slack {
         let maps = super::file::text("/proc/self/maps").ok()?;
         let local = 0u8;
         let code = Self::find as *const () as usize;
-        Self::parse(&maps, code, &raw const local as usize, environment())
+        Self::parse(
+            &maps,
+            code,
+            &raw const local as usize,
+            super::start::pointers() as usize,
+        )
     }
 
     /// The mapping of code that an address lies in, and the one of the same file's constants, which begins with its

@@ -70,12 +70,16 @@ fn fill() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Where the pointers to the environment are: the kernel put them above all frames (execve(2)).
+pub(super) fn pointers() -> *const *const c_char {
+    // SAFETY: the C library sets it before the program begins, and nothing here does after that.
+    unsafe { environ }
+}
+
 /// The entries of the environment, `NAME=VALUE` as a rule.
 pub fn environment() -> Vec<&'static OsStr> {
-    // SAFETY: the C library sets it before the program begins, and nothing here does after that.
-    let entries = unsafe { environ };
     // SAFETY: what the kernel has put on the stack (execve(2)), which nothing here changes.
-    unsafe { strings(entries) }
+    unsafe { strings(pointers()) }
 }
 
 /// The value of a variable of the environment.
