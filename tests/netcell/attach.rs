@@ -113,8 +113,8 @@ fn exec_is_left_running_by_the_same_keys() {
     user.types(LEAVE);
     assert_eq!(user.ends().0, 0);
     std::thread::sleep(Duration::from_millis(300));
-    let count = netcell(&["exec", "web", "sh", "-c", "ps | grep -c '[e]cho here'"]);
-    assert_eq!(count.quiet(), "1");
+    // The shell, and at times what it has just forked to sleep.
+    netcell(&["exec", "web", "sh", "-c", "ps | grep -q '[e]cho here'"]).ok();
     cell("rm -f web").ok();
 }
 
