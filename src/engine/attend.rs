@@ -44,7 +44,7 @@ impl Engine {
             stdin: stay.stdin && record.interactive,
             ..stay.clone()
         };
-        let attended = visit(&directory, (start.pid, start.pid_start), stay)?;
+        let attended = visit(&directory, start.process(), stay)?;
         self.attended(attended, || self.end_of(container, exit), run)
     }
 

@@ -180,7 +180,7 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
             return Ok((ended(record), Some(exit)));
         }
     }
-    if Handle::open(start.pid, start.pid_start)?.is_some() {
+    if Handle::open(start.process())?.is_some() {
         return Ok((Status::Running, None));
     }
     Ok((

@@ -8,7 +8,7 @@ use crate::engine::process::{
 };
 use crate::engine::record::{ContainerRecord, Failure, SandboxRecord, Start};
 use crate::engine::spec::{Places, Stay};
-use crate::engine::store::{Intent, IntentFile, Process, Verb};
+use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run, Silence, derived, hosts, respawn, restart};
 use crate::error::{Result, exit};
@@ -204,10 +204,7 @@ impl Engine {
             how,
         )?;
         spawned.wait(run.say)?;
-        file.note_process(Process {
-            pid: spawned.pid(),
-            start: spawned.pid_start(),
-        })?;
+        file.note_process(spawned.process())?;
         Ok(spawned)
     }
 
@@ -382,10 +379,11 @@ fn attachment(record: &ContainerRecord, stay: Option<&Stay>) -> Attach {
 }
 
 fn started(spawned: &Spawned) -> Start {
+    let process = spawned.process();
     Start {
         at: time::now(),
-        pid: spawned.pid(),
-        pid_start: spawned.pid_start(),
+        pid: process.pid,
+        pid_start: process.start,
         monitor: spawned.monitor(),
         foreground: None,
     }
@@ -395,7 +393,7 @@ fn started(spawned: &Spawned) -> Start {
 pub(super) fn handle(container: &Container) -> Result<Option<Handle>> {
     let running = container.status == Status::Running;
     match container.record.start.as_ref().filter(|_| running) {
-        Some(start) => Handle::open(start.pid, start.pid_start),
+        Some(start) => Handle::open(start.process()),
         None => Ok(None),
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::process::Handle;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::repair::DEATH;
 use crate::engine::sandbox;
-use crate::engine::store::{Intent, IntentFile, Locked, Process, Store, Verb};
+use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::{Errno, Error, Result};
@@ -130,10 +130,7 @@ impl Engine {
             }
             intent.container = Some(record.id);
             if let Some(start) = &record.start {
-                intent.processes.push(Process {
-                    pid: start.pid,
-                    start: start.pid_start,
-                });
+                intent.processes.push(start.process());
             }
         }
         let mut busy = None;
@@ -215,7 +212,7 @@ impl Engine {
             None => None,
         };
         if let Some(start) = recorded.and_then(|record| record.start)
-            && let Some(process) = Handle::open(start.pid, start.pid_start)?
+            && let Some(process) = Handle::open(start.process())?
         {
             process.kill()?;
             process.wait(DEATH);

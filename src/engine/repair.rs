@@ -168,8 +168,8 @@ impl Engine {
 
 /// Kills what an operation had made; each process dies with its maker anyway, this only makes it certain.
 fn kill(intent: &Intent) {
-    for made in &intent.processes {
-        if let Ok(Some(process)) = Handle::open(made.pid, made.start) {
+    for &made in &intent.processes {
+        if let Ok(Some(process)) = Handle::open(made) {
             process.kill().ok();
             process.wait(DEATH);
         }

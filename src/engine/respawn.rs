@@ -5,9 +5,8 @@
 //! command that lives is no such case, nor one that has left its container on purpose.
 
 use crate::engine::process::Handle;
-use crate::engine::record::{ContainerRecord, SandboxRecord};
+use crate::engine::record::{ContainerRecord, Process, SandboxRecord};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, Stay};
-use crate::engine::store::Process;
 use crate::engine::{Engine, Run};
 use crate::error::Result;
 use crate::sys::process;
@@ -44,7 +43,7 @@ impl Engine {
         let Some(stayed) = stayed.filter(|_| record.auto_remove) else {
             return Ok(None);
         };
-        if Handle::open(stayed.pid, stayed.start)?.is_some() {
+        if Handle::open(stayed)?.is_some() {
             return Ok(None);
         }
         let endpoint = self.with_address_of(name, &spec.network, &spec.endpoint)?;

@@ -3,16 +3,17 @@
 //! With a terminal between the two the caller's own is raw meanwhile: each key goes through as it is, but for those that
 //! detach, and changes of its size are handed on. Whatever ends the session, the mode before comes back with it.
 
-use super::escape::Escape;
-use super::monitor::write_all;
+use super::feed::{Fed, Feed};
+use super::pipe::write_all;
+use crate::engine::record::Process;
 use crate::engine::spec::Stay;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, exit};
 use crate::sys::pty::Size;
 use crate::sys::terminal::{self, Raw};
 use crate::sys::{process, pty, signal};
 use crate::types::DetachKeys;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -66,6 +67,12 @@ pub(super) fn leave(stay: &Stay, line: bool) -> &'static [i32] {
     }
 }
 
+/// Who gets the signals of a command that stays with a container's process.
+pub(super) fn target(of: Process, stay: &Stay) -> Option<OwnedFd> {
+    // Ended already: then there is nobody to send signals to.
+    of.open().ok().filter(|_| stay.proxy)
+}
+
 /// How a session ended.
 pub(super) enum Ended {
     /// The process exited with this code.
@@ -78,6 +85,31 @@ pub(super) enum Ended {
     Detached,
     /// This process was told to go by this signal.
     Left(i32),
+}
+
+/// How staying with a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attended {
+    /// With this exit code: the container's, or 128 plus the signal that made this process leave it.
+    Exited(u8),
+    /// The keys that detach were pressed: it runs on.
+    Detached,
+    /// It has ended; its `exit` file says how.
+    Ended,
+}
+
+/// What the end of a session with a container means.
+pub(super) fn done(ended: Ended) -> Result<Attended> {
+    match ended {
+        Ended::Exited(code) => Ok(Attended::Exited(code)),
+        Ended::Left(signal) => Ok(Attended::Exited(128u8.wrapping_add(signal as u8))),
+        Ended::Detached => Ok(Attended::Detached),
+        Ended::Silent => Ok(Attended::Ended),
+        Ended::Killed(_) => Err(Error::new(
+            "the container's monitor was killed: the container runs on, its output is lost",
+        )
+        .exit(exit::RUN)),
+    }
 }
 
 /// What a session ends with.
@@ -112,23 +144,6 @@ pub(super) struct Session<'a> {
     pub leave: &'static [i32],
     /// The terminal, if there is one.
     pub line: Option<Line<'a>>,
-}
-
-/// Stdin on its way.
-struct Feed {
-    pipe: OwnedFd,
-    bytes: Vec<u8>,
-    escape: Option<Escape>,
-}
-
-/// What became of stdin.
-enum Fed {
-    /// It goes on.
-    On(Feed),
-    /// It has ended, or nobody reads it any more.
-    End,
-    /// The keys that detach were in it.
-    Detached,
 }
 
 /// What a session can go on with.
@@ -289,55 +304,5 @@ fn pump(pipe: &OwnedFd, to: BorrowedFd<'_>) -> Pumped {
         Err(Errno::INTR) => Pumped::Some,
         // A terminal's other end is closed (EIO, pty(7)).
         Err(_) => Pumped::End,
-    }
-}
-
-impl Feed {
-    fn new(pipe: OwnedFd, keys: Option<&DetachKeys>) -> Self {
-        // A container that does not read must not keep signals and output waiting.
-        let _ = rustix::io::ioctl_fionbio(&pipe, true);
-        Feed {
-            pipe,
-            bytes: Vec::new(),
-            escape: keys.map(Escape::new),
-        }
-    }
-
-    /// Waits for stdin while nothing is on its way, else for room.
-    fn poll(&self) -> PollFd<'_> {
-        if self.bytes.is_empty() {
-            PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)
-        } else {
-            PollFd::new(&self.pipe, PollFlags::OUT)
-        }
-    }
-
-    /// Moves what can be moved; at stdin's end, or when nobody reads it any more, the pipe is closed.
-    fn step(mut self) -> Fed {
-        if self.bytes.is_empty() {
-            let mut chunk = [0; CHUNK];
-            let typed = match rustix::io::read(rustix::stdio::stdin(), &mut chunk) {
-                Ok(0) => return Fed::End,
-                Ok(n) => &chunk[..n],
-                Err(Errno::INTR | Errno::AGAIN) => return Fed::On(self),
-                Err(_) => return Fed::End,
-            };
-            match &mut self.escape {
-                None => self.bytes.extend_from_slice(typed),
-                Some(escape) => {
-                    if escape.pass(typed, &mut self.bytes) {
-                        return Fed::Detached;
-                    }
-                }
-            }
-        }
-        match rustix::io::write(self.pipe.as_fd(), &self.bytes) {
-            Ok(n) => {
-                self.bytes.drain(..n);
-                Fed::On(self)
-            }
-            Err(Errno::INTR | Errno::AGAIN) => Fed::On(self),
-            Err(_) => Fed::End,
-        }
     }
 }

@@ -4,7 +4,8 @@
 //! and the gate that releases it. Whatever fails is reported as a sentence and an exit code, and it ends.
 
 use super::report::{Report, Reporter};
-use super::{ChildSpec, EtcFiles, Program, init, line, program, rootfs, users};
+use super::{ChildSpec, EtcFiles, Program, gate, init, line, program, rootfs, users};
+use crate::engine::record::Process;
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::netns::NetNs;
 use crate::sys::process::CLONE_PARENT;
@@ -194,7 +195,7 @@ fn run(spec: &ChildSpec, reports: &mut Option<Reporter<OwnedFd>>, gate: OwnedFd)
     program::become_user(&user, &spec.program)?;
     program::enter_directory(spec.program.cwd.as_deref())?;
     report.send(&Report::Ready);
-    if !released(&gate) {
+    if gate::hear(&gate).is_none() {
         return Ok(exit::RUN);
     }
     report.send(&Report::Going);
@@ -204,7 +205,7 @@ fn run(spec: &ChildSpec, reports: &mut Option<Reporter<OwnedFd>>, gate: OwnedFd)
             Some(Ok(())) | None => program::execute(&spec.program, &user.home),
         };
         // The monitor is told, too: a program that never began has no exit status, and nothing is removed for it.
-        let _ = fd::write_all(&gate, b"F", None);
+        let _ = gate::say(&gate, gate::FAILURE);
         error
     };
     if !spec.settings().init {
@@ -266,7 +267,7 @@ fn enter(spec: &EnterSpec, report: &Reporter<OwnedFd>, container: OwnedFd) -> Re
     let pid = process::clone(CLONE_PARENT, inside)
         .map_err(|e| Error::os("start a process in the container", e))?;
     let pid = pid.as_raw_nonzero().get() as u32;
-    report.send(&Report::Started { pid, start: 0 });
+    report.send(&Report::Started(Process { pid, start: 0 }));
     Ok(0)
 }
 
@@ -275,16 +276,5 @@ fn new_session() -> Result<()> {
         // It leads a process group, and so a session, already.
         Ok(_) | Err(Errno::PERM) => Ok(()),
         Err(errno) => Err(Error::os("begin a session", errno)),
-    }
-}
-
-/// Waits for the release; false when the one who would give it is gone.
-fn released(gate: &OwnedFd) -> bool {
-    let mut byte = [0];
-    loop {
-        match rustix::io::read(gate, &mut byte) {
-            Err(Errno::INTR) => {}
-            other => return other == Ok(1),
-        }
     }
 }

@@ -1,11 +1,24 @@
 //! A process of a container by descriptor: no later process of the same number can stand behind it.
 
+use crate::engine::record::Process;
 use crate::error::{Errno, Error, Result};
 use crate::sys::process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal};
 use std::time::{Duration, Instant};
+
+impl Process {
+    /// Its number; none where no process can have it.
+    pub(super) fn number(self) -> Option<Pid> {
+        i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+    }
+
+    /// Its descriptor (pidfd_open(2)); ESRCH when it has ended.
+    pub(super) fn open(self) -> Result<OwnedFd, Errno> {
+        process::pidfd(self.number().ok_or(Errno::SRCH)?, self.start)
+    }
+}
 
 /// A process that was alive when this was opened.
 pub struct Handle {
@@ -14,15 +27,15 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The process with this pid that began at this time; none when it has ended.
+    /// Opens it; none when it has ended.
     ///
     /// # Errors
     /// That it cannot be opened (EMFILE, ENOMEM) does not say that it has ended.
-    pub fn open(pid: u32, start: u64) -> Result<Option<Self>> {
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+    pub fn open(process: Process) -> Result<Option<Self>> {
+        let Some(pid) = process.number() else {
             return Ok(None);
         };
-        match process::pidfd(pid, start) {
+        match process.open() {
             Ok(fd) => {
                 let handle = Handle { fd, pid };
                 // A zombie still has its pid, and has ended all the same.

@@ -3,13 +3,14 @@
 //! The caller's terminal is never handed in: what runs inside could push characters into its input (TIOCSTI,
 //! CVE-2017-5226) or reach the caller's other programs.
 
+use super::gate;
 use super::users::User;
+use crate::engine::record::Process;
 use crate::error::{Errno, Error, Result};
 use crate::sys::pty::Size;
 use crate::sys::{fd, handover, mount, path, process, pty};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, Uid};
-use rustix::process::Pid;
 use rustix::stdio;
 
 /// What runc and Docker's programs know the first terminal by, too.
@@ -29,7 +30,7 @@ fn cannot(errno: Errno) -> Error {
 pub(super) fn make(user: &User, size: Size, gate: &OwnedFd) -> Result<()> {
     let take = || {
         let (master, slave) = pty::open(path::directory("/")?, size)?;
-        handover::send(gate, b'T', &[master.as_fd()])?;
+        handover::send(gate, gate::TERMINAL, &[master.as_fd()])?;
         // Without it there is still /dev/tty.
         let _ = console(&slave);
         stdio::dup2_stdin(&slave)?;
@@ -49,11 +50,12 @@ fn console(slave: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Opens a terminal in a running container: master and slave.
-pub(super) fn inside(pid: Pid, start: u64, size: Size) -> Result<(OwnedFd, OwnedFd)> {
+pub(super) fn inside(of: Process, size: Size) -> Result<(OwnedFd, OwnedFd)> {
     let open = || {
-        let root = path::directory(format!("/proc/{}/root", pid.as_raw_pid()))?;
+        let pid = of.number().ok_or(Errno::SRCH)?;
+        let root = path::directory(format!("/proc/{}/root", of.pid))?;
         // The same process still: so it was its root, and not that of a later one.
-        if process::start_time(pid)? != start {
+        if process::start_time(pid)? != of.start {
             return Err(Errno::SRCH);
         }
         pty::open(root, size)

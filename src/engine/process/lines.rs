@@ -1,8 +1,33 @@
 //! What leads to and from a container's first process: its stdio as it begins, and the other ends of that.
 
 use super::log::Stream;
+use super::pipe::{null, output_pipe, pipe};
+use crate::error::{Error, Result};
+use crate::sys::handover;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::stdio::{stderr, stdout};
+
+/// What a container's stdin is; on a terminal it is that, and this says who writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdin {
+    /// /dev/null.
+    Null,
+    /// Open and silent, until somebody attaches.
+    Kept,
+    /// Fed from the command's.
+    Fed,
+}
+
+/// Who gets the output, and what stdin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attach {
+    /// The command stays.
+    pub output: bool,
+    /// Which outputs it gets then, besides the log: stdout, stderr.
+    pub streams: [bool; 2],
+    /// What stdin is.
+    pub stdin: Stdin,
+}
 
 /// What leads to and from a container's first process.
 pub(super) struct Lines {
@@ -20,6 +45,73 @@ pub(super) struct Lines {
     pub visitor: Option<OwnedFd>,
     /// Where the master is sent on to.
     pub line: Option<OwnedFd>,
+}
+
+/// The command's ends of what leads to a container.
+#[derive(Debug, Default)]
+pub(super) struct Mine {
+    /// Its stdin, where that is fed.
+    pub stdin: Option<OwnedFd>,
+    /// What the monitor writes its output to; without a terminal it writes to the command's own descriptors.
+    pub output: Option<OwnedFd>,
+    /// Where the monitor sends the terminal's master.
+    pub line: Option<OwnedFd>,
+}
+
+/// Stdio of pipes and /dev/null.
+pub(super) fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
+    let (out, child_out) = output_pipe()?;
+    let (err, child_err) = output_pipe()?;
+    let (child_in, my_in) = match attach.stdin {
+        Stdin::Null => (null()?, None),
+        Stdin::Kept | Stdin::Fed => {
+            let (read, write) = pipe()?;
+            (read, Some(write))
+        }
+    };
+    let fed = attach.stdin == Stdin::Fed;
+    let (stdin, kept) = if fed { (my_in, None) } else { (None, my_in) };
+    let lines = Lines {
+        stdio: [child_in, child_out, child_err],
+        stdin: kept,
+        outputs: [Some(out), Some(err)],
+        foreground: attach.streams.map(|stream| stream && attach.output),
+        terminal: false,
+        visitor: None,
+        line: None,
+    };
+    let mine = Mine {
+        stdin,
+        ..Mine::default()
+    };
+    Ok((lines, mine))
+}
+
+/// A terminal that the child will make; until then its stdio lead nowhere. The command gets the output through a pipe,
+/// which breaks when it goes: then nobody writes to a terminal that somebody else uses by now.
+pub(super) fn terminal(attach: Attach) -> Result<(Lines, Mine)> {
+    let mut lines = Lines {
+        stdio: [null()?, null()?, null()?],
+        stdin: None,
+        outputs: [None, None],
+        foreground: [false; 2],
+        terminal: true,
+        visitor: None,
+        line: None,
+    };
+    let mut mine = Mine::default();
+    if attach.output {
+        let (output, theirs) = pipe()?;
+        let (line, their_line) = handover::pair().map_err(|e| Error::os("make a socket", e))?;
+        lines.visitor = Some(theirs);
+        lines.line = Some(their_line);
+        mine = Mine {
+            stdin: None,
+            output: Some(output),
+            line: Some(line),
+        };
+    }
+    Ok((lines, mine))
 }
 
 impl Lines {

@@ -11,15 +11,21 @@
 //! devpts, whoever started it.
 
 mod attach;
+mod bare;
 pub mod child;
+mod door;
 mod enter;
 mod escape;
+mod etc;
+mod feed;
+mod gate;
 mod handle;
 mod init;
 mod line;
 mod lines;
 pub mod log;
 mod monitor;
+mod pipe;
 mod program;
 mod report;
 pub mod rootfs;
@@ -27,13 +33,17 @@ mod spawn;
 mod users;
 mod visit;
 
-pub use enter::{Bare, enter, enter_bare, rebind};
+pub use attach::Attended;
+pub use bare::{Bare, enter_bare};
+pub use enter::enter;
+pub use etc::{EtcFiles, rebind};
 pub use handle::Handle;
-pub use spawn::{Attach, Attended, Hook, Running, Spawn, Spawned, Stdin, spawn};
+pub use lines::{Attach, Stdin};
+pub use monitor::Hook;
+pub use spawn::{Running, Spawn, Spawned, spawn};
 pub use visit::visit;
 
 use crate::engine::settings::Settings;
-use crate::kernel::mount::Held;
 use crate::sys::limits::Limit;
 use crate::sys::pty::Size;
 use crate::types::json::json_object;
@@ -112,38 +122,5 @@ impl ChildSpec {
     /// What it is set to.
     fn settings(&self) -> &Settings {
         self.settings.as_ref().unwrap_or(Settings::NONE)
-    }
-}
-
-/// The three files of a sandbox that its members find in /etc.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EtcFiles {
-    /// /etc/hosts.
-    pub hosts: PathBuf,
-    /// /etc/hostname.
-    pub hostname: PathBuf,
-    /// /etc/resolv.conf.
-    pub resolv: PathBuf,
-}
-json_object!(EtcFiles {
-    hosts,
-    hostname,
-    resolv
-});
-
-impl EtcFiles {
-    /// Each with its name in /etc.
-    pub fn named(&self) -> [(&'static str, &PathBuf); 3] {
-        [
-            ("hosts", &self.hosts),
-            ("hostname", &self.hostname),
-            ("resolv.conf", &self.resolv),
-        ]
-    }
-
-    /// Those that exist, held for another mount namespace.
-    fn hold(&self) -> Vec<Held> {
-        let held = |(name, path): (_, &PathBuf)| Held::take(path, name).ok();
-        self.named().into_iter().filter_map(held).collect()
     }
 }

@@ -10,9 +10,9 @@ use super::child::{self, Handed};
 use super::lines::{Lines, Output};
 use super::log::Writer;
 use super::report::{Report, Reporter};
-use super::{spawn, visit};
+use super::{door, gate, pipe};
 use crate::engine::Silence;
-use crate::engine::record::Exit;
+use crate::engine::record::{Exit, Process};
 use crate::engine::spec::Places;
 use crate::engine::watch::Watcher;
 use crate::error::{Error, exit};
@@ -25,10 +25,6 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::time::Duration;
 
-/// The command's word to go on, and the one with which it takes that back.
-pub(super) const RELEASE: [u8; 1] = *b"G";
-pub(super) const DISMISSAL: [u8; 1] = *b"N";
-
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 4096;
 
@@ -40,6 +36,11 @@ const QUIET: Timespec = Timespec {
 
 /// How long to wait when the kernel had no memory for poll(2).
 const SHORT_OF_MEMORY: Duration = Duration::from_millis(50);
+
+/// What a monitor does last, after the exit status is written and before its lock is free: `--rm`.
+///
+/// It runs in the monitor, where every descriptor that was open before is closed: it opens what it needs.
+pub type Hook = Box<dyn FnOnce(Exit)>;
 
 /// What the monitor is born with.
 pub(super) struct Monitor {
@@ -58,7 +59,7 @@ pub(super) struct Monitor {
     /// The log, unless nothing is to be kept.
     pub log: Option<Writer>,
     /// What is done last: `--rm`.
-    pub hook: Option<super::Hook>,
+    pub hook: Option<Hook>,
     /// What is kept open until it ends.
     pub held: Option<OwnedFd>,
     /// Whose objects it watches over when it is elected.
@@ -134,7 +135,7 @@ impl Monitor {
             }
         };
         let pid = child.as_raw_nonzero().get() as u32;
-        report.send(&Report::Started { pid, start });
+        report.send(&Report::Started(Process { pid, start }));
         let outputs = lines.take_outputs();
         drop((report, self.task, lines.stdio));
         let watch = Watch {
@@ -213,7 +214,7 @@ impl Watch {
         keep.extend(log.map(AsFd::as_fd));
         fd::close_from(0, &keep);
         // The numbers of stdio belong to nothing else, whatever is opened later.
-        while let Ok(null) = spawn::null() {
+        while let Ok(null) = pipe::null() {
             if null.as_raw_fd() > 2 {
                 break;
             }
@@ -306,15 +307,14 @@ impl Watch {
         let Some(gate) = &self.gate else {
             return true;
         };
-        let mut word = [0];
-        let heard = retry_on_intr(|| rustix::io::read(gate, &mut word)) == Ok(1);
+        let word = gate::hear(gate);
         if self.released {
             self.gate = None;
-            return !heard;
+            return word.is_none();
         }
-        self.released = heard && word == RELEASE;
+        self.released = word == Some(gate::RELEASE);
         let child = self.child_gate.as_ref();
-        self.released && child.is_some_and(|gate| fd::write_all(gate, &word, None).is_ok())
+        self.released && child.is_some_and(|child| gate::say(child, gate::RELEASE).is_ok())
     }
 
     /// The terminal's master comes from the child, and goes on to the command.
@@ -327,7 +327,7 @@ impl Watch {
         {
             let _ = rustix::io::ioctl_fionbio(&master, true);
             if let Some(line) = self.line.take() {
-                let _ = handover::send(line, b'T', &[master.as_fd()]);
+                let _ = handover::send(line, gate::TERMINAL, &[master.as_fd()]);
             }
             self.outputs[0].pipe = Some(master);
         }
@@ -336,13 +336,13 @@ impl Watch {
     /// Somebody attaches; those who have left are forgotten.
     fn admit(&mut self) {
         for output in &mut self.outputs {
-            output.to.retain(visit::is_read);
+            output.to.retain(pipe::is_read);
         }
         let [out, err] = &mut self.outputs;
         let terminal = out.pipe.as_ref().filter(|_| self.terminal);
         let visitors = out.to.len().max(err.to.len());
         if let Some([to_out, to_err]) =
-            visit::admit(&self.door, visitors, terminal, self.stdin.as_ref())
+            door::admit(&self.door, visitors, terminal, self.stdin.as_ref())
         {
             out.to.push(to_out);
             err.to.push(to_err);
@@ -352,7 +352,7 @@ impl Watch {
     /// Whether the child says that it could not execute the program; the end of the gate says that it could.
     fn never_began(&mut self) -> bool {
         let gate = self.child_gate.take();
-        gate.is_some_and(|gate| retry_on_intr(|| rustix::io::read(&gate, &mut [0])) == Ok(1))
+        gate.is_some_and(|gate| gate::hear(&gate).is_some())
     }
 
     /// Reads once what an output has; false when there is nothing more for now.
@@ -368,7 +368,9 @@ impl Watch {
                 if let Some(log) = &mut self.log {
                     log.keep(output.stream, time::now(), &chunk[..n]);
                 }
-                output.to.retain(|to| write_all(to.as_fd(), &chunk[..n]));
+                output
+                    .to
+                    .retain(|to| pipe::write_all(to.as_fd(), &chunk[..n]));
                 return true;
             }
             Err(Errno::INTR) => return true,
@@ -392,21 +394,4 @@ impl Watch {
         }
         End::Never
     }
-}
-
-/// Writes all of it; false when nobody takes it any more.
-pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match rustix::io::write(to, bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            // Somebody made the terminal non-blocking for all who share it.
-            Err(Errno::AGAIN) => {
-                let mut room = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
-                let _ = poll(&mut room, None);
-            }
-            Err(_) => return false,
-        }
-    }
-    true
 }

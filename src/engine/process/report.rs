@@ -3,6 +3,7 @@
 //! Frames of a tag, a length and a payload, each in one write of at most PIPE_BUF bytes, so that two processes may
 //! write (pipe(7)). The pipe is close-on-exec: its end after [`Report::Going`] says that exec succeeded.
 
+use crate::engine::record::Process;
 use crate::error::{Errno, Error, Result};
 use rustix::fd::{AsFd, OwnedFd};
 use std::fmt::Display;
@@ -14,13 +15,8 @@ const HEAD: usize = 3;
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// The process exists: its pid as the host numbers it, its start time.
-    Started {
-        /// The pid.
-        pid: u32,
-        /// Clock ticks since boot.
-        start: u64,
-    },
+    /// The process exists; as the host numbers it.
+    Started(Process),
     /// Something that the user should know.
     Note(String),
     /// An operation that was done, as a line.
@@ -43,7 +39,7 @@ impl<Fd: AsFd> Reporter<Fd> {
         let mut frame = Vec::with_capacity(64);
         frame.extend([0; HEAD]);
         frame[0] = match report {
-            Report::Started { pid, start } => {
+            Report::Started(Process { pid, start }) => {
                 frame.extend(pid.to_le_bytes());
                 frame.extend(start.to_le_bytes());
                 b'S'
@@ -124,10 +120,10 @@ fn parse(bytes: &[u8]) -> Option<(Report, usize)> {
     let body = bytes.get(HEAD..end)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let report = match (head[0], body) {
-        (b'S', [a, b, c, d, rest @ ..]) if rest.len() == 8 => Report::Started {
+        (b'S', [a, b, c, d, rest @ ..]) if rest.len() == 8 => Report::Started(Process {
             pid: u32::from_le_bytes([*a, *b, *c, *d]),
             start: rest.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)),
-        },
+        }),
         (b'N', body) => Report::Note(text(body)),
         (b'L', body) => Report::Line(text(body)),
         (b'R', []) => Report::Ready,
@@ -149,10 +145,10 @@ mod tests {
     fn reports_arrive_as_they_were_sent_and_end_with_their_writers() {
         let (read, write) = rustix::pipe::pipe().unwrap();
         let sent = [
-            Report::Started {
+            Report::Started(Process {
                 pid: 4711,
                 start: 1 << 40,
-            },
+            }),
             Report::Note("no /dev/mqueue".into()),
             Report::Line("mount -t proc".into()),
             Report::Ready,

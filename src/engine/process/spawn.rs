@@ -1,52 +1,24 @@
 //! The command's side of `run` and `start`: fork the monitor, wait until the child is ready, release it.
 
-use super::attach::{self, Ended, Line, Session, Until};
+use super::attach::{self, Attended, Line, Session, Until};
 use super::child::{self, Task};
-use super::lines::Lines;
+use super::lines::{self, Attach, Mine};
 use super::log::Writer;
-use super::monitor::{DISMISSAL, Monitor, RELEASE};
+use super::monitor::{Hook, Monitor};
+use super::pipe::pipe;
 use super::report::{Report, Reports};
-use super::{ChildSpec, visit};
+use super::{ChildSpec, door, gate};
 use crate::engine::Say;
-use crate::engine::record::Exit;
+use crate::engine::record::Process;
 use crate::engine::spec::{Places, Stay};
 use crate::error::{Error, Result, exit};
 use crate::sys::lock::{self, Hold};
-use crate::sys::{fd, handover, path, process};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use crate::sys::{handover, process};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 use rustix::stdio::stdout;
 use std::path::Path;
-
-/// What the monitor does last, after the exit status is written and before its lock is free: `--rm`.
-///
-/// It runs in the monitor, where every descriptor that was open before is closed: it opens what it needs.
-pub type Hook = Box<dyn FnOnce(Exit)>;
-
-/// What a container's stdin is; on a terminal it is that, and this says who writes to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stdin {
-    /// /dev/null.
-    Null,
-    /// Open and silent, until somebody attaches.
-    Kept,
-    /// Fed from the command's.
-    Fed,
-}
-
-/// Who gets the output, and what stdin is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attach {
-    /// The command stays.
-    pub output: bool,
-    /// Which outputs it gets then, besides the log: stdout, stderr.
-    pub streams: [bool; 2],
-    /// What stdin is.
-    pub stdin: Stdin,
-}
 
 /// What a container is started with besides its own configuration.
 pub struct Spawn<'a> {
@@ -75,62 +47,20 @@ pub struct Spawned {
     reports: Reports,
     mine: Mine,
     foreground: bool,
-    started: Option<(u32, u64)>,
-}
-
-/// The command's ends of what leads to a container.
-#[derive(Debug, Default)]
-struct Mine {
-    /// Its stdin, where that is fed.
-    stdin: Option<OwnedFd>,
-    /// What the monitor writes its output to; without a terminal it writes to the command's own descriptors.
-    output: Option<OwnedFd>,
-    /// Where the monitor sends the terminal's master.
-    line: Option<OwnedFd>,
+    started: Option<Process>,
 }
 
 /// A container whose program has begun.
 #[derive(Debug)]
 pub struct Running {
     monitor: Pid,
-    pid: u32,
-    pid_start: u64,
+    process: Process,
     mine: Mine,
     signals: Option<OwnedFd>,
 }
 
-/// How staying with a container ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attended {
-    /// With this exit code: the container's, or 128 plus the signal that made this process leave it.
-    Exited(u8),
-    /// The keys that detach were pressed: it runs on.
-    Detached,
-    /// It has ended; its `exit` file says how.
-    Ended,
-}
-
 fn os(what: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::os(what, errno)
-}
-
-pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))
-}
-
-/// A pipe for one of a container's outputs: its reading end, and an end for the container that can be read, too.
-///
-/// With that the pipe has a reader for as long as the container holds it: should the monitor be killed, a write waits
-/// when the pipe is full instead of killing the writer by SIGPIPE (pipe(7)).
-pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = pipe()?;
-    let path = format!("/proc/self/fd/{}", write.as_raw_fd());
-    let both = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    Ok((read, both.unwrap_or(write)))
-}
-
-pub(super) fn null() -> Result<OwnedFd> {
-    path::null().map_err(os("open /dev/null"))
 }
 
 /// Begins a container: its monitor and its first process exist or soon will, and set themselves up.
@@ -150,16 +80,16 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
     let (gate, my_gate) = pipe()?;
     let (reports, report) = pipe()?;
     let (lines, mine) = if spec.program.terminal.is_some() {
-        terminal(how.attach)?
+        lines::terminal(how.attach)?
     } else {
-        pipes(how.attach)?
+        lines::pipes(how.attach)?
     };
     let monitor = Monitor {
         gate,
         report,
         task: child::task(&Task::Run(Box::new(spec.clone())))?,
         lines,
-        door: visit::door(how.log_dir)?,
+        door: door::open(how.log_dir)?,
         exit_file: how.exit_file,
         log,
         hook: how.hook,
@@ -179,62 +109,6 @@ pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
     })
 }
 
-/// Stdio of pipes and /dev/null.
-fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
-    let (out, child_out) = output_pipe()?;
-    let (err, child_err) = output_pipe()?;
-    let (child_in, my_in) = match attach.stdin {
-        Stdin::Null => (null()?, None),
-        Stdin::Kept | Stdin::Fed => {
-            let (read, write) = pipe()?;
-            (read, Some(write))
-        }
-    };
-    let fed = attach.stdin == Stdin::Fed;
-    let (stdin, kept) = if fed { (my_in, None) } else { (None, my_in) };
-    let lines = Lines {
-        stdio: [child_in, child_out, child_err],
-        stdin: kept,
-        outputs: [Some(out), Some(err)],
-        foreground: attach.streams.map(|stream| stream && attach.output),
-        terminal: false,
-        visitor: None,
-        line: None,
-    };
-    let mine = Mine {
-        stdin,
-        ..Mine::default()
-    };
-    Ok((lines, mine))
-}
-
-/// A terminal that the child will make; until then its stdio lead nowhere. The command gets the output through a pipe,
-/// which breaks when it goes: then nobody writes to a terminal that somebody else uses by now.
-fn terminal(attach: Attach) -> Result<(Lines, Mine)> {
-    let mut lines = Lines {
-        stdio: [null()?, null()?, null()?],
-        stdin: None,
-        outputs: [None, None],
-        foreground: [false; 2],
-        terminal: true,
-        visitor: None,
-        line: None,
-    };
-    let mut mine = Mine::default();
-    if attach.output {
-        let (output, theirs) = pipe()?;
-        let (line, their_line) = handover::pair().map_err(os("make a socket"))?;
-        lines.visitor = Some(theirs);
-        lines.line = Some(their_line);
-        mine = Mine {
-            stdin: None,
-            output: Some(output),
-            line: Some(line),
-        };
-    }
-    Ok((lines, mine))
-}
-
 impl Spawned {
     /// Waits until the container is set up; it then waits to be released.
     ///
@@ -245,7 +119,7 @@ impl Spawned {
         // word from the monitor it is gone: then the child goes, too, and the pipe ends.
         while !(ready && self.started.is_some()) {
             match self.reports.next()? {
-                Some(Report::Started { pid, start }) => self.started = Some((pid, start)),
+                Some(Report::Started(process)) => self.started = Some(process),
                 Some(Report::Note(text)) => say.note(&text),
                 Some(Report::Line(text)) => say.operation(&text),
                 Some(Report::Ready) => ready = true,
@@ -257,14 +131,9 @@ impl Spawned {
         Ok(())
     }
 
-    /// PID 1 of the container as the host numbers it; known after [`wait`](Spawned::wait).
-    pub fn pid(&self) -> u32 {
-        self.started.map_or(0, |(pid, _)| pid)
-    }
-
-    /// Its start time, in clock ticks since boot.
-    pub fn pid_start(&self) -> u64 {
-        self.started.map_or(0, |(_, start)| start)
+    /// PID 1 of the container; known after [`wait`](Spawned::wait).
+    pub fn process(&self) -> Process {
+        self.started.unwrap_or(Process { pid: 0, start: 0 })
     }
 
     /// The monitor's pid.
@@ -288,21 +157,20 @@ impl Spawned {
         };
         if let Err(error) = self.begin(&gate) {
             // The monitor is to think the same: what it does at a container's end would wait for this command.
-            let _ = fd::write_all(&gate, &DISMISSAL, None);
+            let _ = gate::say(&gate, gate::DISMISSAL);
             return Err(error);
         }
         self.monitor = None;
         Ok(Running {
             monitor,
-            pid: self.pid(),
-            pid_start: self.pid_start(),
+            process: self.process(),
             mine: std::mem::take(&mut self.mine),
             signals,
         })
     }
 
     fn begin(&mut self, gate: &OwnedFd) -> Result<()> {
-        fd::write_all(gate, &RELEASE, None).map_err(|_| died())?;
+        gate::say(gate, gate::RELEASE).map_err(|_| died())?;
         let mut going = false;
         loop {
             match self.reports.next()? {
@@ -349,7 +217,7 @@ impl Running {
         };
         let session = Session {
             until: Until::Child(self.monitor),
-            target: visit::target((self.pid, self.pid_start), stay),
+            target: attach::target(self.process, stay),
             stdin,
             outputs: self
                 .mine
@@ -361,7 +229,7 @@ impl Running {
             leave: attach::leave(stay, line.is_some()),
             line,
         };
-        done(session.run()?)
+        attach::done(session.run()?)
     }
 }
 
@@ -376,20 +244,6 @@ fn line<'a>(socket: &OwnedFd, stay: &'a Stay) -> Result<Line<'a>> {
     // It may have changed since the container was asked for.
     line.resize();
     Ok(line)
-}
-
-/// What the end of a session with a container means.
-pub(super) fn done(ended: Ended) -> Result<Attended> {
-    match ended {
-        Ended::Exited(code) => Ok(Attended::Exited(code)),
-        Ended::Left(signal) => Ok(Attended::Exited(128u8.wrapping_add(signal as u8))),
-        Ended::Detached => Ok(Attended::Detached),
-        Ended::Silent => Ok(Attended::Ended),
-        Ended::Killed(_) => Err(Error::new(
-            "the container's monitor was killed: the container runs on, its output is lost",
-        )
-        .exit(exit::RUN)),
-    }
 }
 
 #[cfg(test)]
@@ -417,7 +271,7 @@ mod tests {
 
     #[test]
     fn monitor_and_child_may_report_in_any_order_but_both_have_to() {
-        let started = Report::Started { pid: 7, start: 9 };
+        let started = Report::Started(Process { pid: 7, start: 9 });
         assert!(hears(&[started.clone(), Report::Ready]));
         assert!(hears(&[Report::Ready, started.clone()]));
         assert!(!hears(&[Report::Ready]));

@@ -7,7 +7,7 @@
 
 use super::{Locked, Store, records};
 use crate::engine::log;
-use crate::engine::record::SandboxRecord;
+use crate::engine::record::{Process, SandboxRecord};
 use crate::error::{Errno, Error, Result};
 use crate::sys::fd::write_all;
 use crate::sys::lock::{self, Hold};
@@ -91,16 +91,6 @@ json_object!(Intent {
     ports_before,
     ports_after; processes
 });
-
-/// A process that was made for an operation.
-#[derive(Debug, Clone, Copy)]
-pub struct Process {
-    /// Its pid on the host.
-    pub pid: u32,
-    /// Its start time in clock ticks since boot, field 22 of /proc/PID/stat.
-    pub start: u64,
-}
-json_object!(Process { pid, start });
 
 impl Intent {
     /// The names in intents/ that this operation claims.

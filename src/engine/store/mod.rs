@@ -21,7 +21,7 @@ mod lease;
 mod records;
 
 pub use file::Directory;
-pub use intent::{Intent, IntentFile, Process, Verb};
+pub use intent::{Intent, IntentFile, Verb};
 pub use lease::Lease;
 pub use records::Record;
 
