@@ -1,38 +1,17 @@
 //! A container's record from what was asked for: its sandbox, its host name, its environment.
 
-use crate::engine::create::Made;
+use crate::engine::make::Made;
 use crate::engine::record::{ContainerRecord, SandboxRecord, VERSION};
 use crate::engine::reserve::Wanted;
-use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode};
-use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, find, image};
+use crate::engine::spec::{ContainerSpec, EndpointSpec};
+use crate::engine::target::Target;
+use crate::engine::{Engine, Run, image};
 use crate::error::{Error, Result};
 use crate::sys::{random, time};
-use crate::types::{Id, Name};
+use crate::types::Id;
 
 /// The host name of the UTS namespace holds this many bytes (uname(2), __NEW_UTS_LEN).
 const HOSTNAME_MAX: usize = 64;
-
-/// Which sandbox a new object is to have.
-pub(super) enum Target {
-    /// The host's own network.
-    Host,
-    /// Its own, on this network.
-    Own(Option<String>),
-    /// Another's.
-    Of(Joined),
-}
-
-/// Whose sandbox is joined, as it was found: until it is, it or the sandbox may get another name, and another theirs.
-pub(super) struct Joined {
-    /// As it was asked for.
-    pub reference: String,
-    /// The container that was meant, or the sandbox.
-    pub member: Id,
-    /// The name of the sandbox, which had this id if it could be seen.
-    pub name: Name,
-    pub sandbox: Option<Id>,
-}
 
 impl Engine {
     /// Makes all that a container is but its commit, attached to its network as `endpoint` says: none in a dry run, which only says the plan.
@@ -93,50 +72,6 @@ impl Engine {
             failure: None,
         };
         Ok((made, record))
-    }
-
-    /// Which sandbox is asked for, and how HostConfig.NetworkMode says it.
-    fn target(&self, mode: &NetworkMode) -> Result<(Target, String)> {
-        Ok(match mode {
-            NetworkMode::Host => (Target::Host, "host".into()),
-            NetworkMode::None => (Target::Own(None), "none".into()),
-            NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
-            NetworkMode::Container(reference) => {
-                let (member, sandbox) = match self.find(reference)? {
-                    Subject::Container(container) => {
-                        let id = container.sandbox.map(|sandbox| sandbox.id);
-                        let name = container.record.sandbox;
-                        (container.record.id, name.map(|name| (name, id)))
-                    }
-                    Subject::Sandbox(sandbox, _) => {
-                        (sandbox.id, Some((sandbox.name, Some(sandbox.id))))
-                    }
-                };
-                let target = sandbox.map_or(Target::Host, |(name, sandbox)| {
-                    Target::Of(Joined {
-                        reference: reference.clone(),
-                        member,
-                        name,
-                        sandbox,
-                    })
-                });
-                (target, format!("container:{member}"))
-            }
-        })
-    }
-
-    /// The name that a sandbox which is to be joined has by now. The caller holds `lock`.
-    pub(super) fn name_now(&self, joined: &Joined) -> Result<Name> {
-        let now = self.store.read::<SandboxRecord>(&joined.name)?;
-        if now.is_some_and(|now| Some(now.id) == joined.sandbox) {
-            return Ok(joined.name.clone());
-        }
-        let gone = || find::no_such(&joined.reference);
-        match self.look_up(&joined.member.to_string())? {
-            Some(Subject::Container(container)) => container.record.sandbox.ok_or_else(gone),
-            Some(Subject::Sandbox(sandbox, _)) => Ok(sandbox.name),
-            None => Err(gone()),
-        }
     }
 
     fn hostname(&self, spec: &ContainerSpec, id: &Id, target: &Target) -> Result<String> {

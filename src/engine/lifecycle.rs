@@ -1,7 +1,8 @@
 //! Starting what exists: `start` and the second half of `run`; and waiting for its end.
 
-use crate::engine::create::{Made, Ran};
+use crate::engine::create::Ran;
 use crate::engine::find;
+use crate::engine::make::Made;
 use crate::engine::process::{
     Attach, ChildSpec, EtcFiles, Handle, Hook, Program, Running, Spawn, Spawned, Stdin, rootfs,
     spawn,

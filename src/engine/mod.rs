@@ -20,6 +20,7 @@ mod inside;
 mod ipam;
 mod lifecycle;
 mod logs;
+mod make;
 mod names;
 mod network;
 pub mod plan;
@@ -41,6 +42,7 @@ pub mod settings;
 pub mod show;
 pub mod spec;
 mod store;
+mod target;
 pub mod view;
 pub mod watch;
 

@@ -5,8 +5,9 @@ use super::{Act, Asked, At, Item, Noun};
 use crate::engine::ports::{Claim, Families, refuse_unpublishable};
 use crate::engine::record::NetworkRecord;
 use crate::engine::spec::NetworkMode;
+use crate::engine::target::Target;
 use crate::engine::view::Subject;
-use crate::engine::{Engine, container, create, network};
+use crate::engine::{Engine, container, network};
 use crate::error::{Error, Result};
 use crate::kernel::snapshot::Snapshot;
 use crate::types::{Name, PortMapping};
@@ -73,13 +74,10 @@ impl Engine {
                 other.name.as_str() == reference && (other.noun() == Noun::Network) == noun
             })
         };
+        if let Some(mode) = item.mode().filter(|_| item.noun() == Noun::Sandbox) {
+            Target::alone(mode)?;
+        }
         match item.mode() {
-            Some(NetworkMode::Host) if item.noun() == Noun::Sandbox => {
-                Err(create::no_sandbox_in("host"))
-            }
-            Some(NetworkMode::Container(reference)) if item.noun() == Noun::Sandbox => {
-                Err(create::no_sandbox_in(&format!("container:{reference}")))
-            }
             Some(NetworkMode::Network(reference)) => {
                 let known = in_file(true, reference)
                     || reference == network::DEFAULT

@@ -1,7 +1,7 @@
 //! Sandboxes: each is looked at inside and out, and what it lacks is made again.
 
 use super::{Depth, Reconciled};
-use crate::engine::create::host_facts;
+use crate::engine::make::host_facts;
 use crate::engine::plan::Plan;
 use crate::engine::record::{NetworkRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Verb};
