@@ -1,10 +1,10 @@
 //! The table of subcommands.
 
 use super::argv::Usage;
-use super::options::{Given, Page};
+use super::options::Page;
 use super::{
-    Cli, apply, attach, create, exec, info, inspect, kill, logs, network, port, prune, ps, publish,
-    reconcile, rename, rm, run, show, start, stop, version, wait,
+    Cli, Main, apply, attach, create, exec, info, inspect, kill, logs, network, port, prune, ps,
+    publish, reconcile, rename, rm, run, show, start, stop, version, wait,
 };
 use crate::error::{Result, exit};
 
@@ -15,9 +15,6 @@ pub(super) struct Command {
     pub about: &'static str,
     pub failure: u8,
 }
-
-/// A subcommand's own part.
-pub(super) type Main = fn(&Cli, &Given) -> Result<u8, Usage>;
 
 /// What carries a subcommand out.
 pub(super) enum Act {

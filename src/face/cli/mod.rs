@@ -52,6 +52,9 @@ use output::{Progress, Voice};
 use std::cell::RefCell;
 use std::ffi::OsString;
 
+/// A subcommand's own part: what its words say is carried out, and the exit code.
+type Main = fn(&Cli, &Given) -> Result<u8, Usage>;
+
 /// What every subcommand gets: where things are.
 pub(crate) struct Cli {
     places: Places,

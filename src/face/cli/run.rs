@@ -5,10 +5,9 @@ use super::attach::{DETACH_KEYS, SIG_PROXY};
 use super::options::{Given, Page, option, switch};
 use super::{Cli, attach, names, output, show};
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, SandboxSpec, Stay};
-use crate::engine::{Engine, Run, files};
+use crate::engine::{Engine, Run};
 use crate::error::{Error, Result, exit};
 use crate::types::{Mac, Name, PortSpec};
-use std::ffi::OsStr;
 
 /// Two log files share it, and each keeps at least a line.
 const LOG_LEAST: u64 = 4096;
@@ -168,30 +167,6 @@ fn mode(text: &str) -> Result<NetworkMode> {
 
 fn invalid_container() -> Error {
     Error::new("invalid network mode: invalid container format container:<name|id>")
-}
-
-/// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
-pub(super) fn environment(entries: Vec<String>) -> Result<Vec<String>> {
-    let mut env = Vec::new();
-    for entry in entries {
-        match entry.split_once('=') {
-            Some(("", _)) => {
-                return Err(Error::new(format_args!(
-                    "invalid environment variable: {entry}"
-                )));
-            }
-            Some(_) => env.push(entry),
-            None if entry.is_empty() => {
-                return Err(Error::new("invalid environment variable: it is empty"));
-            }
-            None => {
-                if let Some(value) = files::variable(&entry).and_then(OsStr::to_str) {
-                    env.push(format!("{entry}={value}"));
-                }
-            }
-        }
-    }
-    Ok(env)
 }
 
 /// A size in bytes, with Docker's suffixes.

@@ -1,17 +1,13 @@
-//! What a container is set to besides its program, from the options of `run` and `create`; and as inspect shows it.
+//! What a container is set to besides its program, from the options of `run` and `create`.
 
 use super::kill;
 use super::options::Given;
-use super::run::environment;
-use super::tree::{Object, texts};
 use crate::engine::files;
-use crate::engine::record::ContainerRecord;
 use crate::engine::settings::{Restart, Settings, Volume, destination_of};
 use crate::engine::spec::NetworkMode;
-use crate::error::Errno;
-use crate::error::{Error, Result};
-use crate::types::tree::Value;
+use crate::error::{Errno, Error, Result};
 use crate::types::{Labels, capability};
+use std::ffi::OsStr;
 
 impl Given {
     /// The settings; none where nothing is set.
@@ -90,6 +86,30 @@ impl Given {
         lines.extend(self.texts("--env"));
         environment(lines)
     }
+}
+
+/// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
+fn environment(entries: Vec<String>) -> Result<Vec<String>> {
+    let mut env = Vec::new();
+    for entry in entries {
+        match entry.split_once('=') {
+            Some(("", _)) => {
+                return Err(Error::new(format_args!(
+                    "invalid environment variable: {entry}"
+                )));
+            }
+            Some(_) => env.push(entry),
+            None if entry.is_empty() => {
+                return Err(Error::new("invalid environment variable: it is empty"));
+            }
+            None => {
+                if let Some(value) = files::variable(&entry).and_then(OsStr::to_str) {
+                    env.push(format!("{entry}={value}"));
+                }
+            }
+        }
+    }
+    Ok(env)
 }
 
 /// `KEY=VALUE` each, or a key alone.
@@ -190,85 +210,6 @@ fn volume(text: &str) -> Result<Volume> {
         destination: destination_of(destination)?,
         read_only,
     })
-}
-
-/// Docker's `Mounts`.
-pub(super) fn mounts(settings: &Settings) -> Value {
-    let mut mounts = Vec::new();
-    for volume in &settings.volumes {
-        let mut mount = Object::default();
-        mount
-            .text("Type", &"bind")
-            .text("Source", &volume.source.display())
-            .text("Destination", &volume.destination)
-            .text("Mode", &if volume.read_only { "ro" } else { "" })
-            .set("RW", (!volume.read_only).into())
-            .text("Propagation", &"rprivate");
-        mounts.push(mount.end());
-    }
-    Value::Array(mounts)
-}
-
-/// Docker's `RestartPolicy`.
-pub(super) fn restart(settings: &Settings) -> Value {
-    let (name, most) = match settings.restart {
-        Some(restart) => (restart.when.word(), restart.most),
-        None => ("no", 0),
-    };
-    let mut policy = Object::default();
-    policy
-        .text("Name", &name)
-        .set("MaximumRetryCount", most.into())
-        .end()
-}
-
-/// What of it stands in `HostConfig`.
-pub(super) fn host_config(record: &ContainerRecord, config: &mut Object) {
-    let settings = record.settings();
-    let mut binds = Vec::new();
-    for volume in &settings.volumes {
-        let mode = if volume.read_only { ":ro" } else { "" };
-        let source = volume.source.display();
-        binds.push(format!("{source}:{}{mode}", volume.destination));
-    }
-    let number = |value: Option<u64>| value.and_then(|v| i64::try_from(v).ok()).unwrap_or(-1);
-    let mut limits = Vec::new();
-    for limit in &settings.limits {
-        let mut object = Object::default();
-        object
-            .text("Name", &limit.name())
-            .set("Hard", number(limit.maximum).into())
-            .set("Soft", number(limit.current).into());
-        limits.push(object.end());
-    }
-    let list = |list: &[String]| match list {
-        [] => Value::Null,
-        list => texts(list),
-    };
-    config
-        .set("Binds", list(&binds))
-        .set("CapAdd", list(&settings.cap_add))
-        .set("CapDrop", list(&settings.cap_drop))
-        .set("GroupAdd", list(&settings.groups))
-        .set("Privileged", settings.privileged.into())
-        .set("ReadonlyRootfs", settings.read_only.into())
-        .set("Ulimits", Value::Array(limits));
-    // What Docker leaves out where there is none.
-    if settings.init {
-        config.set("Init", true.into());
-    }
-    let (mut tmpfs, mut sysctls) = (Object::default(), Object::default());
-    for place in &settings.tmpfs {
-        tmpfs.text(&place.destination, &place.options.join(","));
-    }
-    for sysctl in &settings.sysctls {
-        sysctls.text(&sysctl.key, &sysctl.value);
-    }
-    for (key, mut map) in [("Tmpfs", tmpfs), ("Sysctls", sysctls)] {
-        if !map.is_empty() {
-            config.set(key, map.end());
-        }
-    }
 }
 
 #[cfg(test)]
