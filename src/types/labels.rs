@@ -1,6 +1,8 @@
 //! Labels of a container.
 
+use super::json::{Json, Object, Wrong};
 use super::order;
+use super::tree::Value;
 
 /// Texts by their keys, in the keys' order: a sorted list takes less code than a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,34 @@ impl Labels {
     /// All of them, by key.
     pub fn iter(&self) -> std::slice::Iter<'_, (String, String)> {
         self.0.iter()
+    }
+}
+
+impl Json for Labels {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        for (key, value) in self.iter() {
+            object.field(key, value);
+        }
+        object.end();
+    }
+
+    fn blank() -> Self {
+        Labels::default()
+    }
+
+    fn fill(&mut self, value: &Value) -> Result<(), Wrong> {
+        let mut labels = Vec::new();
+        for (key, value) in value.as_object().ok_or(Wrong(""))? {
+            let text = value.as_str().ok_or(Wrong(""))?;
+            labels.push((key.clone(), text.to_owned()));
+        }
+        *self = Labels::new(labels);
+        Ok(())
+    }
+
+    fn may_be_absent(&self) -> bool {
+        true
     }
 }
 

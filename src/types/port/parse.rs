@@ -1,39 +1,10 @@
-//! Published ports: what `-p` says, and what came of it.
+//! The grammar of ports: Docker's, with its texts for what is wrong.
 
+use super::{PortMapping, PortSpec, Ports, Proto};
 use crate::error::{Error, Result};
-use crate::types::json::{json_text, json_words};
-use crate::types::{Cidr, IfName};
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::types::Cidr;
+use std::net::IpAddr;
 use std::str::FromStr;
-
-/// A transport protocol that ports can be published for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Proto {
-    /// TCP, protocol 6.
-    Tcp,
-    /// UDP, protocol 17.
-    Udp,
-    /// SCTP, protocol 132.
-    Sctp,
-}
-
-json_words!(Proto {
-    Tcp = "tcp",
-    Udp = "udp",
-    Sctp = "sctp"
-});
-
-impl Proto {
-    /// The number in the IP header (IANA protocol numbers).
-    pub fn number(self) -> u8 {
-        match self {
-            Proto::Tcp => 6,
-            Proto::Udp => 17,
-            Proto::Sctp => 132,
-        }
-    }
-}
 
 impl FromStr for Proto {
     type Err = Error;
@@ -47,95 +18,6 @@ impl FromStr for Proto {
                 "invalid proto: {text}: tcp, udp and sctp can be published"
             ))
         })
-    }
-}
-
-impl Proto {
-    fn name(self) -> &'static str {
-        match self {
-            Proto::Tcp => "tcp",
-            Proto::Udp => "udp",
-            Proto::Sctp => "sctp",
-        }
-    }
-}
-
-impl fmt::Display for Proto {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// One published port: a port of the host that leads to a port of the sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortMapping {
-    /// The protocol of both ends.
-    pub proto: Proto,
-    /// The host's address that answers; unspecified (`0.0.0.0`, `::`) for each of its addresses of that family.
-    pub host_ip: IpAddr,
-    /// The host's port, 1 to 65535.
-    pub host_port: u16,
-    /// The sandbox's port, 1 to 65535.
-    pub container_port: u16,
-    /// Only what arrives by this interface of the host is let through.
-    pub on: Option<IfName>,
-    /// Only what comes from these addresses is let through.
-    pub from: Option<Cidr>,
-}
-
-json_text!(
-    PortMapping = PortMapping {
-        proto: Proto::Tcp,
-        host_ip: Ipv4Addr::UNSPECIFIED.into(),
-        host_port: 0,
-        container_port: 0,
-        on: None,
-        from: None,
-    }
-);
-
-impl PortMapping {
-    /// Whether both take the same port of the same address of the host, from the same senders.
-    pub fn same_host_end(&self, other: &Self) -> bool {
-        (self.host_port, self.proto, self.host_ip) == (other.host_port, other.proto, other.host_ip)
-            && self.on == other.on
-            && self.from == other.from
-    }
-
-    /// Those of `ports` whose host end none of `others` has: a lease is for the host's end, wherever it leads.
-    pub fn host_ends_not_in<'a>(
-        ports: &'a [Self],
-        others: &'a [Self],
-    ) -> impl Iterator<Item = &'a Self> {
-        ports
-            .iter()
-            .filter(|port| !others.iter().any(|other| other.same_host_end(port)))
-    }
-
-    /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any, and
-    /// no two interfaces or sets of senders that keep them apart.
-    pub fn collides_with(&self, other: &Self) -> bool {
-        let addresses = self.host_ip == other.host_ip
-            || self.host_ip.is_ipv4() == other.host_ip.is_ipv4()
-                && (self.host_ip.is_unspecified() || other.host_ip.is_unspecified());
-        let apart = match (&self.on, &other.on) {
-            (Some(one), Some(other)) => one != other,
-            _ => false,
-        } || match (&self.from, &other.from) {
-            (Some(one), Some(other)) => !one.overlaps(other),
-            _ => false,
-        };
-        addresses && !apart && (self.proto, self.host_port) == (other.proto, other.host_port)
-    }
-
-    /// Whether it is for some interface or senders only.
-    pub fn is_limited(&self) -> bool {
-        self.on.is_some() || self.from.is_some()
-    }
-
-    /// The host's end: `0.0.0.0:8080`, `[::]:8080`.
-    pub fn host_end(&self) -> SocketAddr {
-        SocketAddr::new(self.host_ip, self.host_port)
     }
 }
 
@@ -161,40 +43,7 @@ impl FromStr for PortMapping {
     }
 }
 
-impl fmt::Display for PortMapping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (end, to, proto) = (self.host_end(), self.container_port, self.proto);
-        write!(f, "{end}:{to}/{proto}")?;
-        if let Some(on) = &self.on {
-            write!(f, ",on={on}")?;
-        }
-        if let Some(from) = &self.from {
-            write!(f, ",from={from}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Ports in a row, both ends included; none is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
-    /// The first.
-    pub first: u16,
-    /// The last, not below the first.
-    pub last: u16,
-}
-
 impl Ports {
-    /// How many.
-    pub fn count(&self) -> usize {
-        usize::from(self.last - self.first) + 1
-    }
-
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = u16> + use<> {
-        self.first..=self.last
-    }
-
     fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let ports = Ports {
@@ -205,35 +54,9 @@ impl Ports {
     }
 }
 
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.first == self.last {
-            true => write!(f, "{}", self.first),
-            false => write!(f, "{}-{}", self.first, self.last),
-        }
-    }
-}
-
 fn number(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
-}
-
-/// What one `-p` asks for: `[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTO]`, or as `published=…,target=…`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortSpec {
-    /// The protocol.
-    pub proto: Proto,
-    /// The host's address; none for each address of each family that the sandbox has.
-    pub host_ip: Option<IpAddr>,
-    /// The host's ports: as many as inside, or a pool for one inside; none for one that the kernel would give out.
-    pub host: Option<Ports>,
-    /// The sandbox's ports.
-    pub container: Ports,
-    /// Only what arrives by this interface of the host.
-    pub on: Option<IfName>,
-    /// Only what comes from these addresses.
-    pub from: Option<Cidr>,
 }
 
 impl FromStr for PortSpec {
@@ -274,18 +97,26 @@ impl FromStr for PortSpec {
     }
 }
 
-/// In the short form.
-impl fmt::Display for PortSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.host_ip, self.host) {
-            (Some(IpAddr::V6(ip)), None) => write!(f, "[{ip}]::")?,
-            (Some(ip), None) => write!(f, "{ip}::")?,
-            (Some(IpAddr::V6(ip)), Some(host)) => write!(f, "[{ip}]:{host}:")?,
-            (Some(ip), Some(host)) => write!(f, "{ip}:{host}:")?,
-            (None, Some(host)) => write!(f, "{host}:")?,
-            (None, None) => {}
+impl PortSpec {
+    fn checked(self, text: &str) -> Result<Self> {
+        if let Some(host) = self.host
+            && host.count() != self.container.count()
+            && self.container.count() != 1
+        {
+            return Err(Error::new(format_args!(
+                "invalid ranges specified for container and host Ports: {} and {host}: as many are wanted, or one container port",
+                self.container
+            )));
         }
-        write!(f, "{}/{}", self.container, self.proto)
+        let family = |addr: IpAddr| if addr.is_ipv4() { 4 } else { 6 };
+        match (self.host_ip, &self.from) {
+            (Some(ip), Some(from)) if family(ip) != family(from.addr) => {
+                Err(Error::new(format_args!(
+                    "invalid published port: {text}: {ip} and {from} are not of one family"
+                )))
+            }
+            _ => Ok(self),
+        }
     }
 }
 
@@ -316,59 +147,6 @@ impl<'a> Long<'a> {
         };
         *field = Some(value);
         Ok(())
-    }
-}
-
-impl PortSpec {
-    /// Whether it names this mapping: what it leaves open may be anything.
-    pub fn means(&self, port: &PortMapping) -> bool {
-        let within = |ports: &Ports, port| (ports.first..=ports.last).contains(&port);
-        self.proto == port.proto
-            && within(&self.container, port.container_port)
-            && self.host.is_none_or(|host| within(&host, port.host_port))
-            && self.host_ip.is_none_or(|ip| ip == port.host_ip)
-            && (self.on.is_none() || self.on == port.on)
-            && (self.from.is_none() || self.from == port.from)
-    }
-
-    /// Whether this mapping is one that it asks for: what it leaves open is open there, too.
-    pub fn asks_for(&self, port: &PortMapping) -> bool {
-        let in_step = self.host.is_none_or(|host| {
-            let offset = port.container_port.wrapping_sub(self.container.first);
-            host.count() != self.container.count()
-                || host.first.wrapping_add(offset) == port.host_port
-        });
-        self.means(port)
-            && in_step
-            && (self.host_ip.is_some() || port.host_ip.is_unspecified())
-            && (&self.on, &self.from) == (&port.on, &port.from)
-    }
-
-    /// The host's ports that it takes, whatever else is taken: those at both ends in step, or one of each.
-    pub fn fixed(&self) -> Option<Ports> {
-        self.host
-            .filter(|host| host.count() == self.container.count())
-    }
-
-    fn checked(self, text: &str) -> Result<Self> {
-        if let Some(host) = self.host
-            && host.count() != self.container.count()
-            && self.container.count() != 1
-        {
-            return Err(Error::new(format_args!(
-                "invalid ranges specified for container and host Ports: {} and {host}: as many are wanted, or one container port",
-                self.container
-            )));
-        }
-        let family = |addr: IpAddr| if addr.is_ipv4() { 4 } else { 6 };
-        match (self.host_ip, &self.from) {
-            (Some(ip), Some(from)) if family(ip) != family(from.addr) => {
-                Err(Error::new(format_args!(
-                    "invalid published port: {text}: {ip} and {from} are not of one family"
-                )))
-            }
-            _ => Ok(self),
-        }
     }
 }
 
@@ -528,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_reads_back_and_knows_what_it_collides_with() {
+    fn a_mapping_reads_back() {
         let mapping = |text: &str| text.parse::<PortMapping>().expect("a mapping");
         for text in [
             "0.0.0.0:8080:80/tcp",
@@ -537,15 +315,5 @@ mod tests {
         ] {
             assert_eq!(mapping(text).to_string(), text);
         }
-        let any = mapping("0.0.0.0:80:1/tcp");
-        assert!(any.collides_with(&mapping("10.0.0.1:80:2/tcp")));
-        assert!(any.collides_with(&mapping("10.0.0.1:80:2/tcp,on=eth0")));
-        assert!(!any.collides_with(&mapping("[::]:80:2/tcp")));
-        assert!(!any.collides_with(&mapping("0.0.0.0:80:2/udp")));
-        let on = |text: &str| mapping(&format!("0.0.0.0:80:1/tcp,{text}"));
-        assert!(!on("on=eth0").collides_with(&on("on=eth1")));
-        assert!(on("on=eth0").collides_with(&on("from=10.0.0.0/8")));
-        assert!(!on("from=10.0.0.0/8").collides_with(&on("from=11.0.0.0/8")));
-        assert!(on("from=10.0.0.0/8").collides_with(&on("from=10.1.0.0/16")));
     }
 }
