@@ -46,6 +46,7 @@ mod run;
 mod sandbox;
 mod sealed;
 mod self_test;
+mod serial;
 mod share;
 mod show;
 mod state_files;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         run::TESTS,
         sandbox::TESTS,
         self_test::TESTS,
+        serial::TESTS,
         sealed::TESTS,
         share::TESTS,
         show::TESTS,

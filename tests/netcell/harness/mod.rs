@@ -7,6 +7,7 @@ pub mod fault;
 pub mod frames;
 pub mod image;
 pub mod inject;
+pub mod meeting;
 pub mod oracle;
 pub mod outside;
 pub mod peers;
