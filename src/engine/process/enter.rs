@@ -10,6 +10,7 @@ use crate::engine::record::{ContainerRecord, Process};
 use crate::engine::spec::ExecSpec;
 use crate::error::{Errno, Error, Result, exit};
 use crate::sys::{limits, process, terminal};
+use crate::types::DetachKeys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags};
 use std::path::Path;
@@ -30,25 +31,7 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
             errno,
         ),
     })?;
-    let mut env = record.env.clone();
-    for entry in &spec.env {
-        program::set(&mut env, entry.clone());
-    }
-    let task = child::task(&Task::Enter(Box::new(EnterSpec {
-        program: Program {
-            argv: spec.command.clone(),
-            env,
-            cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
-            user: spec.user.clone().or_else(|| record.user.clone()),
-            hostname: record.hostname.clone(),
-            terminal: spec.terminal.then(|| terminal::size().unwrap_or_default()),
-            capabilities: record.settings().capabilities(),
-            new_privileges: record.settings().privileged,
-            groups: record.settings().groups.clone(),
-            limits: limits::of(pid),
-        },
-        renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
-    })))?;
+    let task = child::task(&Task::Enter(Box::new(enter_spec(record, etc, spec, pid))))?;
     let (reports, report) = pipe()?;
     let mut mine = Ends::default();
     let stdio = match spec.terminal {
@@ -77,14 +60,39 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
         mine.line.iter().try_for_each(line::keep)?;
         return Ok(Attended::Exited(0));
     };
+    stay(child, mine, signals, &spec.keys)
+}
+
+/// What the process between has to know.
+fn enter_spec(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec, pid: Pid) -> EnterSpec {
+    let mut env = record.env.clone();
+    for entry in &spec.env {
+        program::set(&mut env, entry.clone());
+    }
+    EnterSpec {
+        program: Program {
+            argv: spec.command.clone(),
+            env,
+            cwd: spec.workdir.clone().or_else(|| record.workdir.clone()),
+            user: spec.user.clone().or_else(|| record.user.clone()),
+            hostname: record.hostname.clone(),
+            terminal: spec.terminal.then(|| terminal::size().unwrap_or_default()),
+            capabilities: record.settings().capabilities(),
+            new_privileges: record.settings().privileged,
+            groups: record.settings().groups.clone(),
+            limits: limits::of(pid),
+        },
+        renew: (record.image.root == Path::new("/")).then(|| etc.clone()),
+    }
+}
+
+/// Stays with the command until it has ended, or the user has left it.
+fn stay(child: Pid, mine: Ends, signals: OwnedFd, keys: &DetachKeys) -> Result<Attended> {
     let kept = mine
         .line
         .as_ref()
         .and_then(|master| master.try_clone().ok());
-    let line = mine.line.map(|master| Line {
-        master,
-        keys: &spec.keys,
-    });
+    let line = mine.line.map(|master| Line { master, keys });
     let session = Session {
         until: Until::Child(child),
         target: rustix::process::pidfd_open(child, PidfdFlags::empty()).ok(),
@@ -107,6 +115,7 @@ pub fn enter(record: &ContainerRecord, etc: &EtcFiles, spec: &ExecSpec) -> Resul
     })
 }
 
+/// Reads reports until the command has begun, or has not.
 fn begin(mut reports: Reports) -> Result<Pid> {
     let (mut child, mut going, mut failed) = (None, false, None);
     // To the end: the process between may report after the one that it made.
