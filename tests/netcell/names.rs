@@ -613,7 +613,7 @@ fn a_lease_on_the_file_holds_nobody_up_and_the_next_change_mends_it() {
     });
     let begun = Instant::now();
     let answer = cell("create --name late --network lan");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{answer:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{answer:?}");
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(answer.stderr.contains("hosts"), "{answer:?}");
     step("give the lease back", sys::lease(&file, false));

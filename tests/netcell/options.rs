@@ -216,7 +216,7 @@ fn an_init_reaps_and_hands_signals_on() {
     });
     let started = std::time::Instant::now();
     cell("stop web").ok();
-    assert!(started.elapsed().as_secs() < 5);
+    assert!(started.elapsed().as_secs() < 9);
     assert_eq!(
         inspect("web", "{{.State.ExitCode}} {{.HostConfig.Init}}"),
         "143 true"
@@ -257,7 +257,7 @@ fn an_init_on_a_terminal_and_without_a_program() {
 }
 
 fn stop_sends_the_signal_it_was_told() {
-    let script = "trap 'exit 3' USR1; trap '' TERM; while :; do sleep 0.05; done";
+    let script = "trap 'exit 3' USR1; trap '' TERM; echo up; while :; do sleep 0.05; done";
     netcell(&[
         "run",
         "-d",
@@ -271,8 +271,7 @@ fn stop_sends_the_signal_it_was_told() {
         script,
     ])
     .ok();
-    wait_until("the trap is set", || cell("exec web true").code == 0);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    wait_until("its traps are set", || cell("logs web").stdout == "up\n");
     cell("stop web").ok();
     assert_eq!(
         inspect("web", "{{.State.ExitCode}} {{.Config.StopSignal}}"),
@@ -282,7 +281,7 @@ fn stop_sends_the_signal_it_was_told() {
     cell("run -d --name web --stop-timeout 1 alpine sleep 1000").ok();
     let started = std::time::Instant::now();
     cell("stop web").ok();
-    assert!((1..5).contains(&started.elapsed().as_secs()));
+    assert!((1..9).contains(&started.elapsed().as_secs()));
     assert_eq!(
         inspect("web", "{{.State.ExitCode}} {{.Config.StopTimeout}}"),
         "137 1"

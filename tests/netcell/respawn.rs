@@ -24,7 +24,9 @@ fn start() -> Background {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let started = Background::spawn(&mut command);
     let own = started.pid().to_string();
-    wait_until("it runs", || state() == "running" && foreground() == own);
+    wait_until("it runs", || {
+        state() == "running" && foreground() == own && processes_with("sleep 1000").len() == 1
+    });
     started
 }
 

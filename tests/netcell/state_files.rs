@@ -138,7 +138,7 @@ fn orderly(line: &str) -> Output {
         "{answer:?}"
     );
     assert!(
-        started.elapsed() < Duration::from_secs(8),
+        started.elapsed() < Duration::from_secs(20),
         "it took {:?}: {answer:?}",
         started.elapsed()
     );

@@ -114,8 +114,16 @@ fn prepare() -> io::Result<()> {
     std::env::set_current_dir("/")?;
     sys::sethostname("box")?;
     command::must("ip", &["link", "set", "lo", "up"]);
-    // A new namespace copies the first one's IPv4 settings (net.core.devconf_inherit_init_net): the box decides for itself.
-    fs::write("/proc/sys/net/ipv4/ip_forward", "0")?;
+    // A new namespace copies the first one's settings (net.core.devconf_inherit_init_net), of IPv4 by default: the box
+    // decides for itself.
+    for setting in [
+        "ipv4/ip_forward",
+        "ipv4/conf/all/rp_filter",
+        "ipv4/conf/default/rp_filter",
+    ] {
+        fs::write(format!("/proc/sys/net/{setting}"), "0")?;
+    }
+    let _ = fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "0");
     image::make_alpine(image::ALPINE)
 }
 

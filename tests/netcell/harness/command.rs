@@ -190,7 +190,7 @@ pub fn collect(mut child: Child, line: String) -> Output {
         if ended.is_none() && child.try_wait().expect("wait").is_some() {
             ended = Some(Instant::now());
         }
-        let held = ended.is_some_and(|ended| ended.elapsed() > Duration::from_secs(2));
+        let held = ended.is_some_and(|ended| ended.elapsed() > Duration::from_secs(5));
         assert!(!held, "{line}: its output is held open after its end");
         if started.elapsed() > PATIENCE {
             let _ = child.kill();
@@ -276,12 +276,15 @@ pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
     wait_within(Duration::from_secs(10), what, holds);
 }
 
-/// Waits until something holds, at most for `time`.
+/// Waits until something holds, at most for `time`: a look that began by then counts, however long it takes.
 #[track_caller]
 pub fn wait_within(time: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
-    while !holds() {
+    loop {
         let late = started.elapsed() > time;
+        if holds() {
+            return;
+        }
         assert!(!late, "not so after {} ms: {what}", time.as_millis());
         std::thread::sleep(Duration::from_millis(3));
     }

@@ -333,16 +333,18 @@ pub fn restored_but(
     }
 }
 
+/// What a `--rm` container or a killed monitor may need for its last steps, and the kernel for a namespace's.
+const MOMENT: Duration = Duration::from_secs(10);
+
 /// At the end of a test: its networks can be removed, which proves that nobody uses them, and then nothing is left.
 pub fn check_leaks(before: &Snapshot) {
-    // A `--rm` container or a killed monitor may need a moment for its last steps.
-    wait_within(Duration::from_secs(3), "containers are gone", || {
+    wait_within(MOMENT, "containers are gone", || {
         entries(&format!("{STATE}/containers")).is_empty() || containers() == 0
     });
     for network in entries(&format!("{STATE}/networks")) {
         netcell(&["network", "rm", &network]).ok();
     }
-    if let Err(lines) = restored(before, Duration::from_secs(3)) {
+    if let Err(lines) = restored(before, MOMENT) {
         panic!("the test left something behind:\n{}", lines.join("\n"));
     }
 }
