@@ -1,12 +1,13 @@
 //! Staying with a container that runs: `attach`, `start -a`, and the foreground of `run`.
 
+use crate::engine::find::Held;
 use crate::engine::process::{Attended, Running, visit};
 use crate::engine::record::ContainerRecord;
 use crate::engine::spec::Stay;
 use crate::engine::view::{Container, Status};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 
 /// What Docker says when the keys that detach were pressed.
 pub(super) const DETACHED: &str = "read escape sequence";
@@ -17,16 +18,12 @@ impl Engine {
     /// # Errors
     /// A container that does not run.
     pub fn attach(&self, reference: &str, stay: &Stay, run: &mut Run) -> Result<u8> {
-        let container = self.find_container(reference)?;
-        self.attach_to(&container, stay, run)
-    }
-
-    pub(super) fn attach_to(
-        &self,
-        container: &Container,
-        stay: &Stay,
-        run: &mut Run,
-    ) -> Result<u8> {
+        // The status survives the removal of a `--rm` container.
+        let Held {
+            container,
+            home,
+            exit,
+        } = self.hold(reference)?;
         let record = &container.record;
         let start = record
             .start
@@ -37,15 +34,12 @@ impl Engine {
                 "You cannot attach to a stopped container, start it first",
             ));
         };
-        // Opened before: the status survives the removal of a `--rm` container.
-        let exit = self.store.open_exit(&record.name)?;
-        let directory = self.store.path(&format!("containers/{}", record.name));
         let stay = &Stay {
             stdin: stay.stdin && record.interactive,
             ..stay.clone()
         };
-        let attended = visit(&directory, start.process(), stay)?;
-        self.attended(attended, || self.end_of(container, exit), run)
+        let attended = visit(home.as_fd(), start.process(), stay)?;
+        self.attended(attended, || self.end_of(&container, exit), run)
     }
 
     /// Stays with a container that this command has started.

@@ -3,12 +3,14 @@
 //! Everyone is signalled before anyone is waited for, so that many take as long as the slowest of them. Each has an
 //! answer of its own, in order.
 
+use crate::engine::find::Held;
 use crate::engine::lifecycle::{self, handle};
 use crate::engine::process::Handle;
 use crate::engine::repair::DEATH;
 use crate::engine::view::{Container, Status, Subject};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
+use crate::types::Id;
 use rustix::fd::OwnedFd;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -86,10 +88,13 @@ impl Engine {
         }
     }
 
-    fn alive(&self, container: &Container) -> Result<Option<Alive>> {
+    fn alive(&self, id: &Id) -> Result<(Container, Option<Alive>)> {
         // First: where the process that is known still runs after that, the file is that one's.
-        let exit = self.store.open_exit(&container.record.name)?;
-        Ok(handle(container)?.map(|process| Alive { process, exit }))
+        let Held {
+            container, exit, ..
+        } = self.hold(&id.to_string())?;
+        let process = handle(&container)?;
+        Ok((container, process.map(|process| Alive { process, exit })))
     }
 
     fn ask_to_end(
@@ -102,7 +107,7 @@ impl Engine {
         if !run.dry_run {
             container = self.note_stopped(container)?;
         }
-        let alive = self.alive(&container)?;
+        let (container, alive) = self.alive(&container.record.id)?;
         let settings = container.record.settings();
         let signal = settings
             .stop_signal
@@ -148,7 +153,7 @@ impl Engine {
             true => (container, false),
             false => self.meant_to_end(container, signal)?,
         };
-        let alive = self.alive(&container)?;
+        let (container, alive) = self.alive(&container.record.id)?;
         match &alive {
             Some(alive) => send(&alive.process, signal, run)?,
             // What waited for its next start waits no longer.
@@ -197,13 +202,10 @@ impl Engine {
     ) -> Result<()> {
         let mut all = Vec::with_capacity(references.len());
         for reference in references {
-            all.push(self.find_container(reference).and_then(|container| {
-                let exit = self.store.open_exit(&container.record.name)?;
-                Ok((container, exit))
-            }));
+            all.push(self.hold(reference));
         }
         for found in all {
-            said(found.and_then(|(container, exit)| self.exit_code(&container, exit)))?;
+            said(found.and_then(|held| self.exit_code(&held.container, held.exit)))?;
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
-//! Finding: by full id, exact name or unique id prefix, and what the thing found is doing now.
+//! Finding: by full id, exact name, with or without a slash before it, or unique id prefix, and what the thing found is doing
+//! now.
 
 use crate::engine::Engine;
 use crate::engine::Run;
 use crate::engine::process::{Handle, log};
 use crate::engine::record::{ContainerRecord, Exit, SandboxRecord};
 use crate::engine::restart::LATE;
-use crate::engine::store::Store;
+use crate::engine::store::{Directory, Locked, Store};
 use crate::engine::view::{Container, Files, Status, Subject};
 use crate::error::{Error, Result};
 use crate::kernel::netns::pin_path;
@@ -15,6 +16,15 @@ use crate::sys::time;
 use crate::types::{Name, json};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
+
+/// A container with what stays its own though it gets another name, or is removed.
+pub(super) struct Held {
+    pub container: Container,
+    /// Its directory.
+    pub home: Directory,
+    /// Its `exit` file, of its last start: who starts it again has another.
+    pub exit: Option<OwnedFd>,
+}
 
 impl Engine {
     /// The container or sandbox that a reference means.
@@ -30,20 +40,51 @@ impl Engine {
     /// # Errors
     /// A prefix that several ids begin with.
     pub fn look_up(&self, reference: &str) -> Result<Option<Subject>> {
-        let names = match self.store.name_of(reference) {
-            Some(name) => vec![name],
-            None => match reference.parse::<Name>() {
-                Ok(name) if self.is_known(&name)? => vec![name],
-                _ => self.store.names_of_prefix(reference)?,
+        let found = self.look(reference)?;
+        let is_whole = match &found {
+            Some(Subject::Container(found)) => {
+                found.sandbox.is_some() || found.record.sandbox.is_none()
+            }
+            found => found.is_some(),
+        };
+        if is_whole {
+            return Ok(found);
+        }
+        // It may just be given another name, and is in neither place whole. Who cannot lock does not rename, either.
+        let _locked = self.store.lock().ok();
+        self.look(reference)
+    }
+
+    /// The same as [`Engine::find`] for who holds `lock`: it has its name until that is let go, or as long as an intent is on
+    /// it.
+    pub(super) fn find_under(&self, _: &Locked, reference: &str) -> Result<Subject> {
+        self.look(reference)?.ok_or_else(|| no_such(reference))
+    }
+
+    /// The container or sandbox that a reference means; none also where its names do not fit together, as for a moment
+    /// while it is given another one.
+    pub(super) fn look(&self, reference: &str) -> Result<Option<Subject>> {
+        let by_name = reference.strip_prefix('/');
+        let name = match self.store.name_of(reference) {
+            Some(name) => name,
+            None => match by_name.unwrap_or(reference).parse::<Name>() {
+                Ok(name) if by_name.is_some() || self.is_known(&name)? => {
+                    return self.subject(&name);
+                }
+                _ => match self.store.names_of_prefix(reference)?.as_slice() {
+                    [name] => name.clone(),
+                    [] => return Ok(None),
+                    _ => {
+                        return Err(Error::new(format_args!(
+                            "Multiple IDs found with provided prefix: {reference}"
+                        )));
+                    }
+                },
             },
         };
-        match names.as_slice() {
-            [name] => self.subject(name),
-            [] => Ok(None),
-            _ => Err(Error::new(format_args!(
-                "Multiple IDs found with provided prefix: {reference}"
-            ))),
-        }
+        let prefix = reference.to_ascii_lowercase();
+        let found = self.subject(&name)?;
+        Ok(found.filter(|found| found.id().to_string().starts_with(&prefix)))
     }
 
     /// The container that a reference means.
@@ -51,13 +92,22 @@ impl Engine {
     /// # Errors
     /// As [`Engine::find`], and for a sandbox without a container a sentence that says what it is.
     pub fn find_container(&self, reference: &str) -> Result<Container> {
-        match self.find(reference)? {
-            Subject::Container(container) => Ok(*container),
-            Subject::Sandbox(sandbox, _) => Err(Error::new(format_args!(
-                "{} is a sandbox without a process of its own",
-                sandbox.name
-            ))),
-        }
+        self.find(reference)?.container()
+    }
+
+    /// The same, and its files.
+    pub(super) fn hold(&self, reference: &str) -> Result<Held> {
+        // Who cannot lock does not rename, either.
+        let _locked = self.store.lock().ok();
+        let container = self.look(reference)?.ok_or_else(|| no_such(reference))?;
+        let container = container.container()?;
+        let path = format!("containers/{}", container.record.name);
+        let exit = format!("{path}/exit");
+        Ok(Held {
+            exit: self.store.root.open_file(&exit, OFlags::RDONLY)?,
+            home: Directory::open(&self.store.path(&path))?,
+            container,
+        })
     }
 
     /// Every container, and every sandbox that has none of its own name, by name.
@@ -102,6 +152,7 @@ impl Engine {
                 Some(sandbox) => self.store.read::<SandboxRecord>(sandbox)?,
                 None => None,
             };
+            let sandbox = sandbox.filter(|sandbox| sandbox.members.contains(name));
             return Ok(Some(Subject::Container(Box::new(
                 self.container(record, sandbox)?,
             ))));
@@ -150,6 +201,11 @@ impl Engine {
 
 /// The exit code of a container whose monitor died before it: SIGKILL's, the likeliest end.
 pub const LOST: u8 = 137;
+
+/// The reference that means this name alone, and no id that begins so: Docker's, too.
+pub fn by_name(name: &Name) -> String {
+    format!("/{name}")
+}
 
 /// Docker's sentence for a reference that means nothing.
 pub fn no_such(reference: &str) -> Error {

@@ -5,7 +5,7 @@ use crate::engine::process::{Attended, Bare, enter, enter_bare};
 use crate::engine::show::{self, NamespaceView};
 use crate::engine::spec::ExecSpec;
 use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, derived};
+use crate::engine::{Engine, Run, derived, find};
 use crate::error::{Error, Result};
 use crate::kernel::{Place, netns};
 
@@ -15,8 +15,14 @@ impl Engine {
     /// # Errors
     /// A container that does not run; 126 and 127 where the command cannot be executed or is not there.
     pub fn exec(&self, reference: &str, spec: &ExecSpec, run: &mut Run) -> Result<u8> {
-        match self.find(reference)? {
+        // A sandbox's namespace is found by its name. Who cannot lock does not rename, either.
+        let locked = self.store.lock().ok();
+        match self
+            .look(reference)?
+            .ok_or_else(|| find::no_such(reference))?
+        {
             Subject::Container(container) => {
+                drop(locked);
                 let etc = self.etc_files(container.record.sandbox.as_ref());
                 Ok(match enter(&container.record, &etc, spec)? {
                     Attended::Exited(code) => code,
@@ -35,12 +41,14 @@ impl Engine {
             // On a terminal, that is the caller's.
             Subject::Sandbox(sandbox, _) => {
                 netns::check_pin(&sandbox.name)?;
+                let netns = netns::open(&sandbox.name)?;
+                drop(locked);
                 derived::write(&self.store, &sandbox)?;
-                let pin = netns::pin_path(&sandbox.name);
                 let etc = self.etc_files(Some(&sandbox.name));
                 enter_bare(
                     &Bare {
-                        netns: &pin,
+                        netns: &netns,
+                        name: &sandbox.name,
                         etc: &etc,
                         env: &spec.caller_env,
                     },

@@ -97,19 +97,21 @@ impl Engine {
         stay: Option<&Stay>,
         run: &mut Run,
     ) -> Result<Option<u8>> {
-        let name = self.find_container(reference)?.record.name;
         let (mut file, mut record) = loop {
             let locked = self.store.lock()?;
-            if self.store.is_under_way(&name)? {
+            let Container { record, status, .. } =
+                self.find_under(&locked, reference)?.container()?;
+            // Its sandbox may just be made whole again.
+            let names = [
+                &record.name,
+                record.sandbox.as_ref().unwrap_or(&record.name),
+            ];
+            if let Some(busy) = self.store.busy_of(&names)? {
                 drop(locked);
-                self.wait_for(&name, run)?;
+                self.wait_for(busy, run)?;
                 continue;
             }
-            let record = self
-                .store
-                .read::<ContainerRecord>(&name)?
-                .ok_or_else(|| find::no_such(reference))?;
-            let running = find::status(&self.store, &record)?.0 == Status::Running;
+            let running = status == Status::Running;
             if !wanted(&record) {
                 return Ok(None);
             }
@@ -122,7 +124,7 @@ impl Engine {
             if running {
                 drop(locked);
                 return match stay {
-                    Some(stay) => self.attach(reference, stay, run).map(Some),
+                    Some(stay) => self.attach(&record.id.to_string(), stay, run).map(Some),
                     None => Ok(None),
                 };
             }

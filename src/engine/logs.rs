@@ -1,17 +1,17 @@
 //! Reading a container's log, and following it to the container's end.
 
 use crate::engine::Engine;
-use crate::engine::find;
+use crate::engine::find::Held;
 use crate::engine::process::log::{Entry, Reader};
-use crate::engine::record::{ContainerRecord, UnixNanos};
-use crate::engine::view::Status;
+use crate::engine::record::UnixNanos;
+use crate::engine::store::Directory;
+use crate::engine::view::{Container, Status};
 use crate::error::{Errno, Error, Result};
 use crate::sys::time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::process::{Pid, PidfdFlags};
-use std::path::Path;
 use std::time::Duration;
 
 /// How often is looked where the kernel tells nobody (CONFIG_INOTIFY_USER).
@@ -27,13 +27,15 @@ impl Engine {
         until: Option<UnixNanos>,
         sink: &mut dyn FnMut(Option<Entry<'_>>) -> Result<bool>,
     ) -> Result<()> {
-        let record = self.find_container(reference)?.record;
-        let directory = self.store.path(&format!("containers/{}", record.name));
-        let watch = follow.then(|| watch(&directory)).transpose()?.flatten();
-        let mut reader = Reader::new(&directory);
+        let Held {
+            container, home, ..
+        } = self.hold(reference)?;
+        let watch = follow.then(|| watch(&home)).transpose()?.flatten();
+        let monitor = monitor_of(&container).filter(|_| follow);
+        let mut reader = Reader::new(&home);
         loop {
             // Before the log is read: what was written before the end is in there.
-            let monitor = self.monitor_of(&record)?;
+            let monitor = monitor.as_ref().filter(|monitor| lives(monitor));
             let mut go_on = Ok(true);
             reader.read(&mut |entry| {
                 if let Ok(true) = go_on {
@@ -41,35 +43,32 @@ impl Engine {
                 }
             })?;
             let over = until.is_some_and(|until| until < time::now());
-            if !go_on? || !sink(None)? || !follow || over {
+            if !go_on? || !sink(None)? || over {
                 return Ok(());
             }
             match monitor {
-                Some(monitor) => wait(watch.as_ref(), &monitor, until),
+                Some(monitor) => wait(watch.as_ref(), monitor, until),
                 None => return Ok(()),
             }
         }
     }
+}
 
-    /// The monitor of a container that runs, and is still the one that it was.
-    fn monitor_of(&self, record: &ContainerRecord) -> Result<Option<OwnedFd>> {
-        let now = self.store.read::<ContainerRecord>(&record.name)?;
-        let Some(now) = now.filter(|now| now.id == record.id) else {
-            return Ok(None);
-        };
-        let monitor = now
-            .start
-            .as_ref()
-            .and_then(|start| Pid::from_raw(start.monitor.cast_signed()));
-        let monitor =
-            monitor.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        let running = find::status(&self.store, &now)?.0 == Status::Running;
-        Ok(monitor.filter(|_| running))
-    }
+/// The monitor of a container that runs.
+fn monitor_of(container: &Container) -> Option<OwnedFd> {
+    let start = container.record.start.as_ref()?;
+    let pid = Pid::from_raw(start.monitor.cast_signed())?;
+    let monitor = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    (container.status == Status::Running).then_some(monitor)
+}
+
+fn lives(monitor: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(monitor, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ended| ended == 0)
 }
 
 /// Hears of what is written in a container's directory: to its log, and at the end to `exit`.
-fn watch(directory: &Path) -> Result<Option<OwnedFd>> {
+fn watch(home: &Directory) -> Result<Option<OwnedFd>> {
     let watch = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
         Ok(watch) => watch,
         Err(Errno::NOSYS) => return Ok(None),
@@ -77,8 +76,9 @@ fn watch(directory: &Path) -> Result<Option<OwnedFd>> {
     };
     let events =
         WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
+    let directory = format!("/proc/self/fd/{}", home.as_fd().as_raw_fd());
     inotify::add_watch(&watch, directory, events)
-        .map_err(|errno| Error::os(format_args!("watch {}", directory.display()), errno))?;
+        .map_err(|errno| home.error("watch", "", errno))?;
     Ok(Some(watch))
 }
 

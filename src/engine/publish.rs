@@ -10,8 +10,22 @@ use crate::engine::{Engine, Run, find, sandbox};
 use crate::error::{Error, Result};
 use crate::types::{Id, Name, PortMapping, PortSpec};
 
+/// A member, and the sandbox whose ports it brings.
+struct Member {
+    name: Name,
+    /// The container that it is; none for a sandbox of which its first container has left, or that never had one.
+    container: Option<Id>,
+    sandbox: Box<SandboxRecord>,
+}
+
+/// Whose ports change, as things stand under `lock`; none where there is nobody left.
+type Whose<'a> = &'a dyn Fn(&Locked) -> Result<Option<Member>>;
+
 /// What a member's ports become.
-type Become<'a> = &'a dyn Fn(&SandboxRecord, &[PortMapping]) -> Result<Vec<PortMapping>>;
+type Become<'a> = &'a dyn Fn(&Member, &[PortMapping]) -> Result<Vec<PortMapping>>;
+
+/// Whose ports have changed, and its ports before and after.
+type Changed = (Name, Vec<PortMapping>, Vec<PortMapping>);
 
 impl Engine {
     /// Publishes more ports of a sandbox, as brought by one of its members: the new mappings.
@@ -24,17 +38,17 @@ impl Engine {
         specs: &[PortSpec],
         run: &mut Run,
     ) -> Result<Vec<PortMapping>> {
-        let (member, _) = self.member(reference)?;
-        let (before, after) = self.change_ports(
-            (&member, None),
-            &|sandbox, before| {
+        let changed = self.change_ports(
+            &|locked| self.member(locked, reference).map(Some),
+            &|member, before| {
                 let mut after = before.to_vec();
-                after.extend(self.more_ports(sandbox, (&member, specs), &[])?);
+                after.extend(self.more_ports(&member.sandbox, (&member.name, specs), &[])?);
                 Ok(after)
             },
             run,
         )?;
-        Ok(after.get(before.len()..).unwrap_or_default().to_vec())
+        let new = changed.map(|(_, before, mut after)| after.split_off(before.len()));
+        Ok(new.unwrap_or_default())
     }
 
     /// Withdraws ports of a sandbox, whichever member brought them.
@@ -43,58 +57,68 @@ impl Engine {
     /// Ports of which none is published; then nothing is changed.
     pub fn unpublish(&self, reference: &str, specs: &[PortSpec], run: &mut Run) -> Result<()> {
         let goes = |port: &PortMapping| specs.iter().any(|spec| spec.means(port));
-        let mut withdrawn = false;
-        'anew: loop {
-            let (_, sandbox) = self.member(reference)?;
-            let means =
-                |spec: &PortSpec| sandbox.ports.iter().any(|port| spec.means(&port.mapping));
-            if let Some(spec) = specs.iter().find(|spec| !withdrawn && !means(spec)) {
-                return Err(Error::new(format_args!(
-                    "No public port '{spec}' published for {reference}"
-                )));
-            }
-            let going = sandbox.ports.iter().filter(|port| goes(&port.mapping));
-            let mut members: Vec<_> = going.map(|port| port.member.clone()).collect();
-            members.sort_unstable();
-            members.dedup();
-            for member in members {
-                let rest = |now: &SandboxRecord, before: &[PortMapping]| {
-                    // Elsewhere by now it has other ports.
-                    let stays = |port: &&PortMapping| now.id != sandbox.id || !goes(port);
-                    Ok(before.iter().filter(stays).cloned().collect())
-                };
-                let own = (sandbox.name == member).then_some(&sandbox.name);
-                if let Err(error) = self.change_ports((&member, own), &rest, run) {
-                    let (_, now) = self.member(reference)?;
-                    if now.ports_of(&member) == sandbox.ports_of(&member) {
-                        return Err(error);
-                    }
-                    // Removed meanwhile, or known by another name.
-                    continue 'anew;
+        let mut done: Vec<Name> = Vec::new();
+        loop {
+            let whose = |locked: &Locked| {
+                let Member { sandbox, .. } = self.member(locked, reference)?;
+                let means =
+                    |spec: &PortSpec| sandbox.ports.iter().any(|port| spec.means(&port.mapping));
+                if let Some(spec) = specs.iter().find(|spec| done.is_empty() && !means(spec)) {
+                    return Err(Error::new(format_args!(
+                        "No public port '{spec}' published for {reference}"
+                    )));
                 }
-                withdrawn = true;
+                // One member after the other: who has another name by now is met under that one.
+                let mut going = sandbox.ports.iter().filter(|port| goes(&port.mapping));
+                let next = going.find(|port| !done.contains(&port.member));
+                let Some(name) = next.map(|port| port.member.clone()) else {
+                    return Ok(None);
+                };
+                let container = self.store.read::<ContainerRecord>(&name)?;
+                let container =
+                    container.filter(|record| record.sandbox.as_ref() == Some(&sandbox.name));
+                Ok(Some(Member {
+                    name,
+                    container: container.map(|record| record.id),
+                    sandbox,
+                }))
+            };
+            let rest = |_: &Member, before: &[PortMapping]| {
+                Ok(before.iter().filter(|port| !goes(port)).cloned().collect())
+            };
+            match self.change_ports(&whose, &rest, run)? {
+                Some((name, ..)) => done.push(name),
+                None => return Ok(()),
             }
-            return Ok(());
         }
     }
 
     /// Makes a member's ports those that are asked for, in one change: what it has of them stays as it is.
-    pub(super) fn set_ports(&self, member: &Name, specs: &[PortSpec], run: &mut Run) -> Result<()> {
-        let become_ = |sandbox: &SandboxRecord, before: &[PortMapping]| {
+    pub(super) fn set_ports(&self, name: &Name, specs: &[PortSpec], run: &mut Run) -> Result<()> {
+        let become_ = |member: &Member, before: &[PortMapping]| {
             let (mut after, missing) = ports_as_asked(specs, before);
-            after.extend(self.more_ports(sandbox, (member, &missing), before)?);
+            after.extend(self.more_ports(&member.sandbox, (name, &missing), before)?);
             Ok(after)
         };
-        self.change_ports((member, None), &become_, run).map(drop)
+        let whose = |locked: &Locked| self.member(locked, &find::by_name(name)).map(Some);
+        self.change_ports(&whose, &become_, run).map(drop)
     }
 
-    /// The member that a reference means, and its sandbox.
-    fn member(&self, reference: &str) -> Result<(Name, Box<SandboxRecord>)> {
-        match self.find(reference)? {
-            Subject::Sandbox(sandbox, _) => Ok((sandbox.name.clone(), sandbox)),
+    /// The member that a reference means.
+    fn member(&self, locked: &Locked, reference: &str) -> Result<Member> {
+        match self.find_under(locked, reference)? {
+            Subject::Sandbox(sandbox, _) => Ok(Member {
+                name: sandbox.name.clone(),
+                container: None,
+                sandbox,
+            }),
             Subject::Container(container) => match container.sandbox {
-                Some(sandbox) => Ok((container.record.name, sandbox)),
-                // Removed since its container was found.
+                Some(sandbox) => Ok(Member {
+                    name: container.record.name,
+                    container: Some(container.record.id),
+                    sandbox,
+                }),
+                // Somebody has taken its sandbox's record away.
                 None if container.record.sandbox.is_some() => Err(find::no_such(reference)),
                 None => Err(Error::new(format_args!(
                     "cannot publish ports of {reference}: it uses the host's own network"
@@ -103,40 +127,43 @@ impl Engine {
         }
     }
 
-    /// Changes the ports of one member: those before, and those after. `own` as for [`Engine::sandbox_of`].
+    /// Changes the ports of one member.
     fn change_ports(
         &self,
-        (member, own): (&Name, Option<&Name>),
+        whose: Whose,
         become_: Become,
         run: &mut Run,
-    ) -> Result<(Vec<PortMapping>, Vec<PortMapping>)> {
-        let (file, plan) = loop {
+    ) -> Result<Option<Changed>> {
+        let (file, plan, member) = loop {
             let locked = self.store.lock()?;
-            let (container, sandbox) = self.sandbox_of(member, own)?;
-            if let Some(name) = self.store.busy_of(&[member, &sandbox.name])? {
+            let Some(member) = whose(&locked)? else {
+                return Ok(None);
+            };
+            let (name, sandbox) = (&member.name, &member.sandbox);
+            if let Some(busy) = self.store.busy_of(&[name, &sandbox.name])? {
                 drop(locked);
-                self.wait_for(name, run)?;
+                self.wait_for(busy, run)?;
                 continue;
             }
-            let before = sandbox.ports_of(member);
-            let after = become_(&sandbox, &before)?;
-            let plan = sandbox::change(&sandbox, &before, &after);
+            let before = sandbox.ports_of(name);
+            let after = become_(&member, &before)?;
+            let plan = sandbox::change(sandbox, &before, &after);
             if run.dry_run {
                 drop(locked);
                 plan.say(run.say);
-                return Ok((before, after));
+                return Ok(Some((member.name, before, after)));
             }
-            let mut intent = self.intent(Verb::Publish, member);
-            intent.container = container;
+            let mut intent = self.intent(Verb::Publish, name);
+            intent.container = member.container;
             intent.sandbox = Some(sandbox.name.clone());
             intent.ports_before = before;
             intent.ports_after = after;
             let file = self.store.begin(intent)?;
-            if let Err(error) = self.lease_more(&locked, &file.intent, &sandbox) {
+            if let Err(error) = self.lease_more(&locked, &file.intent, sandbox) {
                 self.settle_ports(&locked, file, false)?;
                 return Err(error);
             }
-            break (file, plan);
+            break (file, plan, member);
         };
         let (before, after) = (
             file.intent.ports_before.clone(),
@@ -146,36 +173,18 @@ impl Engine {
         let locked = self.store.lock()?;
         if let Err(error) = done {
             self.settle_ports(&locked, file, false)?;
-            return Err(error.sandbox(member.as_str()));
+            return Err(error.sandbox(member.name.as_str()));
         }
-        let (_, mut sandbox) = self.sandbox_of(member, own)?;
-        sandbox.set_ports(member, &after);
+        // Others may have joined or left meanwhile; it has its name as long as something is under way on a member.
+        let sandbox = self.store.read::<SandboxRecord>(&member.sandbox.name)?;
+        let mut sandbox = sandbox.ok_or_else(|| find::no_such(member.name.as_str()))?;
+        sandbox.set_ports(&member.name, &after);
         self.store.write_sandbox(&locked, &sandbox)?;
         // That was the commit: what comes after it, the next command can do as well.
         let settled = self.settle_ports(&locked, file, true);
         drop(locked);
-        self.completed(settled, member, run)?;
-        Ok((before, after))
-    }
-
-    /// A member's container, if it is one, and its sandbox. The caller holds `lock`.
-    ///
-    /// A sandbox that lives on has ports of its own name, while a container of that name may be in another's: `own` is that
-    /// sandbox, where its ports are meant.
-    fn sandbox_of(
-        &self,
-        member: &Name,
-        own: Option<&Name>,
-    ) -> Result<(Option<Id>, Box<SandboxRecord>)> {
-        let container = self.store.read::<ContainerRecord>(member)?;
-        let container = container
-            .filter(|container| own.is_none_or(|own| container.sandbox.as_ref() == Some(own)));
-        let name = container
-            .as_ref()
-            .and_then(|container| container.sandbox.as_ref());
-        let sandbox = self.store.read::<SandboxRecord>(name.unwrap_or(member))?;
-        let sandbox = sandbox.ok_or_else(|| find::no_such(member.as_str()))?;
-        Ok((container.map(|container| container.id), sandbox))
+        self.completed(settled, &member.name, run)?;
+        Ok(Some((member.name, before, after)))
     }
 
     fn lease_more(&self, locked: &Locked, intent: &Intent, sandbox: &SandboxRecord) -> Result<()> {

@@ -12,43 +12,21 @@ use crate::engine::{Engine, Run, hosts};
 use crate::error::{Errno, Error, Result};
 use crate::types::{Id, Name, PortMapping};
 
+/// What is to be removed.
+enum Whom<'a> {
+    /// What a reference means.
+    Means(&'a str),
+    /// What has this name and this id.
+    Is(&'a Name, &'a Id),
+}
+
 impl Engine {
     /// Removes a container, or a sandbox that was created alone; the sandbox goes with its last member.
     ///
     /// # Errors
     /// A running container without `force`; a sandbox that only other members keep.
     pub fn remove(&self, reference: &str, force: bool, run: &mut Run) -> Result<()> {
-        let found = self.find(reference).or_else(|error| {
-            // Being made, or left half-made by a command that has just died: when that is settled there is an answer.
-            match reference.parse::<Name>() {
-                Ok(name) if self.store.is_under_way(&name)? => {
-                    self.wait_for(&name, run)?;
-                    self.find(reference)
-                }
-                _ => Err(error),
-            }
-        })?;
-        let (name, id) = match found {
-            Subject::Container(container) => (container.record.name, container.record.id),
-            Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
-            Subject::Sandbox(sandbox, _) => {
-                let members = {
-                    let _locked = self.store.lock()?;
-                    find::members(&self.store, &sandbox)?
-                };
-                if !members.is_empty() {
-                    let members: Vec<_> = members.iter().map(Name::as_str).collect();
-                    return Err(Error::new(format_args!(
-                        "sandbox {} lives on for {}: it goes with its last member",
-                        sandbox.name,
-                        members.join(", ")
-                    )));
-                }
-                // Somebody has taken the records of its members away.
-                (sandbox.name, sandbox.id)
-            }
-        };
-        self.remove_exactly(&name, &id, force, run)
+        self.remove_it(&Whom::Means(reference), force, run)
     }
 
     /// Removes what has this name and this id, and nothing that got the name later.
@@ -59,14 +37,31 @@ impl Engine {
         force: bool,
         run: &mut Run,
     ) -> Result<()> {
+        self.remove_it(&Whom::Is(name, id), force, run)
+    }
+
+    fn remove_it(&self, whom: &Whom, force: bool, run: &mut Run) -> Result<()> {
         let file = loop {
             let locked = self.store.lock()?;
-            if self.store.is_under_way(name)? {
+            let found = match *whom {
+                Whom::Is(name, id) => Ok((name.clone(), *id)),
+                Whom::Means(reference) => self.removable(&locked, reference),
+            };
+            let busy = match (&found, whom) {
+                (Ok((name, _)), _) => Some(name.clone()),
+                // Being made, or left half-made by a command that has just died: when that is settled there is an answer.
+                (Err(_), Whom::Means(reference)) => reference.parse().ok(),
+                _ => None,
+            };
+            if let Some(name) = busy
+                && self.store.is_under_way(&name)?
+            {
                 drop(locked);
-                self.wait_for(name, run)?;
+                self.wait_for(&name, run)?;
                 continue;
             }
-            let (intent, busy) = self.removal_of(name, id, force)?;
+            let (name, id) = found?;
+            let (intent, busy) = self.removal_of(&name, &id, force)?;
             // What a dry run says is how things stand.
             if let Some(busy) = busy
                 && !run.dry_run
@@ -94,8 +89,32 @@ impl Engine {
                 begun => begun?,
             };
         };
+        let name = file.intent.name.clone();
         let removed = self.complete_removal(file, hosts::leave, run);
-        self.completed(removed, name, run)
+        self.completed(removed, &name, run)
+    }
+
+    /// The name and the id of what can be removed.
+    fn removable(&self, locked: &Locked, reference: &str) -> Result<(Name, Id)> {
+        match self.find_under(locked, reference)? {
+            Subject::Container(container) => Ok((container.record.name, container.record.id)),
+            Subject::Sandbox(sandbox, _) => {
+                let members = match sandbox.bare {
+                    true => Vec::new(),
+                    false => find::members(&self.store, &sandbox)?,
+                };
+                // Where somebody has taken the records of its members away there is none.
+                if members.is_empty() {
+                    return Ok((sandbox.name, sandbox.id));
+                }
+                let members: Vec<_> = members.iter().map(Name::as_str).collect();
+                Err(Error::new(format_args!(
+                    "sandbox {} lives on for {}: it goes with its last member",
+                    sandbox.name,
+                    members.join(", ")
+                )))
+            }
+        }
     }
 
     /// What is to be removed with a name, and whose operation has to end before that can be told. The caller holds `lock`.

@@ -4,7 +4,6 @@
 //! intent claims the old name and the new one. The namespace is pinned under both, then all files change under `lock`,
 //! then the old pin goes; each step looks at what is done already, so that a renaming whose owner died is completed.
 
-use crate::engine::find::no_such;
 use crate::engine::plan::Plan;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::conflict;
@@ -21,25 +20,24 @@ impl Engine {
     /// # Errors
     /// A name that is taken; a sandbox that only other members keep.
     pub fn rename(&self, reference: &str, new: &Name, run: &mut Run) -> Result<()> {
-        let (name, id) = match self.find(reference)? {
-            Subject::Container(container) => (container.record.name, container.record.id),
-            Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, sandbox.id),
-            Subject::Sandbox(sandbox, _) => {
-                return Err(Error::new(format_args!(
-                    "sandbox {} lives on for its other members, and has no container to rename",
-                    sandbox.name
-                )));
-            }
-        };
-        if name == *new {
-            return Err(Error::new(format_args!(
-                "Renaming a container with the same name as its current name: {name}"
-            )));
-        }
         let file = loop {
             let locked = self.store.lock()?;
+            let (name, container) = match self.find_under(&locked, reference)? {
+                Subject::Container(found) => (found.record.name.clone(), Some(found.record)),
+                Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, None),
+                Subject::Sandbox(sandbox, _) => {
+                    return Err(Error::new(format_args!(
+                        "sandbox {} lives on for its other members, and has no container to rename",
+                        sandbox.name
+                    )));
+                }
+            };
+            if name == *new {
+                return Err(Error::new(format_args!(
+                    "Renaming a container with the same name as its current name: {name}"
+                )));
+            }
             // Who is at the sandbox that it is a member of looks for the member by its name.
-            let container = self.store.read::<ContainerRecord>(&name)?;
             let sandbox = container
                 .as_ref()
                 .and_then(|record| record.sandbox.as_ref())
@@ -50,7 +48,7 @@ impl Engine {
                 self.wait_for(busy, run)?;
                 continue;
             }
-            let intent = self.renaming_of(&name, &id, new)?;
+            let intent = self.renaming_of(&name, container.as_deref(), new)?;
             if run.dry_run {
                 drop(locked);
                 self.pins(&intent).iter().for_each(|plan| plan.say(run.say));
@@ -58,26 +56,25 @@ impl Engine {
             }
             break self.store.begin(intent)?;
         };
+        let name = file.intent.name.clone();
         let renamed = self.complete_renaming(file, run);
         self.completed(renamed, &name, run)
     }
 
     /// The caller holds `lock`.
-    fn renaming_of(&self, name: &Name, id: &Id, new: &Name) -> Result<Intent> {
-        let container = self.store.read::<ContainerRecord>(name)?;
-        let container = container.filter(|record| record.id == *id);
+    fn renaming_of(
+        &self,
+        name: &Name,
+        container: Option<&ContainerRecord>,
+        new: &Name,
+    ) -> Result<Intent> {
         let sandbox = self.store.read::<SandboxRecord>(name)?;
-        if container.is_none() && sandbox.as_ref().is_none_or(|sandbox| sandbox.id != *id) {
-            return Err(no_such(name.as_str()));
-        }
         self.refuse_taken_name(new)?;
         if let Some(other) = self.store.read::<SandboxRecord>(new)? {
             return Err(conflict(new, &format!("sandbox \"{}\"", other.id)));
         }
         // Where another member's sandbox has the name, only the container moves.
-        let own = container
-            .as_ref()
-            .is_none_or(|record| record.sandbox.as_ref() == Some(name));
+        let own = container.is_none_or(|record| record.sandbox.as_ref() == Some(name));
         let sandbox = sandbox.filter(|_| own);
         if sandbox.is_some() {
             netns::check_pin(name)?;

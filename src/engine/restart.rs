@@ -174,27 +174,28 @@ impl Engine {
     /// Takes note that a container's user wants it stopped, before it is: it is not started again by itself. The
     /// container as it is then.
     pub(super) fn note_stopped(&self, container: Container) -> Result<Container> {
-        let Container { record, .. } = &container;
-        if record.settings().restart.is_none() {
+        if container.record.settings().restart.is_none() {
             return Ok(container);
         }
+        let id = container.record.id;
         loop {
             let locked = self.store.lock()?;
+            let Some(mut record) = self.record_of(&id)? else {
+                break;
+            };
             // Being started by its policy just now: when that is done there is a process to stop.
             if self.store.is_under_way(&record.name)? {
                 drop(locked);
                 self.store.wait_for(&record.name)?;
                 continue;
             }
-            if let Some(mut record) = self.record_of(&record.id)? {
-                let again = record.again.get_or_insert_default();
-                again.stopped = true;
-                again.due = None;
-                self.store.write_container(&locked, &record)?;
-            }
+            let again = record.again.get_or_insert_default();
+            again.stopped = true;
+            again.due = None;
+            self.store.write_container(&locked, &record)?;
             break;
         }
-        self.find_container(&record.id.to_string())
+        self.find_container(&id.to_string())
     }
 }
 

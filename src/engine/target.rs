@@ -83,7 +83,7 @@ impl Engine {
             return Ok(joined.name.clone());
         }
         let gone = || find::no_such(&joined.reference);
-        match self.look_up(&joined.member.to_string())? {
+        match self.look(&joined.member.to_string())? {
             Some(Subject::Container(container)) => container.record.sandbox.ok_or_else(gone),
             Some(Subject::Sandbox(sandbox, _)) => Ok(sandbox.name),
             None => Err(gone()),

@@ -2,6 +2,7 @@
 
 use crate::engine::record::{ContainerRecord, Exit, NetworkRecord, SandboxRecord};
 use crate::engine::spec::Image;
+use crate::error::{Error, Result};
 use crate::types::Id;
 use std::path::PathBuf;
 
@@ -70,6 +71,30 @@ pub enum Subject {
     Container(Box<Container>),
     /// A sandbox: one created alone, or one whose first container is gone.
     Sandbox(Box<SandboxRecord>, Files),
+}
+
+impl Subject {
+    /// Its id.
+    pub fn id(&self) -> Id {
+        match self {
+            Subject::Container(container) => container.record.id,
+            Subject::Sandbox(sandbox, _) => sandbox.id,
+        }
+    }
+
+    /// The container that it is.
+    ///
+    /// # Errors
+    /// A sandbox without one.
+    pub fn container(self) -> Result<Container> {
+        match self {
+            Subject::Container(container) => Ok(*container),
+            Subject::Sandbox(sandbox, _) => Err(Error::new(format_args!(
+                "{} is a sandbox without a process of its own",
+                sandbox.name
+            ))),
+        }
+    }
 }
 
 /// A network and who is on it.

@@ -29,6 +29,7 @@ mod isolation;
 mod layering;
 mod lifecycle;
 mod listing;
+mod meant;
 mod names;
 mod network;
 mod options;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         layering::TESTS,
         lifecycle::TESTS,
         listing::TESTS,
+        meant::TESTS,
         names::TESTS,
         network::TESTS,
         options::TESTS,

@@ -9,6 +9,7 @@ mod ahead;
 mod compare;
 mod decide;
 
+use crate::engine::find::by_name;
 use crate::engine::spec::{ContainerSpec, EndpointSpec, NetworkMode, NetworkSpec, SandboxSpec};
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
@@ -210,7 +211,7 @@ impl Engine {
 
     fn carry_out_one(&self, item: &Item, step: &Step, run: &mut Run) -> Result<()> {
         match &step.act {
-            Act::Start => return self.start(item.name.as_str(), None, run).map(drop),
+            Act::Start => return self.start(&by_name(&item.name), None, run).map(drop),
             Act::Ports => return self.set_ports(&item.name, item.publish(), run),
             Act::Again(_) if !step.first => {
                 self.end(&[step], run);
@@ -228,19 +229,19 @@ impl Engine {
 
     /// Asks all their processes to end, and waits as `stop` does.
     fn end(&self, steps: &[&Step], run: &mut Run) {
-        let names: Vec<_> = steps.iter().map(|step| step.name.to_string()).collect();
+        let names: Vec<_> = steps.iter().map(|step| by_name(&step.name)).collect();
         // One that has no process, or is gone by now, is as good.
         drop(self.stop(&names, None, &mut |_| {}, run));
     }
 
     /// Removes what may have gone by itself meanwhile.
     fn take_away(&self, step: &Step, run: &mut Run) -> Result<()> {
-        let name = step.name.as_str();
         if step.noun == Noun::Network {
-            return self.network_remove(name, run);
+            return self.network_remove(step.name.as_str(), run);
         }
-        match self.remove(name, true, run) {
-            Err(_) if self.look_up(name)?.is_none() => Ok(()),
+        let name = by_name(&step.name);
+        match self.remove(&name, true, run) {
+            Err(_) if self.look_up(&name)?.is_none() => Ok(()),
             removed => removed,
         }
     }

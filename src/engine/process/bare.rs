@@ -9,14 +9,15 @@ use crate::kernel::mount::{At, EtcFile, Filesystem, INERT, Keep, Step};
 use crate::sys::mount::{Attr, Propagation};
 use crate::sys::netns::NetNs;
 use crate::sys::{fd, process, signal};
+use crate::types::Name;
 use rustix::fd::AsFd;
-use std::path::Path;
 
 /// A sandbox to run a command in with the caller's own root and privileges.
-#[derive(Debug, Clone, Copy)]
 pub struct Bare<'a> {
-    /// The sandbox's pin.
-    pub netns: &'a Path,
+    /// The sandbox's namespace.
+    pub netns: &'a NetNs,
+    /// Its name.
+    pub name: &'a Name,
     /// Its files, which cover the host's.
     pub etc: &'a EtcFiles,
     /// The caller's environment, `KEY=VALUE`.
@@ -72,10 +73,8 @@ fn become_command(sandbox: &Bare<'_>, spec: &ExecSpec) -> Error {
     let enter = || -> Result<()> {
         process::unshare_mounts().map_err(|e| Error::os("take a mount namespace", e))?;
         Keep(Propagation::Slave).act()?;
-        let at = sandbox.netns.display();
-        NetNs::open(sandbox.netns)?
-            .enter()
-            .map_err(|e| Error::os(format_args!("enter the sandbox at {at}"), e))?;
+        let entered = sandbox.netns.enter();
+        entered.map_err(|e| Error::os(format_args!("enter the sandbox {}", sandbox.name), e))?;
         // What a caller without /sys or the two files has not, its command has not, either.
         let _ = Filesystem {
             kind: "sysfs",

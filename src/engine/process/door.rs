@@ -34,9 +34,8 @@ pub(super) fn open(directory: &Path) -> Result<OwnedFd> {
 }
 
 /// Stands at the door of a container with what a visitor brings; ECONNREFUSED or ENOENT where nobody is behind it.
-pub(super) fn knock(directory: &Path, brought: [&OwnedFd; 3]) -> Result<(), Errno> {
-    let dir = path::directory(directory)?;
-    let door = handover::knock(dir.as_fd(), DOOR)?;
+pub(super) fn knock(directory: BorrowedFd, brought: [&OwnedFd; 3]) -> Result<(), Errno> {
+    let door = handover::knock(directory, DOOR)?;
     handover::send(door, b'A', &brought.map(AsFd::as_fd))
 }
 

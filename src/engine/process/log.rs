@@ -6,10 +6,11 @@
 //! the writer's death ends it.
 
 use crate::engine::record::UnixNanos;
+use crate::engine::store::Directory;
 use crate::error::{Error, Result};
-use crate::sys::{file, path};
+use crate::sys::file;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::io::IoSlice;
 use std::path::Path;
@@ -167,9 +168,8 @@ impl Entry<'_> {
 }
 
 /// A reader of the log, which can go on where it stopped: `logs -f`.
-#[derive(Debug)]
 pub struct Reader<'a> {
-    dir: &'a Path,
+    dir: &'a Directory,
     /// Inode of the current file and how much of it was read.
     seen: Option<(u64, u64)>,
     /// For each stream, whether anything of it was handed on.
@@ -178,7 +178,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads the log in a container's directory from its beginning.
-    pub fn new(dir: &'a Path) -> Self {
+    pub fn new(dir: &'a Directory) -> Self {
         Reader {
             dir,
             seen: None,
@@ -210,16 +210,16 @@ impl<'a> Reader<'a> {
 
     /// Both files as they were at one moment: read again when the one took the other's place in between.
     fn both(&self, seen: Option<(u64, u64)>) -> Result<(Option<Log>, Option<Log>)> {
-        let mut current = Log::read(&self.dir.join(CURRENT), seen)?;
+        let mut current = Log::read(self.dir, CURRENT, seen)?;
         loop {
-            let previous = Log::read(&self.dir.join(PREVIOUS), seen)?;
-            let now = rustix::fs::stat(self.dir.join(CURRENT))
+            let previous = Log::read(self.dir, PREVIOUS, seen)?;
+            let now = rustix::fs::statat(self.dir, CURRENT, AtFlags::empty())
                 .ok()
                 .map(|s| s.st_ino);
             if now == current.as_ref().map(|file| file.inode) {
                 return Ok((current, previous));
             }
-            current = Log::read(&self.dir.join(CURRENT), seen)?;
+            current = Log::read(self.dir, CURRENT, seen)?;
         }
     }
 }
@@ -232,8 +232,11 @@ struct Log {
 }
 
 impl Log {
-    fn read(path: &Path, seen: Option<(u64, u64)>) -> Result<Option<Self>> {
-        let read = path::file(path).and_then(|opened| {
+    fn read(dir: &Directory, name: &str, seen: Option<(u64, u64)>) -> Result<Option<Self>> {
+        let Some(opened) = dir.open_file(name, OFlags::RDONLY)? else {
+            return Ok(None);
+        };
+        let read = || {
             let inode = rustix::fs::fstat(&opened)?.st_ino;
             let from = seen
                 .filter(|(seen, _)| *seen == inode)
@@ -241,12 +244,10 @@ impl Log {
             rustix::fs::seek(&opened, SeekFrom::Start(from))?;
             let bytes = file::rest(opened.as_fd(), usize::MAX)?;
             Ok(Log { inode, from, bytes })
-        });
-        match read {
-            Ok(log) => Ok(Some(log)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::os(format_args!("read {}", path.display()), errno)),
-        }
+        };
+        read()
+            .map(Some)
+            .map_err(|errno| dir.error("read", name, errno))
     }
 }
 
@@ -297,6 +298,10 @@ mod tests {
             std::fs::create_dir_all(&dir).unwrap();
             Dir(dir)
         }
+
+        fn open(&self) -> Directory {
+            Directory::open(&self.0).unwrap()
+        }
     }
 
     impl Drop for Dir {
@@ -311,7 +316,8 @@ mod tests {
         let mut log = Writer::open(&dir.0, 1 << 20).unwrap();
         log.keep(Stream::Stdout, 1, b"out\n");
         log.keep(Stream::Stderr, 2, b"err\n");
-        let mut reader = Reader::new(&dir.0);
+        let open = dir.open();
+        let mut reader = Reader::new(&open);
         assert_eq!(
             read(&mut reader),
             [
@@ -329,7 +335,8 @@ mod tests {
         let dir = Dir::new("limit");
         let max = 400;
         let mut log = Writer::open(&dir.0, max).unwrap();
-        let mut reader = Reader::new(&dir.0);
+        let open = dir.open();
+        let mut reader = Reader::new(&open);
         let mut seen = Vec::new();
         for n in 0..100u64 {
             log.keep(Stream::Stdout, n, format!("line {n}\n").as_bytes());
@@ -338,7 +345,7 @@ mod tests {
             seen.extend(read(&mut reader).into_iter().map(|(_, at, _)| at));
         }
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
-        let kept = read(&mut Reader::new(&dir.0));
+        let kept = read(&mut Reader::new(&dir.open()));
         assert!(kept.len() >= 9, "{}", kept.len());
         assert_eq!(kept.last().unwrap().1, 99);
     }
@@ -347,7 +354,8 @@ mod tests {
     fn a_reader_that_comes_while_a_file_is_turned_hands_nothing_on_twice() {
         let dir = Dir::new("turned");
         let mut log = Writer::open(&dir.0, 1 << 20).unwrap();
-        let mut reader = Reader::new(&dir.0);
+        let open = dir.open();
+        let mut reader = Reader::new(&open);
         log.keep(Stream::Stdout, 1, b"one\n");
         assert_eq!(read(&mut reader).len(), 1);
         log.keep(Stream::Stdout, 2, b"two\n");
@@ -370,7 +378,7 @@ mod tests {
         for n in 0..20u64 {
             log.keep(Stream::Stdout, n, format!("end {n}\nbegin").as_bytes());
         }
-        let kept = read(&mut Reader::new(&dir.0));
+        let kept = read(&mut Reader::new(&dir.open()));
         let text: Vec<u8> = kept.into_iter().flat_map(|(_, _, bytes)| bytes).collect();
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("begin"), "{text}");
@@ -382,10 +390,10 @@ mod tests {
         let dir = Dir::new("large");
         let mut log = Writer::open(&dir.0, 100).unwrap();
         log.keep(Stream::Stderr, 7, &[b'x'; 60]);
-        let kept = read(&mut Reader::new(&dir.0));
+        let kept = read(&mut Reader::new(&dir.open()));
         assert_eq!(kept.iter().map(|(_, _, b)| b.len()).sum::<usize>(), 60);
         let torn = std::fs::read(dir.0.join(CURRENT)).unwrap();
         std::fs::write(dir.0.join(CURRENT), &torn[..torn.len() - 1]).unwrap();
-        assert_eq!(read(&mut Reader::new(&dir.0)).len(), kept.len() - 1);
+        assert_eq!(read(&mut Reader::new(&dir.open())).len(), kept.len() - 1);
     }
 }

@@ -8,8 +8,8 @@ use crate::engine::spec::Stay;
 use crate::error::{Errno, Error, Result};
 use crate::sys::handover;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
 use rustix::stdio;
-use std::path::Path;
 
 /// How long the monitor may take to answer: another visitor whose terminal stands still keeps it, and the container.
 const PATIENCE: Timespec = Timespec {
@@ -21,7 +21,7 @@ const PATIENCE: Timespec = Timespec {
 ///
 /// # Errors
 /// A container that does not run, or one with too many visitors.
-pub fn visit(directory: &Path, process: Process, stay: &Stay) -> Result<Attended> {
+pub fn visit(directory: BorrowedFd, process: Process, stay: &Stay) -> Result<Attended> {
     let os = |e| Error::os("attach to the container", e);
     let signals = take_signals()?;
     let ((out, their_out), (err, their_err)) = (pipe()?, pipe()?);

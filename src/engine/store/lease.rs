@@ -11,7 +11,6 @@ use crate::sys::fd::write_all;
 use crate::types::json::{self, Json, Object, Wrong};
 use crate::types::tree::Value;
 use crate::types::{Cidr, Id, IfName, Name, PortMapping};
-use rustix::fs::OFlags;
 use std::net::IpAddr;
 
 /// The content of a lease file.
@@ -201,11 +200,5 @@ impl Store {
         let fd = self.root.create_new(path)?;
         let text = json::to_text(lease);
         write_all(&fd, text.as_bytes(), None).map_err(|errno| self.root.error("write", path, errno))
-    }
-
-    /// Opens a file of a container for its monitor and its waiters: none when it does not exist.
-    pub fn open_exit(&self, container: &Name) -> Result<Option<rustix::fd::OwnedFd>> {
-        self.root
-            .open_file(&format!("containers/{container}/exit"), OFlags::RDWR)
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub struct Meeting<'a> {
     /// What is there before: a line each, netcell's own without its name.
     pub before: &'a [&'a str],
+    /// `ID` in it is that of what is called `one` before.
     pub held: &'a str,
     pub meanwhile: &'a str,
     /// How long that has to wait before the other one goes on.
@@ -73,17 +74,21 @@ pub fn ended_or_waiting(child: &mut Child, patience: Duration) {
 }
 
 impl Meeting<'_> {
-    /// Makes what is there before.
-    pub fn begin(&self) {
+    /// Makes what is there before, and says the line that is to be held.
+    pub fn begin(&self) -> String {
         self.before.iter().for_each(|line| run(line));
+        if !self.held.contains("ID") {
+            return self.held.to_owned();
+        }
+        let id = cell("inspect --format {{.Id}} one").quiet();
+        self.held.replace("ID", &id)
     }
 
     /// Holds the one before each of its calls of a kind in turn; `check` looks at what came of it, and is followed by the
     /// removal of all there is.
     #[track_caller]
     pub fn at_each(&self, call: libc::c_long, check: &dyn Fn(&Met)) {
-        self.begin();
-        let trace = record(&words(self.held));
+        let trace = record(&words(&self.begin()));
         let calls = trace.calls.get(&Role::default());
         let calls = calls.map_or(0, |calls| calls.iter().filter(|c| c.is(call)).count());
         assert!(calls > 0, "{}: {}", self.held, trace.output);
@@ -91,9 +96,9 @@ impl Meeting<'_> {
         // One in six of the many messages of a repair is sure to be amid it.
         let sample = Sample::of_one_in(if calls > 12 { 6 } else { 1 });
         for index in sample.of((0..calls).collect()) {
-            self.begin();
+            let held = self.begin();
             let mut other = None;
-            let trace = hold_at(&words(self.held), (call, index), &mut || {
+            let trace = hold_at(&words(&held), (call, index), &mut || {
                 let mut child = begin(self.meanwhile);
                 ended_or_waiting(&mut child, self.patience);
                 other = Some(child);
