@@ -28,7 +28,7 @@ pub struct Elements {
 }
 
 /// A chain, and how many rules it has.
-pub(super) type Chains = Vec<(String, usize)>;
+type Chains = Vec<(String, usize)>;
 
 impl Elements {
     /// Those of the host.
@@ -62,6 +62,11 @@ impl Elements {
         let wanted = element.name_in_table();
         let at = self.held.binary_search_by(|(key, _)| key.cmp(&wanted));
         Some(&self.held.get(at.ok()?)?.1)
+    }
+
+    /// Whether an element is there.
+    pub fn has(&self, element: &Element) -> bool {
+        self.get(element).is_some()
     }
 
     /// Whether a published port leads anywhere.
@@ -151,7 +156,7 @@ fn list<T>(
     sockets: &mut Sockets,
     (family, message): (u8, u16),
     names: &[(u16, &str)],
-    read: impl FnMut(&Message) -> Option<T>,
+    read: impl Fn(&Message) -> Option<T>,
 ) -> Result<Vec<T>> {
     let ask = |batch: &mut Batch, flags| {
         batch.message(kind(message), flags, &header(family), |a| {
@@ -198,17 +203,16 @@ fn held(family: u8, set: &str, element: &Attribute) -> Held {
 fn is_whole(sockets: &mut Sockets, family: u8, made: &mut Batch) -> Result<bool> {
     let mut wanted = Chains::new();
     for message in messages(made.finish(1)) {
-        count(&message, &mut wanted);
+        count(chain_of(&message), &mut wanted);
     }
     let mut there = Chains::new();
     for (message, of) in [
         (NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE),
         (NFT_MSG_GETRULE, NFTA_RULE_TABLE),
     ] {
-        list(sockets, (family, message), &[(of, TABLE)], |message| {
-            count(message, &mut there);
-            Some(())
-        })?;
+        for found in list(sockets, (family, message), &[(of, TABLE)], chain_of)? {
+            count(Some(found), &mut there);
+        }
     }
     let has = |(name, rules): &(String, usize)| {
         let mut there = there.iter();
@@ -217,26 +221,30 @@ fn is_whole(sockets: &mut Sockets, family: u8, made: &mut Batch) -> Result<bool>
     Ok(wanted.iter().all(has))
 }
 
-/// Counts a chain or a rule of netcell's table.
-pub(super) fn count(message: &Message, chains: &mut Chains) {
+/// The name of a chain of netcell's table, and whether the message is about a rule in it.
+pub(super) fn chain_of(message: &Message) -> Option<(String, bool)> {
     let text = |wanted: u16| {
         let mut all = attributes(message.body.get(4..)?);
         all.find(|a| a.kind == wanted)?.str()
     };
+    let is_rule = message.kind == kind(NFT_MSG_NEWRULE);
+    let name = match is_rule {
+        true => NFTA_RULE_CHAIN,
+        false if message.kind == kind(NFT_MSG_NEWCHAIN) => NFTA_CHAIN_NAME,
+        false => return None,
+    };
     // A table is the first attribute of either, and so is named by the same number.
-    if text(NFTA_CHAIN_TABLE) != Some(TABLE) {
-        return;
-    }
-    if message.kind == kind(NFT_MSG_NEWCHAIN) {
-        chains.extend(text(NFTA_CHAIN_NAME).map(|name| (name.to_owned(), 0)));
-    } else if message.kind == kind(NFT_MSG_NEWRULE) {
-        let name = text(NFTA_RULE_CHAIN);
-        if let Some((_, rules)) = chains
-            .iter_mut()
-            .find(|(chain, _)| Some(chain.as_str()) == name)
-        {
-            *rules += 1;
-        }
+    let table = text(NFTA_CHAIN_TABLE).filter(|table| *table == TABLE);
+    Some((text(name).filter(|_| table.is_some())?.to_owned(), is_rule))
+}
+
+/// Counts a chain, or a rule of one that is known.
+fn count(found: Option<(String, bool)>, chains: &mut Chains) {
+    let Some((name, is_rule)) = found else { return };
+    match chains.iter_mut().find(|(chain, _)| *chain == name) {
+        Some((_, rules)) => *rules += usize::from(is_rule),
+        None if is_rule => {}
+        None => chains.push((name, 0)),
     }
 }
 

@@ -11,11 +11,10 @@ pub fn netlink(bytes: &[u8]) {
         return;
     };
     let mut heard = notice::Heard::default();
-    let mut chains = vec![("forward".to_owned(), 0)];
     let read = &mut |message: &Message| {
         heard.table(message);
         heard.link(message);
-        elements::count(message, &mut chains);
+        let _ = elements::chain_of(message);
         let _ = nft::read_names(message);
         let _ = snapshot::read_link(message);
         let _ = snapshot::read_address(message);

@@ -82,7 +82,7 @@ pub fn list() -> Result<Vec<Chain>> {
 fn dump<T>(
     socket: &mut Socket,
     message: u16,
-    read: impl FnMut(&Message) -> Option<T>,
+    read: impl Fn(&Message) -> Option<T>,
 ) -> Result<Vec<T>> {
     let ask = |batch: &mut crate::netlink::Batch, flags| {
         batch.message(kind(message), flags, &header(0), |_| {});

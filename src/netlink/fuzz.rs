@@ -65,8 +65,9 @@ fn request(socket: &mut Socket, read: &mut dyn FnMut(&Message)) {
 
 fn dump(socket: &mut Socket, read: &mut dyn FnMut(&Message)) {
     let write = |batch: &mut Batch, how| batch.message(18, how, &[0; 16], |_| {});
+    let read = std::cell::RefCell::new(read);
     let _ = socket.dump(write, |message| {
-        read(message);
+        (read.borrow_mut())(message);
         Some(message.body.len())
     });
 }

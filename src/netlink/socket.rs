@@ -145,11 +145,12 @@ impl Socket {
         }
     }
 
-    /// Dumps: `write` makes the request, `read` takes each object. One that changed meanwhile is asked for again.
+    /// Dumps: `write` makes the request, `read` takes each object. One that changed meanwhile is asked for again, and what was
+    /// read of it is forgotten: `read` must keep nothing, and so is no FnMut.
     pub fn dump<T>(
         &mut self,
         write: impl Fn(&mut Batch, NlmF),
-        mut read: impl FnMut(&Message) -> Option<T>,
+        read: impl Fn(&Message) -> Option<T>,
     ) -> Result<Vec<T>, TransactError> {
         let mut all = Vec::new();
         self.walk(&write, &mut |message| match message {
