@@ -24,8 +24,8 @@ type Whose<'a> = &'a dyn Fn(&Locked) -> Result<Option<Member>>;
 /// What a member's ports become.
 type Become<'a> = &'a dyn Fn(&Member, &[PortMapping]) -> Result<Vec<PortMapping>>;
 
-/// Whose ports have changed, and its ports before and after.
-type Changed = (Name, Vec<PortMapping>, Vec<PortMapping>);
+/// Whose ports have changed, its sandbox as it was, and its ports before and after.
+type Changed = (Member, Vec<PortMapping>, Vec<PortMapping>);
 
 impl Engine {
     /// Publishes more ports of a sandbox, as brought by one of its members: the new mappings.
@@ -58,9 +58,14 @@ impl Engine {
     pub fn unpublish(&self, reference: &str, specs: &[PortSpec], run: &mut Run) -> Result<()> {
         let goes = |port: &PortMapping| specs.iter().any(|spec| spec.means(port));
         let mut done: Vec<Name> = Vec::new();
+        let mut last: Option<Box<SandboxRecord>> = None;
         loop {
             let whose = |locked: &Locked| {
-                let Member { sandbox, .. } = self.member(locked, reference)?;
+                let now = match &last {
+                    None => Some(self.member(locked, reference)?.sandbox),
+                    Some(last) => self.sandbox_now(last)?,
+                };
+                let Some(sandbox) = now else { return Ok(None) };
                 let means =
                     |spec: &PortSpec| sandbox.ports.iter().any(|port| spec.means(&port.mapping));
                 if let Some(spec) = specs.iter().find(|spec| done.is_empty() && !means(spec)) {
@@ -87,7 +92,10 @@ impl Engine {
                 Ok(before.iter().filter(|port| !goes(port)).cloned().collect())
             };
             match self.change_ports(&whose, &rest, run)? {
-                Some((name, ..)) => done.push(name),
+                Some((member, ..)) => {
+                    done.push(member.name);
+                    last = Some(member.sandbox);
+                }
                 None => return Ok(()),
             }
         }
@@ -151,7 +159,7 @@ impl Engine {
             if run.dry_run {
                 drop(locked);
                 plan.say(run.say);
-                return Ok(Some((member.name, before, after)));
+                return Ok(Some((member, before, after)));
             }
             let mut intent = self.intent(Verb::Publish, name);
             intent.container = member.container;
@@ -184,7 +192,18 @@ impl Engine {
         let settled = self.settle_ports(&locked, file, true);
         drop(locked);
         self.completed(settled, &member.name, run)?;
-        Ok(Some((member.name, before, after)))
+        Ok(Some((member, before, after)))
+    }
+
+    /// A sandbox as it is by now, perhaps under another name. The caller holds `lock`.
+    fn sandbox_now(&self, was: &SandboxRecord) -> Result<Option<Box<SandboxRecord>>> {
+        let now = self.store.read::<SandboxRecord>(&was.name)?;
+        if let Some(now) = now.filter(|now| now.id == was.id) {
+            return Ok(Some(now));
+        }
+        let mut all = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        all.retain(|now| now.id == was.id);
+        Ok(all.pop().map(Box::new))
     }
 
     fn lease_more(&self, locked: &Locked, intent: &Intent, sandbox: &SandboxRecord) -> Result<()> {
