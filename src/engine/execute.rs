@@ -212,12 +212,26 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
         let Err(error) = socket.commit(&mut batch) else {
             return Ok(());
         };
+        let absent = match &error {
+            TransactError::Rejected(rejected) => rejected.absent.clone(),
+            TransactError::Socket(_) => Vec::new(),
+        };
         let failure = failure(group, &owners, error);
         if let Some(op @ Op::DelElement(_)) = group.get(failure.at)
             && is_done(op, &failure.error)
-            && let Some(gone @ false) = gone.get_mut(failure.at)
+            && let Some(gone_too @ false) = gone.get_mut(failure.at)
         {
-            *gone = true;
+            *gone_too = true;
+            // All that are gone at once, and not a transaction for each.
+            for at in absent
+                .iter()
+                .filter_map(|index| owners.get(*index as usize))
+            {
+                let goes = matches!(group.get(*at), Some(Op::DelElement(_)));
+                if let Some(gone) = gone.get_mut(*at) {
+                    *gone |= goes;
+                }
+            }
             continue;
         }
         let dying = failure.error.is(Errno::EXIST)

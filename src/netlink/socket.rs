@@ -7,6 +7,7 @@ use crate::sys::socket::{Family, Netlink};
 use crate::types::IfName;
 use neli::consts::nl::{NlmF, Nlmsg};
 use rustix::fd::{AsFd, BorrowedFd};
+use std::cell::Cell;
 
 /// A dump that changed while it was read is asked for again, so often at most.
 const INTERRUPTED: usize = 5;
@@ -26,6 +27,8 @@ pub struct Rejected {
     pub errno: Errno,
     /// The kernel's words (NLMSGERR_ATTR_MSG), where it has some.
     pub words: Option<String>,
+    /// Those of a transaction that are about what is not there (ENOENT), as far as the kernel's answers had room.
+    pub absent: Vec<u32>,
 }
 
 /// Why a batch did not go through.
@@ -87,18 +90,35 @@ impl Socket {
         batch.ack_only(last);
         let count = batch.count();
         let first = self.send(batch)?;
-        let mut rejected: Option<Rejected> = None;
-        let mut done = false;
-        while !done && rejected.is_none() {
-            self.hear(true, &mut |message| {
-                note_commit(&message, first, count, last, &mut rejected, &mut done)
-            })?;
+        let (done, mut rejected, mut absent) = (Cell::new(false), None, Vec::new());
+        let mut each = |message: Message| {
+            let index = message.sequence.wrapping_sub(first);
+            if message.kind != u16::from(Nlmsg::Error) || index >= count {
+                return;
+            }
+            done.set(true);
+            if let Some(refusal) = refusal(&message, index) {
+                if refusal.errno == Errno::NOENT {
+                    absent.push(index);
+                }
+                rejected.get_or_insert(refusal);
+            }
+        };
+        // The kernel has answered everything by the time send returns: what else was refused is there once one answer is.
+        loop {
+            match self.hear(!done.get(), &mut each) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // More refusals than had room: the first are there all the same, and hearing them makes room again.
+                Err(error) if error.is(Errno::NOBUFS) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        // The kernel has answered everything by the time send returns: what else was refused is there by now.
-        while self.hear(false, &mut |message| {
-            note_commit(&message, first, count, last, &mut rejected, &mut done)
-        })? {}
-        rejected.map_or(Ok(()), |rejected| Err(TransactError::Rejected(rejected)))
+        let Some(mut rejected) = rejected else {
+            return Ok(());
+        };
+        rejected.absent = absent;
+        Err(TransactError::Rejected(rejected))
     }
 
     /// The index of a link in the socket's namespace, by ioctl: none when there is no such link.
@@ -275,23 +295,6 @@ impl AsFd for Notifications {
     }
 }
 
-fn note_commit(
-    message: &Message,
-    first: u32,
-    count: u32,
-    last: u32,
-    rejected: &mut Option<Rejected>,
-    done: &mut bool,
-) {
-    let index = message.sequence.wrapping_sub(first);
-    if message.kind == u16::from(Nlmsg::Error) && index < count {
-        *done |= index == last;
-        if rejected.is_none() {
-            *rejected = refusal(message, index);
-        }
-    }
-}
-
 /// The refusal in an NLMSG_ERROR (or the end of a dump); none when it is an acknowledgement.
 fn refusal(message: &Message, index: u32) -> Option<Rejected> {
     /// NLMSGERR_ATTR_MSG of linux/netlink.h.
@@ -330,5 +333,6 @@ fn refusal(message: &Message, index: u32) -> Option<Rejected> {
             _ => Errno::PROTO,
         },
         words,
+        absent: Vec::new(),
     })
 }

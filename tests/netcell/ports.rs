@@ -1,5 +1,6 @@
 //! `-p` as Docker has it, and `publish` and `unpublish` on sandboxes that live.
 
+use crate::harness::inject::{Role, record};
 use crate::harness::*;
 use crate::tests;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,6 +10,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port,
     a_thousand_ports_are_one_range,
     ten_thousand_ports_come_and_go_and_more_than_fit_are_refused.seconds(180),
+    a_thousand_ports_that_are_gone_are_withdrawn_in_few_messages,
     every_spelling_of_a_port_is_understood,
     what_cannot_be_published_says_why,
     the_program_that_has_a_port_is_named,
@@ -122,6 +124,19 @@ fn ten_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
     assert_eq!(entries("/run/netcell/ports").len(), 1);
     cell("create --name huge -p 10000-62000:10000-62000").refused(1, &["larger than"]);
     assert_eq!(entries("/run/netcell/ports").len(), 1, "nothing is left");
+    cell("rm web").ok();
+}
+
+fn a_thousand_ports_that_are_gone_are_withdrawn_in_few_messages() {
+    cell("create --name web -p 8000-8999:8000-8999").ok();
+    must("nft", &["flush", "map", "inet", "netcell", "publish4"]);
+    // One is there all the same, and goes with the others.
+    cell("publish web 9999:99").ok();
+    let trace = record(&["unpublish", "web", "8000-8999:8000-8999", "99/tcp"]);
+    let own = &trace.calls[&Role::default()];
+    let sent = own.iter().filter(|call| call.is(libc::SYS_sendto)).count();
+    assert!(sent < 60, "{sent} messages: {}", trace.output);
+    no_port_is_published();
     cell("rm web").ok();
 }
 
