@@ -62,7 +62,8 @@ pub fn guard(endpoint: &Endpoint) -> Vec<Element> {
 /// What begins the names of the bridges that netcell names itself: all of them are let pass by one rule.
 const BRIDGES: &str = "netcell";
 
-/// What the owner of a chain that drops forwarded packets has to do for netcell's, as a sentence with the commands.
+/// What the owner of a chain that drops forwarded packets has to do for netcell's, as a sentence, and the commands on
+/// lines below it.
 ///
 /// netcell's own chain still decides what may be forwarded to a sandbox: only what a published port brought, and
 /// answers.
@@ -118,8 +119,9 @@ pub fn way_through(chain: &DroppingChain, link: &IfName) -> String {
             format!("{insert} iifname \"{nft}\" accept; {insert} oifname \"{nft}\" accept"),
         )
     };
+    let commands = commands.replace("; ", "\n  ");
     format!(
-        "chain {name} of table {family} {table}{owner}{legacy} drops what it does not accept, sandboxes' packets too; to let them pass: {commands}"
+        "chain {name} of table {family} {table}{owner}{legacy} drops what it does not accept, sandboxes' packets too; to let them pass:\n  {commands}"
     )
 }
 

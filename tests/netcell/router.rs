@@ -1,6 +1,7 @@
 //! Router-safe: beside the firewalls of others nothing of theirs changes, and what of theirs drops sandboxes' packets is
 //! named with the commands that let them pass; which are run here, and then they pass.
 
+use crate::harness::fw4::{fw4, load, own_table, uci};
 use crate::harness::*;
 use crate::tests;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub const TESTS: &[runner::Test] = tests![
         .beside(peers::iptables_legacy)
         .root_only(ROOT),
     beside_fw4.beside(fw4),
+    a_firewall_that_comes_later_is_named_by_reconcile_and_info_while_it_drops,
     beside_a_chain_that_rejects_by_its_last_rule.beside(rejects),
     a_table_that_drops_nothing_is_not_spoken_of.beside(harmless),
     a_default_route_learnt_from_a_router_stays,
@@ -116,17 +118,20 @@ fn same_settings(before: &BTreeMap<String, String>) {
     assert!(changed.is_empty(), "changed: {changed:?}");
 }
 
-/// The sentence about a chain, and the commands that it ends with.
+/// The commands below the sentence about a chain.
 #[track_caller]
 fn way_through(stderr: &str, words: &[&str]) -> String {
-    let about = |line: &&str| line.contains("to let them pass: ");
-    let sentence = stderr.lines().find(about);
+    let mut lines = stderr.lines();
+    let sentence = lines.find(|line| line.ends_with("to let them pass:"));
     let sentence = sentence.unwrap_or_else(|| panic!("no way through is named in: {stderr}"));
+    let commands = lines.take_while(|line| line.starts_with("  "));
+    let commands: Vec<_> = commands.map(str::trim_start).collect();
+    let commands = commands.join("\n");
     for word in words {
-        assert!(sentence.contains(word), "{word} is not in: {sentence}");
+        let named = sentence.contains(word) || commands.contains(word);
+        assert!(named, "{word} is not in: {sentence}\n{commands}");
     }
-    let (_, commands) = sentence.split_once("to let them pass: ").unwrap();
-    commands.to_owned()
+    commands
 }
 
 /// Runs a line as the owner of the host would.
@@ -272,105 +277,9 @@ fn beside_iptables_legacy() {
     .check();
 }
 
-/// A zone of OpenWrt's firewall: its name, its links, whether what it forwards to itself is accepted.
-struct Zone(String, String, bool);
-
-/// The table that fw4 renders from zones and forwardings (root/usr/share/firewall4/templates/ruleset.uc of firewall4).
-fn fw4_table(zones: &[Zone], forwardings: &[(String, String)]) -> String {
-    let mut jumps = String::new();
-    let mut chains = String::new();
-    for Zone(name, link, forward) in zones {
-        let link = link.replace('+', "*");
-        jumps += &format!(
-            "iifname \"{link}\" jump forward_{name} comment \"!fw4: Handle {name} forward traffic\"\n"
-        );
-        chains += &format!("chain accept_to_{name} {{ oifname \"{link}\" counter accept; }}\n");
-        chains += &format!(
-            "chain reject_to_{name} {{ oifname \"{link}\" counter jump handle_reject; }}\n"
-        );
-        chains += &format!("chain forward_{name} {{\n");
-        for (_, to) in forwardings.iter().filter(|(from, _)| from == name) {
-            chains += &format!(
-                "jump accept_to_{to} comment \"!fw4: Accept {name} to {to} forwarding\"\n"
-            );
-        }
-        let verdict = if *forward { "accept" } else { "reject" };
-        chains += &format!("jump {verdict}_to_{name}\n}}\n");
-    }
-    format!(
-        "table inet fw4\ndelete table inet fw4\ntable inet fw4 {{\n\
-         chain forward {{ type filter hook forward priority filter; policy drop;\n\
-         ct state established,related accept comment \"!fw4: Allow forwarded established and related flows\"\n{jumps}\
-         jump handle_reject\n}}\n\
-         chain handle_reject {{ meta l4proto tcp reject with tcp reset; reject with icmpx type port-unreachable; }}\n\
-         {chains}\
-         chain dstnat {{ type nat hook prerouting priority dstnat; policy accept; }}\n\
-         chain srcnat {{ type nat hook postrouting priority srcnat; policy accept; oifname \"up0\" jump srcnat_wan; }}\n\
-         chain srcnat_wan {{ meta nfproto ipv4 masquerade comment \"!fw4: Masquerade IPv4 wan traffic\"; }}\n}}\n"
-    )
-}
-
-#[track_caller]
-fn load(table: &str) {
-    step("write a table", fs::write("/tmp/table.nft", table));
-    must("nft", &["-f", "/tmp/table.nft"]);
-    step("remove a file", fs::remove_file("/tmp/table.nft"));
-}
-
-fn openwrts_own() -> (Vec<Zone>, Vec<(String, String)>) {
-    let zones = vec![
-        Zone("lan".into(), "br-lan".into(), true),
-        Zone("wan".into(), "up0".into(), false),
-    ];
-    (zones, vec![("lan".into(), "wan".into())])
-}
-
-fn fw4() {
-    let (zones, forwardings) = openwrts_own();
-    load(&fw4_table(&zones, &forwardings));
-}
-
-/// What uci(1) and fw4 make of the commands: the sections that they set are read here, and the table rendered anew.
-fn uci(commands: &str) {
-    // Only the two that OpenWrt has are called.
-    let script = "uci() { echo \"$*\"; }; reload() { echo \"reload $*\"; };";
-    let line = commands.replace("/etc/init.d/firewall reload", "reload firewall");
-    let said = must("sh", &["-ec", &format!("{script} {line}")]);
-    let mut set = BTreeMap::new();
-    for line in said.lines() {
-        if let Some(assignment) = line.strip_prefix("set firewall.") {
-            let (key, value) = assignment.split_once('=').expect("KEY=VALUE");
-            set.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    assert!(said.ends_with("commit firewall\nreload firewall"), "{said}");
-    let (mut zones, mut forwardings) = openwrts_own();
-    for (section, _) in set.iter().filter(|(_, value)| *value == "zone") {
-        let option = |name: &str| set[&format!("{section}.{name}")].clone();
-        assert_eq!(
-            (option("input"), option("output")),
-            ("REJECT".into(), "ACCEPT".into())
-        );
-        zones.push(Zone(
-            option("name"),
-            option("device"),
-            option("forward") == "ACCEPT",
-        ));
-    }
-    for (section, _) in set.iter().filter(|(_, value)| *value == "forwarding") {
-        let option = |name: &str| set[&format!("{section}.{name}")].clone();
-        forwardings.push((option("src"), option("dest")));
-    }
-    load(&fw4_table(&zones, &forwardings));
-}
-
 fn beside_fw4() {
     // What takes it back in the test is what fw4 renders without the sections.
-    let (zones, forwardings) = openwrts_own();
-    step(
-        "write a table",
-        fs::write("/tmp/fw4.nft", fw4_table(&zones, &forwardings)),
-    );
+    step("write a table", fs::write("/tmp/fw4.nft", own_table()));
     Beside {
         named: &[
             "chain forward of table inet fw4 of OpenWrt's firewall",
@@ -381,6 +290,55 @@ fn beside_fw4() {
         open: uci,
     }
     .check();
+}
+
+fn a_firewall_that_comes_later_is_named_by_reconcile_and_info_while_it_drops() {
+    cell("create --name web -p 8080:80").ok();
+    cell("network create --subnet 10.50.0.0/24 lan").ok();
+    cell("network create --subnet 10.51.0.0/24 --interface br-iot iot").ok();
+    cell("network create --subnet 10.52.0.0/24 --interface br-in --internal in").ok();
+    assert_eq!(cell("reconcile").quiet(), "");
+    cell("info").quiet();
+    assert_eq!(
+        cell("info --json").json()["Warnings"],
+        serde_json::json!([])
+    );
+
+    fw4();
+    // Once for all bridges that one rule lets pass, once for the one that has a name of its own; none for what stays inside.
+    let answer = cell("reconcile").exits(0);
+    assert_eq!(answer.stdout, "");
+    let named = |stderr: &str| stderr.matches("chain forward of table inet fw4").count();
+    assert_eq!(named(&answer.stderr), 2, "{answer:?}");
+    let commands = way_through(
+        &answer.stderr,
+        &["uci set firewall.netcell.device=netcell+"],
+    );
+    let about_iot = answer.stderr.contains(".device=br-iot\n");
+    assert!(
+        about_iot && !answer.stderr.contains("br-in\n"),
+        "{answer:?}"
+    );
+    assert_eq!(
+        cell("reconcile --quiet --json").exits(0).stderr,
+        answer.stderr
+    );
+    // What is mended says it once as well.
+    must("ip", &["link", "delete", "netcell0"]);
+    let answer = cell("reconcile").exits(0);
+    assert_eq!(named(&answer.stderr), 2, "{answer:?}");
+    let page = cell("info").exits(0);
+    assert_eq!(named(&page.stderr), 2, "{page:?}");
+    let warnings = cell("info --json").json()["Warnings"].clone();
+    assert_eq!(warnings.as_array().map(Vec::len), Some(2), "{warnings}");
+
+    cell("network rm iot in").ok();
+    uci(&commands);
+    assert_eq!(cell("reconcile").quiet(), "");
+    cell("info").quiet();
+    cell("rm web").ok();
+    cell("network rm lan bridge").ok();
+    must("nft", &["delete", "table", "inet", "fw4"]);
 }
 
 /// As many distributions' default: a policy of accept, and a reject behind all other rules.

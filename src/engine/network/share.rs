@@ -13,11 +13,16 @@ impl Engine {
     pub(in crate::engine) fn ensure(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
         let plan = self.shared(record)?;
         self.make_shared(record, &plan, run)?;
+        if !plan.is_empty() {
+            let mut drops = Vec::new();
+            self.add_who_drops(record, &mut drops)?;
+            drops.iter().for_each(|sentence| run.say.note(sentence));
+        }
         self.mend_on(record, run)
     }
 
     /// Makes what is missing of a network's shared objects, says what of it concerns the host, and notes that forwarding
-    /// is netcell's doing.
+    /// is netcell's doing. Who drops what is forwarded is said by the caller, who may have several networks.
     pub(in crate::engine) fn make_shared(
         &self,
         record: &NetworkRecord,
@@ -38,9 +43,6 @@ impl Engine {
             self.store.note_forwarding(key)?;
         }
         self.execute(plan, run)?;
-        if !record.internal {
-            self.say_who_drops(record, run)?;
-        }
         if record.subnet(true).is_some() && !record.internal && sysctl::is_sealed() {
             run.say.note(&format_args!(
                 "/proc/sys is mounted read-only, so that net.ipv4.conf.{}.route_localnet stays off: this host does not reach published ports at 127.0.0.1, only at its other addresses",
@@ -56,11 +58,31 @@ impl Engine {
         Ok(())
     }
 
-    /// Says which chains of others drop what a network's sandboxes send and get, and what lets it pass.
-    fn say_who_drops(&self, record: &NetworkRecord, run: &mut Run) -> Result<()> {
+    /// Which chains of others drop what sandboxes send and get, and what lets it pass: a sentence each, with the commands
+    /// on lines below it. A firewall may have come after the networks, so this asks the kernel: not in the set-up path.
+    ///
+    /// # Errors
+    /// What the kernel says to whoever may not list chains.
+    pub fn who_drops(&self) -> Result<Vec<String>> {
+        let mut drops = Vec::new();
+        // A record that cannot be read is said by whoever needs it.
+        for record in self.store.read_all::<NetworkRecord>(&mut |_| {})? {
+            self.add_who_drops(&record, &mut drops)?;
+        }
+        Ok(drops)
+    }
+
+    /// The same of one network; what has been said of another one is not said twice.
+    fn add_who_drops(&self, record: &NetworkRecord, drops: &mut Vec<String>) -> Result<()> {
+        if record.internal {
+            return Ok(());
+        }
         let ipv6 = record.subnets.iter().any(|part| part.subnet.addr.is_ipv6());
         for chain in foreign::chains_that_drop(&mut self.sockets(), &record.link, ipv6)? {
-            run.say.note(&firewall::way_through(&chain, &record.link));
+            let sentence = firewall::way_through(&chain, &record.link);
+            if !drops.contains(&sentence) {
+                drops.push(sentence);
+            }
         }
         Ok(())
     }

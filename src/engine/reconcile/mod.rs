@@ -52,7 +52,7 @@ impl Reconciled {
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// All.
+    /// All, and who drops what is forwarded.
     Whole,
     /// The host, and of the sandboxes only those whose link or pin is not well: what their members change in there is left
     /// to them.
@@ -71,6 +71,13 @@ impl Engine {
         self.reconcile_sandboxes((host, depth), &mut done, run)?;
         if !run.dry_run {
             self.reconcile_files(&mut done, run)?;
+        }
+        // Nobody hears the watcher's repairs.
+        if depth == Depth::Whole {
+            match self.who_drops() {
+                Ok(drops) => drops.iter().for_each(|sentence| run.say.note(sentence)),
+                Err(error) => done.fail(&error, run),
+            }
         }
         Ok(done)
     }

@@ -14,7 +14,8 @@ use crate::types::tree::Value;
 pub(super) static PAGE: Page = Page {
     command: "info",
     words: "",
-    about: "Ask the kernel for what netcell needs, and say what is lost where it is missing; paths; limits.",
+    about: "Ask the kernel for what netcell needs, and say what is lost where it is missing; paths; limits; which
+firewall of another's drops sandboxes' packets.",
     own: &[version::FORMAT, JSON],
     end:
         "The kernel is asked in namespaces that are thrown away; a module that is needed is loaded.
@@ -29,7 +30,12 @@ Exit codes: 0, also where something is missing; 1 an error; 64 a template that i
 /// Carries out `netcell info`.
 pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let format = given.last("--format").map(Template::parse).transpose()?;
-    let counts = cli.engine(Voice::Quiet, |engine, run| engine.counts(run));
+    let mut drops = Vec::new();
+    let counts = cli.engine(Voice::Quiet, |engine, run| {
+        let counts = engine.counts(run)?;
+        drops = engine.who_drops()?;
+        Ok(counts)
+    });
     let kernel = info::kernel();
     let mut facts = facts(cli, counts.as_ref().ok());
     if format.is_none() && !given.has("--json") {
@@ -37,6 +43,9 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
             output::complain(&error);
         }
         output::text(&page(&facts.end(), &kernel))?;
+        for sentence in drops {
+            output::complain(&format_args!("WARNING: {sentence}"));
+        }
         return Ok(0);
     }
     let mut limits = Object::default();
@@ -44,6 +53,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         limits.text(name, &end);
     }
     let tree = facts
+        .set("Warnings", drops.into_iter().map(Value::from).collect())
         .set("Limits", limits.end())
         .set("Kernel", kernel.iter().map(option).collect())
         .end();

@@ -5,6 +5,7 @@ pub mod boxes;
 pub mod command;
 pub mod fault;
 pub mod frames;
+pub mod fw4;
 pub mod image;
 pub mod inject;
 pub mod meeting;
