@@ -363,5 +363,13 @@ fn a_sandbox_alone_has_no_process_to_set_things_for() {
     cell("create --name lab --cap-add ALL").refused(1, &["sandbox alone", "--cap-add"]);
     cell("run -it --rm alpine").refused(125, &["No command specified", "alpine"]);
     cell("create --init alpine").refused(1, &["No command specified", "alpine"]);
+    // Where the image was forgotten, that is what is wrong.
+    for (line, code) in [
+        ("run --rm -e A=1 true", 125),
+        ("create --init true", 1),
+        ("create true", 1),
+    ] {
+        cell(line).refused(code, &["Unable to find image 'true'"]);
+    }
     assert_eq!(containers(), 0);
 }

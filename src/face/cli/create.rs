@@ -48,6 +48,10 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
         let spec = sandbox(given)?;
         cli.engine(voice, |engine, run| engine.create_sandbox(&spec, run))?
     } else {
+        // Where the image was forgotten its place is the command's.
+        if let [image] = &given.rest[..] {
+            cli.check_image(image)?;
+        }
         let spec = container(given, "create")?;
         cli.engine(voice, |engine, run| engine.create(&spec, run))?
     };

@@ -110,6 +110,11 @@ impl Cli {
         self.leaving.borrow_mut().extend(opened.engine.leaving());
     }
 
+    /// Refuses an image that is not there.
+    fn check_image(&self, image: &str) -> Result<()> {
+        self.engine(Voice::Quiet, |engine, _| engine.check_image(image))
+    }
+
     /// Does something to each of several objects and prints the name of each that it was done to; goes on after an
     /// error, which is said.
     fn each(

@@ -206,6 +206,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let spec = given.container(image, command)?;
     if spec.command.is_empty() {
         if let Some(option) = given.of_a_process() {
+            cli.check_image(image)?;
             return Err(argv::no_command(image, option));
         }
         let (alone, remove) = (given.sandbox()?, given.has("--rm"));
