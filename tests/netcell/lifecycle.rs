@@ -136,12 +136,19 @@ fn start_of_a_running_container_does_nothing() {
 }
 
 fn kill_sends_the_signal_that_is_named() {
-    let script = "trap 'echo hup' HUP; trap 'echo usr1; exit 4' USR1; echo ready; while :; do sleep 0.05; done";
-    netcell(&["run", "-d", "--name", "web", "alpine", "sh", "-c", script]).ok();
+    let script = "trap 'echo hup' HUP; trap 'echo rt' 37; trap 'echo usr1; exit 4' USR1; echo ready; while :; do sleep 0.05; done";
+    let run = ["run", "-d", "--name", "web", "--stop-signal", "SIGRTMIN+3"];
+    netcell(&[&run[..], &["alpine", "sh", "-c", script]].concat()).ok();
+    assert_eq!(
+        cell("inspect -f {{.Config.StopSignal}} web").quiet(),
+        "SIGRTMIN+3"
+    );
     let log = |text: &str| wait_until(text, || cell("logs web").stdout.ends_with(text));
     log("ready\n");
     cell("kill -s HUP web").ok();
     log("hup\n");
+    cell("kill -s SIGRTMIN+3 web").ok();
+    log("rt\n");
     cell("kill -s SIGUSR1 web").ok();
     log("usr1\n");
     wait_until("it exits", || state("web") == "exited false 4");

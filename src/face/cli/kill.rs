@@ -33,6 +33,10 @@ const SIGNALS: [&str; 31] = [
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
+/// SIGRTMIN as the C libraries have it, whose threads use the two before it; SIGRTMAX.
+const REAL_TIME: i32 = 34;
+const LAST: i32 = 64;
+
 /// A signal's number, from its name or number.
 pub(super) fn signal(text: &str) -> Result<i32> {
     let upper = text.to_ascii_uppercase();
@@ -42,24 +46,39 @@ pub(super) fn signal(text: &str) -> Result<i32> {
         .zip(1..)
         .find(|(known, _)| **known == name)
         .map(|(_, number)| number);
+    let (first, from, sign, offset) = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX"))
+    {
+        (Some(offset), _) => (REAL_TIME, REAL_TIME, '+', offset),
+        (_, Some(offset)) => (REAL_TIME, LAST, '-', offset),
+        _ => (1, 0, char::MAX, name),
+    };
     let numbered = || {
-        name.parse::<i32>()
-            .ok()
-            .filter(|number| (1..=64).contains(number))
+        let offset = match offset {
+            "" if from > 0 => 0,
+            offset if from == 0 || offset.starts_with(sign) => offset.parse::<i32>().ok()?,
+            _ => return None,
+        };
+        let number = from.checked_add(offset)?;
+        (first..=LAST).contains(&number).then_some(number)
     };
     named.or_else(numbered).ok_or_else(|| {
         Error::new(format_args!(
-            "Invalid signal: {text}: a name as in HUP or a number from 1 to 64 is wanted"
+            "Invalid signal: {text}: a name as in HUP or RTMIN+3, or a number from 1 to 64 is wanted"
         ))
     })
 }
 
-/// What a signal is called: `SIGTERM`, or its number where it has no name.
+/// What a signal is called: `SIGTERM`, `SIGRTMIN+3`, or its number where it has no name.
 pub(super) fn name(signal: u32) -> String {
     let known = signal
         .checked_sub(1)
         .and_then(|at| SIGNALS.get(at as usize));
-    known.map_or_else(|| signal.to_string(), |name| format!("SIG{name}"))
+    match (known, signal.checked_sub(REAL_TIME.unsigned_abs())) {
+        (Some(name), _) => format!("SIG{name}"),
+        (None, Some(0)) => "SIGRTMIN".into(),
+        (None, Some(offset)) => format!("SIGRTMIN+{offset}"),
+        (None, None) => signal.to_string(),
+    }
 }
 
 /// Carries out `netcell kill`.
@@ -81,11 +100,40 @@ mod tests {
             ("SIGHUP", 1),
             ("31", 31),
             ("64", 64),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmin+30", 64),
+            ("SIGRTMAX", 64),
+            ("RTMAX-14", 50),
+            ("RTMAX-30", 34),
         ] {
-            assert_eq!(super::signal(text).expect("a signal"), number);
+            assert_eq!(super::signal(text).expect(text), number);
         }
-        for bad in ["", "0", "65", "NOPE", "-9"] {
+        for bad in [
+            "",
+            "0",
+            "65",
+            "NOPE",
+            "-9",
+            "RTMIN-1",
+            "RTMIN3",
+            "RTMIN+",
+            "RTMIN+31",
+            "RTMAX+1",
+            "RTMAX-31",
+            "RTMAX-x",
+            "RTMIN+2147483647",
+        ] {
             assert!(super::signal(bad).is_err(), "{bad}");
+        }
+        for (number, name) in [
+            (9, "SIGKILL"),
+            (33, "33"),
+            (34, "SIGRTMIN"),
+            (37, "SIGRTMIN+3"),
+            (65, "65"),
+        ] {
+            assert_eq!(super::name(number), name);
         }
     }
 }
