@@ -364,6 +364,12 @@ fn network_host_is_the_hosts() {
     assert!(
         !std::path::Path::new("/run/netns").exists() || oracle::entries("/run/netns").is_empty()
     );
+    // A host without /etc/hostname and the others is a host, and no sandbox's file is missing.
+    must("busybox", &["mount", "-t", "tmpfs", "none", "/etc"]);
+    for image in ["alpine", "/"] {
+        cell(&format!("run --rm --network host {image} /bin/true")).quiet();
+    }
+    must("busybox", &["umount", "/etc"]);
 }
 
 fn published_ports_with_network_host_are_discarded_with_a_warning() {

@@ -15,7 +15,7 @@ use crate::kernel::mount::{
 };
 use crate::kernel::sysctl;
 use crate::sys::mount::{Attr, Propagation};
-use crate::sys::process;
+use crate::sys::{file, process};
 use std::path::{Path, PathBuf};
 
 /// What a container's writable layer may grow to: a share of the host's memory (tmpfs(5)).
@@ -278,6 +278,10 @@ impl Plan {
 
     fn etc(&mut self, etc: &EtcFiles) {
         for (name, source) in etc.named() {
+            // The host's own need not be there, and then the container has none either.
+            if source.starts_with("/etc") && file::resolved(source) == Err(Errno::NOENT) {
+                continue;
+            }
             let file = EtcFile {
                 source: source.clone(),
                 root: self.root.clone(),
