@@ -23,7 +23,7 @@ pub fn refuse_taken_pin(sandbox: &Name) -> Result<()> {
     match netns::is_pin(&path) {
         None => Ok(()),
         Some(_) => Err(Error::new(format_args!(
-            "cannot make the sandbox {sandbox}: {} exists and is not netcell's",
+            "cannot make the sandbox {sandbox}: no record names what is at {}, and it may be of another state directory; `ip netns delete {sandbox}` removes it",
             path.display()
         ))),
     }
@@ -35,11 +35,11 @@ pub fn check_pin(sandbox: &Name) -> Result<()> {
     match netns::is_pin(&path) {
         Some(true) => Ok(()),
         Some(false) => Err(Error::new(format_args!(
-            "the sandbox {sandbox} is broken: {} is no network namespace any more",
+            "the sandbox {sandbox} is broken: {} is no network namespace any more; `netcell reconcile` makes it again",
             path.display()
         ))),
         None => Err(Error::new(format_args!(
-            "the sandbox {sandbox} is broken: its pin {} is gone",
+            "the sandbox {sandbox} is broken: its pin {} is gone; `netcell reconcile` makes it again",
             path.display()
         ))),
     }

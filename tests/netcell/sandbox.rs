@@ -13,6 +13,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_bare_sandbox_lives_without_any_process,
     pins_propagate_as_iproute2_makes_them,
     pins_live_beside_those_of_ip_netns,
+    what_is_in_the_way_or_broken_is_said_with_what_helps,
     ipv6_addresses_are_usable_at_once,
     a_sandbox_keeps_its_address_while_another_comes_and_goes,
 ];
@@ -160,6 +161,40 @@ fn pins_live_beside_those_of_ip_netns() {
     must("ip", &["netns", "add", "later"]);
     must("ip", &["netns", "delete", "later"]);
     must("ip", &["netns", "delete", "theirs"]);
+}
+
+fn what_is_in_the_way_or_broken_is_said_with_what_helps() {
+    let helps = |sentence: &str| {
+        let command = sentence.split('`').nth(1).expect("a command");
+        must("sh", &["-ec", &command.replace("netcell", boxes::BINARY)])
+    };
+    // Its records are lost, its pin is not: it may as well be somebody else's.
+    cell("create --name web --network none").ok();
+    let state = "/run/netcell";
+    must("cp", &["-a", state, "/tmp/kept"]);
+    must("rm", &["-r", state]);
+    let said = cell("create --name web --network none").refused(
+        1,
+        &[
+            "no record names what is at /run/netns/web",
+            "another state directory",
+        ],
+    );
+    helps(&said);
+    cell("create --name web --network none alpine true").ok();
+    must("rm", &["-r", "/tmp/kept"]);
+
+    for broken in [
+        "busybox umount /run/netns/web",
+        "busybox umount /run/netns/web; rm /run/netns/web",
+    ] {
+        must("sh", &["-ec", broken]);
+        let said = cell("start web").refused(1, &["web is broken", "/run/netns/web"]);
+        assert_eq!(helps(&said).trim(), "sandbox web");
+        cell("start web").ok();
+        cell("wait web").ok();
+    }
+    cell("rm web").ok();
 }
 
 fn ipv6_addresses_are_usable_at_once() {
