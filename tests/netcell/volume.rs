@@ -268,6 +268,14 @@ fn volumes_that_make_no_sense_are_refused() {
         };
         sh(&format!("{option} {volume}"), "true").refused(125, &[words]);
     }
+    // Labels: nothing to do without SELinux, and refused with it.
+    for mode in ["z", "Z", "rw,z", "ro,Z"] {
+        sh(&format!("-v /tmp:/x:{mode}"), "true").ok();
+    }
+    must("busybox", &["mount", "-t", "tmpfs", "none", "/sys/fs"]);
+    step("make a directory", fs::create_dir("/sys/fs/selinux"));
+    sh("-v /tmp:/x:ro,z", "true").refused(125, &["SELinux", "chcon", "/tmp"]);
+    must("busybox", &["umount", "/sys/fs"]);
     sh("-v /tmp:/x -v /run:/y/../x", "true").refused(125, &["Duplicate mount point: /x"]);
     assert_eq!(containers(), 0);
 }

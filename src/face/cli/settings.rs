@@ -201,6 +201,13 @@ fn volume(text: &str) -> Result<Volume> {
             "ro" => read_only = true,
             // What Docker ignores on Linux, too.
             "rw" | "cached" | "delegated" | "consistent" => {}
+            // Labels of SELinux, which means nothing without it.
+            "z" | "Z" if !files::is_directory("/sys/fs/selinux".as_ref()) => {}
+            "z" | "Z" => {
+                return Err(Error::new(format_args!(
+                    "-v {text}: labels of SELinux are not changed: leave out {word}, and see chcon(1) for {source}"
+                )));
+            }
             _ => return Err(Error::new(format_args!("invalid mode: {word}"))),
         }
     }
