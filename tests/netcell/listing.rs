@@ -197,7 +197,8 @@ fn ps_filters_are_dockers() {
     }
     assert_eq!(names(&format!("-f id={}", &web[..6])), "web");
     cell("ps -f nosuch=1").refused(1, &["invalid filter 'nosuch'", "status"]);
-    cell("ps -f status=well").refused(1, &["invalid filter 'status=well'"]);
+    cell("ps -f status=well").refused(1, &["invalid filter 'status=well'", "created, running,"]);
+    cell("ps -f exited=256").refused(1, &["invalid filter 'exited=256'", "0 to 255"]);
     cell("ps -f name").refused(1, &["bad format of filter"]);
     cell("ps -f name=w.*").refused(1, &["^ and $"]);
     cell("ps -f before=nosuch").refused(1, &["No such container: nosuch"]);

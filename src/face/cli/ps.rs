@@ -125,15 +125,18 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 
 /// Values that no container could ever have are mistakes.
 fn check(filters: &Filters) -> Result<()> {
-    let wrong = |key: &str, value: &str| Error::new(format_args!("invalid filter '{key}={value}'"));
+    let wrong = |key: &str, value: &str, known: &str| {
+        Error::new(format_args!("invalid filter '{key}={value}': {known}"))
+    };
     for value in filters.values("status") {
         if !STATES.contains(&value) {
-            return Err(wrong("status", value));
+            let known = format!("{} are known", STATES.join(", "));
+            return Err(wrong("status", value, &known));
         }
     }
     for value in filters.values("exited") {
         if value.parse::<u8>().is_err() {
-            return Err(wrong("exited", value));
+            return Err(wrong("exited", value, "a number from 0 to 255 is wanted"));
         }
     }
     Ok(())
