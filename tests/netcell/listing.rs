@@ -608,7 +608,9 @@ fn every_command_has_a_page_of_one_screen_with_an_example() {
         }
     }
     assert_eq!(cell("--help").quiet(), cell("help").quiet());
-    assert_eq!(cell("").quiet(), cell("help").quiet());
+    for same in ["", "help help", "help --help", "help -h"] {
+        assert_eq!(cell(same).quiet(), cell("help").quiet(), "{same}");
+    }
 }
 
 fn an_unknown_option_or_command_suggests_the_nearest() {

@@ -299,9 +299,9 @@ fn find(name: &str) -> Result<&'static Command> {
 }
 
 fn help(cli: &Cli, words: &[String]) -> Result<u8, Usage> {
-    if let [name, ..] = words {
+    let own = |name: &String| ["help", "--help", "-h"].contains(&name.as_str());
+    if let Some(name) = words.first().filter(|name| !own(name)) {
         return match find(name)? {
-            Command { name: "help", .. } => Ok(0),
             Command {
                 act: Act::Given(page, _),
                 ..
