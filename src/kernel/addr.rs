@@ -1,7 +1,7 @@
 //! Addresses (rtnetlink(7), RTM_NEWADDR).
 
 use super::snapshot::Snapshot;
-use super::{Channel, Holds, Lookup, Operation, Place};
+use super::{Channel, Holds, Lookup, Operation, Place, route};
 use crate::error::Result;
 use crate::netlink::{Batch, flags};
 use crate::types::{Cidr, IfName};
@@ -76,6 +76,16 @@ impl Operation for Add {
     // No inverse: an address goes with its link, and every link it is added to is made in the same plan or stays.
 
     fn holds(&self, now: &Snapshot) -> Holds {
-        now.holds_at(&self.place, |now| now.has_address(&self.link, self.address))
+        let there = now.holds_at(&self.place, |now| now.has_address(&self.link, self.address));
+        // The kernel adds the route to the subnet with the address, and once only.
+        let connected = route::AddConnected {
+            place: self.place.clone(),
+            link: self.link.clone(),
+            address: self.address,
+        };
+        match (there, connected.holds(now)) {
+            (Holds::Yes, Holds::No) => Holds::Partly(vec![connected.into()]),
+            (there, _) => there,
+        }
     }
 }

@@ -156,6 +156,7 @@ fn web() -> Place {
 
 const REQUEST_ACK: u16 = 0x5;
 const CREATE_EXCL: u16 = 0x605;
+const CREATE_APPEND: u16 = 0xc05;
 const CREATE: u16 = 0x405;
 
 const ADDRGENMODE_NONE: &str = "1000 1a00 0c00 0a00 0500 0800 01000000";
@@ -334,6 +335,30 @@ fn addresses_and_routes_are_iproute2s() {
         CREATE_EXCL,
         12,
         "02000000 fe030001 00000000 0800 0500 0a320001 0800 0400 02000000",
+    );
+    let connected = |address: &str, prefix| {
+        let add = add(address, prefix);
+        route::AddConnected {
+            place: add.place,
+            link: add.link,
+            address: add.address,
+        }
+    };
+    same(
+        connected("10.50.0.2", 24),
+        "ip -n web route add 10.50.0.0/24 dev eth0 proto kernel scope link src 10.50.0.2",
+        24,
+        CREATE_EXCL,
+        12,
+        "02180000 fe02fd01 00000000 0800 0100 0a320000 0800 0700 0a320002 0800 0400 02000000",
+    );
+    same(
+        connected("fd00::2", 64),
+        "ip -n web route append fd00::/64 dev eth0 proto kernel metric 256",
+        24,
+        CREATE_APPEND,
+        12,
+        "0a400000 fe020001 00000000 1400 0100 fd000000000000000000000000000000 0800 0600 00010000 0800 0400 02000000",
     );
 }
 

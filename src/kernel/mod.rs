@@ -186,6 +186,8 @@ operations! {
     AddAddr(addr::Add),
     /// Add a default route.
     AddDefault(route::AddDefault),
+    /// Add the route to an address's subnet again.
+    AddConnected(route::AddConnected),
     /// Set a sysctl.
     Sysctl(sysctl::Set),
     /// Make the host's table.

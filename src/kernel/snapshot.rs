@@ -7,6 +7,7 @@ use super::uapi::if_link::{
     RTEXT_FILTER_SKIP_STATS,
 };
 use super::uapi::nf_tables::{NFPROTO_BRIDGE, NFPROTO_INET};
+use super::uapi::rtnetlink::{RT_TABLE_MAIN, RTN_UNICAST};
 use super::{Holds, Place, link, sysctl};
 use crate::error::{Errno, Error, Result};
 use crate::netlink::{Message, attributes};
@@ -249,6 +250,21 @@ impl Snapshot {
         })
     }
 
+    /// Whether the subnet of a link's address is routed to the link. While the link is down the kernel has no such route, and
+    /// adds it when it comes up; that of a VRF's link is in the VRF's table.
+    pub fn is_connected(&self, name: &IfName, address: Cidr) -> bool {
+        self.link(name).is_some_and(|link| {
+            let subnet = Some(address.subnet());
+            !link.is_up()
+                || link.master.is_some()
+                || self.routes.iter().any(|route| {
+                    route.link == Some(link.index)
+                        && route.via.is_none()
+                        && route.destination == subnet
+                })
+        })
+    }
+
     /// What is reachable on-link or by a route, default routes left out.
     pub fn subnets(&self) -> impl Iterator<Item = Cidr> {
         let routed = self.routes.iter().filter_map(|route| route.destination);
@@ -351,8 +367,6 @@ pub(super) fn read_address(message: &Message) -> Option<Address> {
 }
 
 pub(super) fn read_route(message: &Message) -> Option<Route> {
-    const RT_TABLE_MAIN: u8 = 254;
-    const RTN_UNICAST: u8 = 1;
     let head = message.body.get(..12)?;
     if head[4] != RT_TABLE_MAIN || head[7] != RTN_UNICAST {
         return None;

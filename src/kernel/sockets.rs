@@ -39,21 +39,30 @@ impl Route {
 
     /// A link by its name: none when there is no such link.
     pub fn link(&mut self, name: &IfName) -> Result<Option<Found>> {
+        self.ask(0, Some(name))
+            .map_err(|error| plain(error, &format!("look up {name}")))
+    }
+
+    /// A link by its index: none when there is no such link.
+    pub fn link_at(&mut self, index: u32) -> Result<Option<Found>> {
+        self.ask(index, None)
+            .map_err(|error| plain(error, "look up a link"))
+    }
+
+    fn ask(&mut self, index: u32, name: Option<&IfName>) -> Result<Option<Found>, TransactError> {
         let mut ask = Batch::default();
         ask.message(
             u16::from(Rtm::Getlink),
             NlmF::REQUEST,
-            &link::header(0, 0, 0),
+            &link::header(0, index, 0),
             |a| {
-                a.str(u16::from(Ifla::Ifname), name.as_str());
+                if let Some(name) = name {
+                    a.str(u16::from(Ifla::Ifname), name.as_str());
+                }
                 a.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
             },
         );
-        let found = self
-            .socket
-            .get(&mut ask, read_link)
-            .map_err(|error| plain(error, &format!("look up {name}")))?;
-        Ok(found)
+        self.socket.get(&mut ask, read_link)
     }
 }
 

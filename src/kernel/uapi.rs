@@ -25,10 +25,15 @@ pub mod if_link {
 pub mod rtnetlink {
     pub const RTNLGRP_LINK: u32 = 1;
     pub const RTNLGRP_IPV4_IFADDR: u32 = 5;
+    pub const RTNLGRP_IPV4_ROUTE: u32 = 7;
     pub const RTNLGRP_IPV6_IFADDR: u32 = 9;
+    pub const RTNLGRP_IPV6_ROUTE: u32 = 11;
     pub const RTNLGRP_IPV4_NETCONF: u32 = 24;
     pub const RTNLGRP_IPV6_NETCONF: u32 = 25;
     pub const RTM_NEWNETCONF: u16 = 80;
+    pub const RT_TABLE_MAIN: u8 = 254;
+    pub const RTPROT_KERNEL: u8 = 2;
+    pub const RTN_UNICAST: u8 = 1;
     pub const NETCONFA_IFINDEX: u16 = 1;
     pub const NETCONFA_FORWARDING: u16 = 2;
     pub const NETCONFA_IFINDEX_ALL: u32 = u32::MAX;

@@ -14,4 +14,4 @@ pub use batch::{Attributes, Batch, flags};
 pub use decode::{Attribute, Message, attributes, messages};
 pub use socket::{Notifications, Rejected, Socket, TransactError};
 
-pub use crate::sys::socket::Family;
+pub use crate::sys::socket::{Family, Instruction};

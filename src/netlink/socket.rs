@@ -3,7 +3,7 @@
 use super::batch::{Batch, HEADER};
 use super::decode::{Message, attributes, messages};
 use crate::error::{Errno, Error, Result};
-use crate::sys::socket::{Family, Netlink};
+use crate::sys::socket::{Family, Instruction, Netlink};
 use crate::types::IfName;
 use neli::consts::nl::{NlmF, Nlmsg};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -268,9 +268,9 @@ impl Socket {
 pub struct Notifications(Netlink);
 
 impl Notifications {
-    /// Listens in the namespace that this process is in to groups, a bit each from group 1 on.
-    pub fn open(family: Family, groups: u32) -> Result<Self> {
-        Netlink::listen(family, groups).map(Notifications)
+    /// Listens in the namespace that this process is in to groups, a bit each from group 1 on; to what a filter lets through.
+    pub fn open(family: Family, groups: u32, filter: Option<&[Instruction]>) -> Result<Self> {
+        Netlink::listen(family, groups, filter).map(Notifications)
     }
 
     /// Hears all that has been told: whether that was all that happened.

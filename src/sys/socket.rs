@@ -36,6 +36,9 @@ pub fn has_ipv6() -> bool {
     })
 }
 
+/// One instruction of a socket's filter (socket(7), SO_ATTACH_FILTER; linux/filter.h).
+pub type Instruction = libc::sock_filter;
+
 /// A netlink socket, bound to the network namespace it was opened in.
 #[derive(Debug)]
 pub struct Netlink(OwnedFd);
@@ -66,17 +69,25 @@ impl Netlink {
         sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(PATIENCE)).map_err(failed)?;
         let socket = Netlink(fd);
         // Both are comforts: the kernel's words for errors (4.12), and dumps that honour their filters (4.20).
-        socket.set(libc::NETLINK_EXT_ACK);
-        socket.set(libc::NETLINK_GET_STRICT_CHK);
+        let on: libc::c_int = 1;
+        for comfort in [libc::NETLINK_EXT_ACK, libc::NETLINK_GET_STRICT_CHK] {
+            socket.set(libc::SOL_NETLINK, comfort, &on).ok();
+        }
         Ok(socket)
     }
 
-    /// Opens one that hears what the groups are told (netlink(7)), a bit each from group 1 on; it never waits.
+    /// Opens one that hears what the groups are told (netlink(7)), a bit each from group 1 on; it never waits. Of that the
+    /// kernel drops what a filter does not let through, before it wakes anybody or takes room.
     ///
     /// # Errors
     /// As [`Netlink::open`].
-    pub fn listen(family: Family, groups: u32) -> Result<Self> {
+    pub fn listen(family: Family, groups: u32, filter: Option<&[Instruction]>) -> Result<Self> {
         let socket = Netlink::open(family)?;
+        if let Some(filter) = filter {
+            socket
+                .attach(filter)
+                .map_err(|errno| Error::os("filter the kernel's notifications", errno))?;
+        }
         // Bound, and so numbered: what the kernel itself tells has the number that an unbound socket has, and would not come
         // (do_one_broadcast in net/netlink/af_netlink.c).
         bind(&socket.0, &SocketAddrNetlink::new(0, groups))
@@ -92,17 +103,28 @@ impl Netlink {
         Ok(Netlink(fd))
     }
 
-    fn set(&self, option: libc::c_int) {
-        let on: libc::c_int = 1;
-        // SAFETY: the value is an int that lives over the call, and its size is given.
-        unsafe {
+    fn attach(&self, filter: &[Instruction]) -> Io<()> {
+        let program = libc::sock_fprog {
+            len: filter.len() as libc::c_ushort,
+            filter: filter.as_ptr().cast_mut(),
+        };
+        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    }
+
+    fn set<T>(&self, level: libc::c_int, option: libc::c_int, value: &T) -> Io<()> {
+        // SAFETY: the value lives over the call, with what it points to, and its size is given; the kernel copies both.
+        let code = unsafe {
             libc::setsockopt(
                 self.0.as_raw_fd(),
-                libc::SOL_NETLINK,
+                level,
                 option,
-                (&raw const on).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            );
+                (&raw const *value).cast(),
+                size_of::<T>() as libc::socklen_t,
+            )
+        };
+        match code {
+            0 => Ok(()),
+            _ => Err(super::last_errno()),
         }
     }
 

@@ -16,11 +16,14 @@ pub const TESTS: &[runner::Test] = tests![
     a_deleted_bridge_comes_back_with_its_ports,
     a_deleted_pair_comes_back_and_the_processes_go_on,
     addresses_routes_and_links_that_are_down_come_back,
+    routes_to_networks_come_back,
+    a_route_that_leads_elsewhere_is_said_and_left_alone,
     forwarding_comes_back_where_a_network_needs_it,
     an_uplink_that_goes_and_comes_back_renumbered_is_no_loss,
     a_pin_comes_back_by_the_process_that_lives_there,
     a_sandbox_in_which_nobody_lives_is_made_anew,
     connections_that_nobody_touched_go_on,
+    connections_in_use_outlive_all_but_the_loss_of_the_tables.seconds(90),
     the_files_in_etc_are_as_the_host_has_them_now.beside(own_etc),
     the_script_of_a_dry_run_makes_it_good,
     what_is_not_netcells_is_left_alone_and_said,
@@ -102,6 +105,14 @@ fn all(sandboxes: &[&str]) -> Vec<(String, Value)> {
             format!("addresses of {link}"),
             ip_json(&["address", "show", "dev", link]),
         );
+        for version in ["-4", "-6"] {
+            let mut routes = ip_json(&[version, "route", "show", "dev", link]);
+            // Whether there is a carrier is the links' business.
+            for route in routes.as_array_mut().into_iter().flatten() {
+                route["flags"] = Value::Null;
+            }
+            see(format!("{version} routes of {link}"), routes);
+        }
         for setting in ["ipv4/conf/LINK/route_localnet", "ipv6/conf/LINK/accept_ra"] {
             let path = format!("/proc/sys/net/{}", setting.replace("LINK", link));
             let value = fs::read_to_string(path).unwrap_or_default();
@@ -377,6 +388,90 @@ fn addresses_routes_and_links_that_are_down_come_back() {
     end();
 }
 
+fn routes_to_networks_come_back() {
+    let _outside = Outside::new();
+    let before = host();
+    let flush6 = "ip -6 route flush table main";
+    for (lost, said) in [
+        (&["ip route delete 172.17.0.0/16"][..], "network bridge"),
+        (&["ip -6 route delete fd00:50::/64"], "network lan"),
+        (
+            &[
+                "ip route delete 10.50.0.0/24",
+                "ip -6 route delete fd00:50::/64",
+            ],
+            "network lan",
+        ),
+        (
+            &["ip -6 route delete fe80::/64 dev netcell1"],
+            "network lan",
+        ),
+        (&[flush6], "network lan"),
+        (
+            &["ip route delete 172.17.0.0/16", flush6],
+            "network bridge\nnetwork lan",
+        ),
+        (&["ip -n web route delete 172.17.0.0/16"], "sandbox web"),
+        (&["ip -n web route flush table main"], "sandbox web"),
+        (&["ip -n db -6 route flush table main"], "sandbox db"),
+        // While it is down a link has no routes, and they come with it.
+        (&["ip link set netcell1 down"], "network lan"),
+    ] {
+        assert_eq!(good_again(&before, lost), said, "{lost:?}");
+    }
+    // Beside another address of the same subnet, too.
+    must(
+        "ip",
+        &["address", "add", "172.17.0.5/16", "dev", "netcell0"],
+    );
+    must("ip", &["route", "delete", "172.17.0.0/16"]);
+    let script = cell("reconcile --dry-run").ok();
+    let line = "ip route add 172.17.0.0/16 dev netcell0 proto kernel scope link src 172.17.0.1";
+    assert!(script.ends_with(line), "{script}");
+    assert_eq!(cell("reconcile").ok(), "network bridge");
+    let route = ip_json(&["route", "show", "172.17.0.0/16"]);
+    assert_eq!(route[0]["prefsrc"], "172.17.0.1", "{route}");
+    assert_eq!(route.as_array().map(Vec::len), Some(1), "{route}");
+    must(
+        "ip",
+        &["address", "delete", "172.17.0.5/16", "dev", "netcell0"],
+    );
+    let all = good_again(&before, &["ip route flush table main"]);
+    assert_eq!(all, "network bridge\nnetwork lan");
+    end();
+}
+
+fn a_route_that_leads_elsewhere_is_said_and_left_alone() {
+    let _outside = Outside::new();
+    let before = host();
+    must("ip", &["route", "replace", "172.17.0.0/16", "dev", "up0"]);
+    let answer = cell("reconcile").exits(1);
+    for word in ["route add 172.17.0.0/16 dev netcell0", "File exists"] {
+        assert!(answer.stderr.contains(word), "{answer:?}");
+    }
+    let route = ip_json(&["route", "show", "172.17.0.0/16"]);
+    assert_eq!(route[0]["dev"], "up0", "{route}");
+    assert_eq!(route.as_array().map(Vec::len), Some(1), "{route}");
+    let said = good_again(&before, &["ip route delete 172.17.0.0/16"]);
+    assert_eq!(said, "network bridge");
+    // An owner's own route to the subnet by the bridge is one.
+    must("ip", &["route", "delete", "172.17.0.0/16"]);
+    must(
+        "ip",
+        &[
+            "route",
+            "add",
+            "172.17.0.0/16",
+            "dev",
+            "netcell0",
+            "metric",
+            "7",
+        ],
+    );
+    assert_eq!(cell("reconcile").quiet(), "");
+    end();
+}
+
 fn forwarding() -> String {
     fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap()
 }
@@ -566,6 +661,99 @@ fn connections_that_nobody_touched_go_on() {
     end();
 }
 
+/// A connection over which something is sent at every moment: how often the same came back, and what ended it.
+struct InUse {
+    rounds: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    end: std::thread::JoinHandle<std::io::Error>,
+}
+
+impl InUse {
+    fn new(mut stream: TcpStream) -> Self {
+        let rounds = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+        let counted = rounds.clone();
+        step(
+            "time",
+            stream.set_read_timeout(Some(Duration::from_secs(20))),
+        );
+        let end = std::thread::spawn(move || {
+            loop {
+                let mut bytes = [0; 5];
+                let sent = stream.write_all(b"hello");
+                if let Err(error) = sent.and_then(|()| stream.read_exact(&mut bytes)) {
+                    return error;
+                }
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        InUse { rounds, end }
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// What comes back from now on: whether anything does.
+    fn lives(&self, what: &str) -> bool {
+        let before = self.rounds();
+        wait_until(what, || {
+            self.rounds() > before + 5 || self.end.is_finished()
+        });
+        !self.end.is_finished()
+    }
+}
+
+fn connections_in_use_outlive_all_but_the_loss_of_the_tables() {
+    let outside = Outside::new();
+    let before = host();
+    let listen = |port| step("listen", TcpListener::bind(("0.0.0.0", port)));
+    echo(in_netns(pin("web"), || listen(80)));
+    echo(outside.run(|| listen(9000)));
+    let published = outside.run(|| TcpStream::connect((outside::HOST, 8080)));
+    let published = InUse::new(step("connect", published));
+    let out = in_netns(pin("web"), || TcpStream::connect((outside::OUTSIDE, 9000)));
+    let out = InUse::new(step("connect", out));
+    let (web, (address, _)) = (link_of("web"), address_in("web", "eth0"));
+    let damages = [
+        "nft flush chain inet netcell forward",
+        "nft flush chain inet netcell nat_prerouting",
+        "nft flush chain inet netcell nat_postrouting",
+        "nft delete element inet netcell publish4 { tcp . 8080 }",
+        "nft flush set inet netcell bridges",
+        "nft delete table bridge netcell",
+        "ip link delete netcell0",
+        "ip link set netcell0 down",
+        "ip address flush dev netcell0",
+        "ip route delete 172.17.0.0/16",
+        &format!("ip link delete {web}"),
+        &format!("ip link set {web} nomaster"),
+        "ip -n web link set eth0 down",
+        &format!("ip -n web address delete {address}/16 dev eth0"),
+        "ip -n web route delete default",
+        "sysctl -qw net.ipv4.ip_forward=0",
+    ];
+    for lost in damages {
+        let words: Vec<&str> = lost.split(' ').collect();
+        must(words[0], &words[1..]);
+        // Some of what is sent meets the damage.
+        std::thread::sleep(Duration::from_millis(100));
+        good_again(&before, &[]);
+        for (name, connection) in [("published", &published), ("outgoing", &out)] {
+            let lives = connection.lives(&format!("{name} after {lost}"));
+            assert!(lives, "the {name} connection has ended after {lost}");
+        }
+    }
+    // Without any rule the kernel translates nothing and may answer with a reset. It ends then, and does not hang.
+    good_again(&before, &["nft flush ruleset"]);
+    for (name, connection) in [("published", &published), ("outgoing", &out)] {
+        let lives = connection.lives(&format!("{name} goes on or ends after a flush"));
+        println!("the {name} connection after a flush of the ruleset: lives {lives}");
+    }
+    let again = outside.run(|| TcpStream::connect((outside::HOST, 8080)));
+    goes_on(&mut step("connect", again));
+    end();
+}
+
 /// An /etc that can be written.
 fn own_etc() {
     any("cp", &["-a", "/etc", "/var/lib/etc"]);
@@ -626,6 +814,11 @@ fn the_script_of_a_dry_run_makes_it_good() {
         &["ip -n web link delete eth0"],
         &["busybox umount /run/netns/web"],
         &["nft flush chain inet netcell forward"],
+        &[
+            "ip route delete 10.50.0.0/24",
+            "ip -6 route flush table main",
+            "ip -n db -6 route flush table main",
+        ],
     ] {
         for line in lost {
             let words: Vec<&str> = line.split(' ').collect();

@@ -11,6 +11,7 @@ pub const TESTS: &[runner::Test] = tests![
     what_is_taken_away_is_back_within_a_second.seconds(90),
     the_death_of_the_watcher_makes_another_one,
     a_watcher_that_ends_with_its_container_is_followed_by_another,
+    routes_of_others_do_not_even_wake_the_watcher,
     five_who_watch_are_one_and_netcells_own_changes_do_not_wake_it,
     a_burst_that_is_too_much_to_hear_is_looked_at_all_the_same,
     who_takes_away_again_and_again_is_named_and_not_fought,
@@ -60,6 +61,7 @@ fn answers(outside: &Outside) {
 fn what_is_taken_away_is_back_within_a_second() {
     let outside = one();
     wait_until("one watches", || watcher().is_some());
+    cell("network create --subnet 10.50.0.0/24 --subnet fd00:50::/64 lan").ok();
     answers(&outside);
     let rules = || any("nft", &["list", "ruleset"]).stdout;
     let before = rules();
@@ -82,8 +84,10 @@ fn what_is_taken_away_is_back_within_a_second() {
     let runs: Back = &|| flagged(&port, None, "LOWER_UP");
     let is_up: Back = &|| flagged(&["link", "show", "netcell0"], None, "\"UP\"");
     let has_address: Back = &|| flagged(&["address", "show", "netcell0"], None, "172.17.0.1");
+    let has_route: Back = &|| flagged(&["route"], None, "172.17.0.0/16");
+    let has_route6: Back = &|| flagged(&["-6", "route"], None, "fd00:50::/64");
     let forwards: Back = &|| fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap() == "1\n";
-    let cases: [(&str, Back); 11] = [
+    let cases: [(&str, Back); 14] = [
         ("nft flush ruleset", whole),
         ("nft delete table inet netcell", whole),
         ("nft delete table bridge netcell", whole),
@@ -97,6 +101,9 @@ fn what_is_taken_away_is_back_within_a_second() {
         ("ip -n web link set eth0 down", runs),
         ("ip link set netcell0 down", is_up),
         ("ip address delete 172.17.0.1/16 dev netcell0", has_address),
+        ("ip route delete 172.17.0.0/16", has_route),
+        ("ip route flush dev netcell0", has_route),
+        ("ip -6 route delete fd00:50::/64", has_route6),
         ("sysctl -qw net.ipv4.ip_forward=0", forwards),
     ];
     for (line, is_back) in cases {
@@ -198,6 +205,54 @@ fn repairs(while_: impl FnOnce()) -> usize {
         stop.store(true, Ordering::Relaxed);
         seen.join().unwrap()
     })
+}
+
+fn routes_of_others_do_not_even_wake_the_watcher() {
+    let _outside = one();
+    wait_until("one watches", || watcher().is_some());
+    must("ip", &["link", "add", "br9", "type", "bridge"]);
+    must("ip", &["link", "set", "br9", "up"]);
+    let pid = watcher().unwrap();
+    let woken = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("voluntary_ctxt_switches"));
+        line.unwrap().to_owned()
+    };
+    let mut before = woken();
+    // Addresses become usable some time after they are there.
+    wait_until("nothing happens any more", || {
+        std::thread::sleep(Duration::from_millis(1500));
+        let last = std::mem::replace(&mut before, woken());
+        last == before
+    });
+    // As a BGP router does.
+    let line = |action: &str, n: usize| {
+        let (high, low) = (n / 200, n % 200);
+        format!(
+            "route {action} 10.99.{high}.{low}/32 dev up0 proto bird\nroute {action} fd00:98::{n:x}/128 dev up0 proto bird\n"
+        )
+    };
+    for action in ["add", "delete"] {
+        let script: String = (0..2000).map(|n| line(action, n)).collect();
+        fs::write("/tmp/routes", script).unwrap();
+        must("ip", &["-batch", "/tmp/routes"]);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(woken(), before, "the watcher was woken");
+    // Addresses of others, and the routes that come with them, wake it and are no loss.
+    let count = repairs(|| {
+        for address in ["10.98.0.1/24", "fd00:97::1/64"] {
+            must("ip", &["address", "add", address, "dev", "br9"]);
+            must("ip", &["address", "delete", address, "dev", "br9"]);
+        }
+        must("ip", &["-6", "route", "flush", "dev", "br9"]);
+    });
+    assert_eq!(count, 0, "repairs of nothing");
+    assert_ne!(woken(), before, "it hears of addresses");
+    must("ip", &["link", "delete", "br9"]);
+    cell("rm -f web").ok();
 }
 
 fn five_who_watch_are_one_and_netcells_own_changes_do_not_wake_it() {

@@ -31,7 +31,8 @@ use std::time::{Duration, Instant};
 /// `argv[0]` of a repair: `main` calls [`main`] when it sees it.
 pub const NAME: &str = "netcell:reconcile";
 
-/// How long what is heard is let be.
+/// How long what is heard is let be; but for tables, chains and rules. With the last rule the kernel lets go of connections and
+/// their translated addresses, and answers what comes in for them with a reset: each millisecond counts.
 const BURST: Duration = Duration::from_millis(100);
 
 /// The winner of an election has opened the FIFO by then, or is dead.
@@ -221,7 +222,8 @@ impl Watch {
             }
         }
         if self.due.is_none() && self.notices.descriptors().into_iter().any(is_ready) {
-            self.due = Some(now + BURST);
+            let torn = self.notices.hear();
+            self.due = Some(if torn { now } else { now + BURST });
         }
         if self.due.is_some_and(|due| due <= now) {
             let (lost, again) = self.notices.look();
