@@ -64,11 +64,6 @@ impl Elements {
         Some(&self.held.get(at.ok()?)?.1)
     }
 
-    /// Whether an element is there.
-    pub fn has(&self, element: &Element) -> bool {
-        self.get(element).is_some()
-    }
-
     /// Whether a published port leads anywhere.
     pub(super) fn leads(&self, port: &PortMapping) -> bool {
         let (mapping, to) = (port.clone(), any(port.host_ip));
