@@ -14,7 +14,7 @@ pub(super) static PAGE: Page = Page {
             "--signal",
             Some('s'),
             "SIGNAL",
-            "a signal's name or number; default KILL",
+            "a signal's name, as in HUP or RTMIN+3, or number; default KILL",
         ),
         VERBOSE,
         DRY_RUN,
@@ -131,7 +131,7 @@ mod tests {
             (33, "33"),
             (34, "SIGRTMIN"),
             (37, "SIGRTMIN+3"),
-            (65, "65"),
+            (64, "SIGRTMIN+30"),
         ] {
             assert_eq!(super::name(number), name);
         }
