@@ -101,7 +101,7 @@ pub static FEATURES: [Feature; 12] = [
     ),
     feature(
         &[("IPV6", Ipv6)],
-        "no IPv6, nothing else; booted with `ipv6.disable=1` it is the same",
+        "no networks, whose tables of the family `inet` need it; booted with `ipv6.disable=1` there is no IPv6, nothing else",
     ),
     feature(
         &[("OVERLAY_FS", FileSystem("overlay"))],
