@@ -93,7 +93,8 @@ debian() {
         -o APT::Architectures="$arch" -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
     if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
         # A mirror in the middle of its own update has some lists and not others: what is wanted may be in those.
-        if apt-get "${option[@]}" update >&2; then
+        # It ends well with old lists, or none, unless told that each failure is one.
+        if apt-get "${option[@]}" -o APT::Update::Error-Mode=any update >&2; then
             touch "$state/updated"
         else
             echo "${0##*/}: goes on with those lists of $suites for $arch that could be read" >&2
@@ -112,7 +113,11 @@ package() {
     mkdir -p "$pool" "$folder"
     file=$(find "$pool" -name "${name/=/_}_*.deb" | sort | tail -n 1)
     if [ -z "$file" ]; then
-        (cd "$pool" && debian "$suites" "$arch" download "$name" >&2) || fail "cannot download $name of $suites for $arch"
+        if ! (cd "$pool" && debian "$suites" "$arch" download "$name" >&2); then
+            # The mirror may have a newer one than the lists of this morning.
+            rm -f "$cache/apt/${1//,/+}-$2/updated"
+            (cd "$pool" && debian "$suites" "$arch" download "$name" >&2) || fail "cannot download $name of $suites for $arch"
+        fi
         file=$(find "$pool" -name "${name/=/_}_*.deb")
     fi
     dpkg-deb --fsys-tarfile "$file" | tar -x -C "$folder" "${@:5}"
