@@ -1,4 +1,4 @@
-//! What lists and tells: `ps`, `network ls`, `logs`, many at once, pages of help, and words that netcell does not know.
+//! What lists and tells: `ps`, `network ls`, `logs`, many at once, and words that netcell does not know.
 
 use crate::harness::command::{collect, finish};
 use crate::harness::*;
@@ -22,7 +22,6 @@ pub const TESTS: &[runner::Test] = tests![
     removing_killing_and_waiting_for_many_goes_on_after_an_error,
     wait_finds_those_that_remove_themselves,
     restart_keeps_the_sandbox_and_who_shares_it,
-    every_command_has_a_page_of_one_screen_with_an_example,
     an_unknown_option_or_command_suggests_the_nearest,
     what_docker_has_and_netcell_has_not_is_said_in_a_sentence,
     version_is_one_line_json_or_a_template,
@@ -556,61 +555,6 @@ fn restart_keeps_the_sandbox_and_who_shares_it() {
     cell("restart -t 0 short").refused(1, &["--rm"]);
     assert_eq!(cell("inspect -f {{.State.Status}} short").ok(), "running");
     cell("rm -f main side short").ok();
-}
-
-/// The commands that `help` lists.
-fn commands() -> Vec<String> {
-    let page = cell("help").quiet();
-    let list = page
-        .split("Commands:\n")
-        .nth(1)
-        .unwrap()
-        .split("\n\n")
-        .next()
-        .unwrap();
-    list.lines()
-        .map(|line| line.split_whitespace().next().unwrap().to_owned())
-        .collect()
-}
-
-fn every_command_has_a_page_of_one_screen_with_an_example() {
-    let mut all: Vec<String> = commands();
-    assert!(all.len() >= 17, "{all:?}");
-    all.extend(["create", "ls", "inspect", "rm"].map(|command| format!("network {command}")));
-    for command in all.iter().filter(|command| *command != "help") {
-        let page = cell(&format!("{command} --help")).quiet();
-        assert!(
-            page.starts_with(&format!("Usage: netcell {command}")),
-            "{page}"
-        );
-        // One screen; what run and create can be told is more than fits one.
-        let most = match command.as_str() {
-            "run" | "create" => 58,
-            _ => 50,
-        };
-        assert!(
-            page.lines().count() <= most,
-            "{command}: {} lines",
-            page.lines().count()
-        );
-        assert!(page.to_lowercase().contains("example"), "{page}");
-        assert!(
-            page.contains(&format!("netcell {}", command.split(' ').next().unwrap())),
-            "{page}"
-        );
-        assert!(
-            page.to_lowercase().contains("exit code")
-                || page.to_lowercase().contains("error codes"),
-            "{page}"
-        );
-        if !command.contains(' ') {
-            assert_eq!(cell(&format!("help {command}")).quiet(), page);
-        }
-    }
-    assert_eq!(cell("--help").quiet(), cell("help").quiet());
-    for same in ["", "help help", "help --help", "help -h"] {
-        assert_eq!(cell(same).quiet(), cell("help").quiet(), "{same}");
-    }
 }
 
 fn an_unknown_option_or_command_suggests_the_nearest() {

@@ -33,6 +33,7 @@ mod meant;
 mod names;
 mod network;
 mod options;
+mod pages;
 mod plan;
 mod ports;
 mod prune;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         names::TESTS,
         network::TESTS,
         options::TESTS,
+        pages::TESTS,
         plan::TESTS,
         ports::TESTS,
         prune::TESTS,
