@@ -64,7 +64,7 @@ impl Error {
         error
     }
 
-    /// The sandbox in which it happened; an inner, earlier name wins.
+    /// The sandbox in which it happened; an inner, earlier name wins, and an empty one says that it happened in none.
     pub fn sandbox(mut self, name: &str) -> Self {
         self.0.sandbox.get_or_insert_with(|| name.to_owned());
         self
@@ -114,7 +114,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &*self.0;
         f.write_str(&e.sentence)?;
-        if let Some(sandbox) = &e.sandbox {
+        if let Some(sandbox) = e.sandbox.as_ref().filter(|name| !name.is_empty()) {
             write!(f, " in sandbox {sandbox}")?;
         }
         match (&e.cause, e.errno) {

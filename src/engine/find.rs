@@ -128,6 +128,11 @@ impl Engine {
                 .as_ref()
                 .and_then(|name| sandboxes.iter().find(|s| s.name == *name));
             let sandbox = sandbox.map(|sandbox| Box::new(sandbox.clone()));
+            if sandbox.is_none()
+                && let Some(lost) = self.lost_sandbox(&record)?
+            {
+                broken(lost);
+            }
             match self.container(Box::new(record), sandbox) {
                 Ok(container) => subjects.push(Subject::Container(Box::new(container))),
                 Err(error) => broken(error),

@@ -20,6 +20,7 @@ mod inside;
 mod ipam;
 mod lifecycle;
 mod logs;
+mod lost;
 mod make;
 mod names;
 mod network;
@@ -109,6 +110,8 @@ pub struct Engine {
     leaving: RefCell<Leaving>,
     /// What a dry run has said that it would make.
     said: RefCell<Option<SandboxRecord>>,
+    /// What this command has already said of interrupted operations.
+    noted: RefCell<Vec<String>>,
     places: Places,
     /// The inode of the network namespace that is the host's.
     host: u64,
@@ -127,6 +130,7 @@ impl Engine {
             sockets: sockets.into(),
             leaving: RefCell::default(),
             said: RefCell::default(),
+            noted: RefCell::default(),
             places: places.clone(),
             host,
         };

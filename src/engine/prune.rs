@@ -32,6 +32,10 @@ struct Known {
     sandboxes: Vec<SandboxRecord>,
     /// The names of what is under way.
     busy: Vec<Name>,
+    /// Sandboxes that have lost their record while containers name them.
+    lost: Vec<Name>,
+    /// What is leased to those.
+    leased: Vec<IpAddr>,
 }
 
 impl Known {
@@ -58,8 +62,16 @@ impl Known {
         self.sandboxes.iter().any(|sandbox| sandbox.id == *id)
     }
 
+    /// Whether a name is spoken for by something else than a record of its own.
     fn is_busy(&self, name: &Name) -> bool {
-        self.busy.contains(name)
+        self.busy.contains(name) || self.lost.contains(name)
+    }
+
+    fn has_lease(&self, lease: &Lease) -> bool {
+        match lease {
+            Lease::Held { id, sandbox } => self.has_sandbox(id) || self.is_busy(sandbox),
+            Lease::Tombstone { link, .. } => link::exists(link),
+        }
     }
 
     /// Whether another command is at a sandbox: its ports may be about to change.
@@ -78,7 +90,7 @@ impl Engine {
         let host = Snapshot::of_host_whole(&mut self.sockets())?;
         let (plan, mut gone, networks) = {
             let locked = self.store.lock()?;
-            let known = self.known()?;
+            let known = self.known(run)?;
             let plan = self.strays((&host, &before), &known, run)?;
             let files = self.stray_files(&known)?;
             for path in &files {
@@ -119,17 +131,21 @@ impl Engine {
     }
 
     /// The caller holds `lock`.
-    fn known(&self) -> Result<Known> {
+    fn known(&self, run: &mut Run) -> Result<Known> {
         let mut broken = None;
         let mut failed = |error| broken = Some(error);
         let mut known = Known {
             networks: self.store.read_all(&mut failed)?,
             containers: self.store.read_all(&mut failed)?,
             sandboxes: self.store.read_all(&mut failed)?,
-            busy: Vec::new(),
+            ..Known::default()
         };
-        let unsure = |error: &dyn std::fmt::Display| {
-            Error::new(format_args!("cannot tell what is nobody's: {error}"))
+        let unsure = |error: &Error| {
+            let why = error.to_string();
+            match self.has_noted(&why) {
+                true => Error::new("cannot tell what is nobody's while it cannot be read"),
+                false => Error::new(format_args!("cannot tell what is nobody's: {why}")),
+            }
         };
         if let Some(error) = broken {
             return Err(unsure(&error));
@@ -138,6 +154,18 @@ impl Engine {
             let Intent { sandbox, whole, .. } = &intent;
             known.busy.extend(intent.names().chain(sandbox).cloned());
             known.sandboxes.extend(whole.as_deref().cloned());
+        }
+        for container in &known.containers {
+            let own = |sandbox: &SandboxRecord| container.sandbox.as_ref() == Some(&sandbox.name);
+            if let Some(name) = &container.sandbox
+                && !known.sandboxes.iter().any(own)
+            {
+                let lost = self.lost_sandbox(container)?;
+                lost.iter().for_each(|lost| run.say.note(lost));
+                let leased = self.store.addresses_of(name)?.into_iter();
+                known.leased.extend(leased.map(|(_, address, _)| address));
+                known.lost.push(name.clone());
+            }
         }
         Ok(known)
     }
@@ -160,6 +188,9 @@ impl Engine {
         };
         for link in candidates {
             if let Some((_, pin)) = pinned.iter().find(|(peer, _)| *peer == link.index) {
+                if known.lost.contains(pin) {
+                    continue;
+                }
                 run.say.note(&format_args!(
                     "left {} alone: no record names the sandbox at {}, and it may be of another state directory; `ip netns delete {pin}` removes it",
                     link.name,
@@ -189,6 +220,10 @@ impl Engine {
     /// The host's ends of the pairs in namespaces that no record's pin leads to, each with its pin.
     fn behind_other_pins(&self, known: &Known) -> Result<Vec<(u32, Name)>> {
         let mut found = Vec::new();
+        for name in &known.lost {
+            let ends = self.ends_inside(name, &known.containers)?.into_iter();
+            found.extend(ends.filter_map(|end| Some((end.peer?, name.clone()))));
+        }
         let names = file::names(netns::DIRECTORY).unwrap_or_default();
         let names = names.iter().filter_map(|name| name.to_str()?.parse().ok());
         for name in names.filter(|name: &Name| !known.sandboxes.iter().any(|s| s.name == *name)) {
@@ -244,15 +279,9 @@ impl Engine {
     fn stray_leases(&self, directory: &str, known: &Known, paths: &mut Vec<String>) -> Result<()> {
         for name in &self.store.root.names(directory)? {
             let path = format!("{directory}/{name}");
-            let stray = match self.store.root.read_json::<Lease>(&path) {
-                Ok(Some(Lease::Held { id, sandbox })) => {
-                    !known.has_sandbox(&id) && !known.is_busy(&sandbox)
-                }
-                Ok(Some(Lease::Tombstone { link, .. })) => !link::exists(&link),
-                // Torn by a full file system, when nobody had it yet; or foreign.
-                Ok(None) | Err(_) => false,
-            };
-            if stray {
+            // Torn by a full file system, when nobody had it yet; or foreign.
+            let lease = self.store.root.read_json::<Lease>(&path).unwrap_or(None);
+            if lease.is_some_and(|lease| !known.has_lease(&lease)) {
                 paths.push(path);
             }
         }
@@ -271,8 +300,21 @@ impl Engine {
     fn networks_without_record(&self, known: &Known) -> Result<Vec<Name>> {
         let names = self.store.root.names("networks")?;
         let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
-        let has = |name: &Name| known.networks.iter().any(|network| network.name == *name);
-        Ok(names.filter(|name| !has(name)).collect())
+        let mut found = Vec::new();
+        for name in names {
+            let mut spoken_for = known.networks.iter().any(|network| network.name == name);
+            // A sandbox that is on it keeps its leases.
+            for address in self.store.address_leases(&name)? {
+                let lease = self.store.address_lease(&name, address).unwrap_or(None);
+                spoken_for |= lease.is_some_and(|lease| {
+                    matches!(lease, Lease::Held { .. }) && known.has_lease(&lease)
+                });
+            }
+            if !spoken_for {
+                found.push(name);
+            }
+        }
+        Ok(found)
     }
 
     fn drop_file(&self, _: &Locked, path: &str, run: &mut Run) -> Result<()> {
@@ -292,13 +334,17 @@ impl Engine {
     }
 }
 
-/// Whether a link is the host's end of a pair that netcell made, and of no sandbox.
-fn is_stray_port(link: &Link, known: &Known) -> bool {
+/// Whether a link is the host's end of a pair that netcell made.
+pub(super) fn is_port(link: &Link) -> bool {
     link.kind.as_deref() == Some("veth")
         && link.group == link::GROUP
         && link.mac.is_some()
         && link.mac == Mac::of_link(&link.name)
-        && link.name.parse().is_ok_and(|name| !known.has_link(&name))
+}
+
+/// The same, and of no sandbox.
+fn is_stray_port(link: &Link, known: &Known) -> bool {
+    is_port(link) && link.name.parse().is_ok_and(|name| !known.has_link(&name))
 }
 
 /// Whether a link is a bridge that netcell made, and of no network.
@@ -345,9 +391,10 @@ fn stray_elements(
     }
     ports.sort_unstable();
     for (to, drop) in elements.published() {
-        let in_work = known.sandboxes.iter().any(|sandbox| {
-            known.is_at(sandbox) && sandbox.addresses().iter().any(|own| own.addr == to)
-        });
+        let in_work = known.leased.contains(&to)
+            || known.sandboxes.iter().any(|sandbox| {
+                known.is_at(sandbox) && sandbox.addresses().iter().any(|own| own.addr == to)
+            });
         if known.has_subnet_of(to) && !in_work && ports.binary_search(&drop.name()).is_err() {
             plan.push(drop);
         }

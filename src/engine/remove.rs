@@ -128,7 +128,10 @@ impl Engine {
             None => Some(name),
         };
         let sandbox = match sandbox_name {
-            Some(sandbox) => self.store.read::<SandboxRecord>(sandbox)?,
+            Some(sandbox) => match self.store.read::<SandboxRecord>(sandbox)? {
+                None if container.is_some() => Some(self.find_again(sandbox)?),
+                found => found,
+            },
             None => None,
         };
         let alone = |sandbox: &SandboxRecord| -> Result<bool> {

@@ -11,6 +11,7 @@ use crate::engine::{Engine, Run, hosts};
 use crate::error::Result;
 use crate::sys::time;
 use crate::types::Name;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// How long PID 1 may take to die of SIGKILL before its sandbox goes anyway: a stopped `exec` parent can hold it up.
@@ -30,7 +31,7 @@ impl Engine {
                 Ok(Some(file)) => file,
                 Ok(None) => continue,
                 Err(error) => {
-                    run.say.note(&error);
+                    self.note_once(&error, run);
                     taken.push(name);
                     continue;
                 }
@@ -38,12 +39,27 @@ impl Engine {
             taken.push(name);
             let name = file.intent.name.clone();
             if let Err(error) = self.settle(file, run) {
-                run.say.note(&format_args!(
+                let why = format_args!(
                     "cannot clear up after an interrupted operation on {name}: {error}"
-                ));
+                );
+                self.note_once(&why, run);
             }
         }
         Ok(taken)
+    }
+
+    /// Says it, unless this command has said it before.
+    fn note_once(&self, sentence: &dyn Display, run: &mut Run) {
+        let sentence = sentence.to_string();
+        if !self.has_noted(&sentence) {
+            run.say.note(&sentence);
+            self.noted.borrow_mut().push(sentence);
+        }
+    }
+
+    /// Whether this was said of interrupted operations.
+    pub(super) fn has_noted(&self, sentence: &String) -> bool {
+        self.noted.borrow().contains(sentence)
     }
 
     /// Waits until the operation on a name has ended; what its owner left by dying is settled.

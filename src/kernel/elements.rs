@@ -70,6 +70,14 @@ impl Elements {
         self.get(&Element::Publish { mapping, to }).is_some()
     }
 
+    /// The sandbox's port that a published one leads to.
+    pub fn port_behind(&self, port: &PortMapping) -> Option<u16> {
+        let (mapping, to) = (port.clone(), any(port.host_ip));
+        let data = self.get(&Element::Publish { mapping, to })?;
+        let (_, port) = data.split_at_checked(if to.is_ipv4() { 4 } else { 16 })?;
+        Some(u16::from_be_bytes(*port.first_chunk()?))
+    }
+
     /// The elements that name a port of a sandbox at its bridge, each with the port.
     pub fn of_ports(&self) -> Vec<(IfName, DropElement)> {
         let mut found = Vec::new();

@@ -22,6 +22,9 @@ pub const TESTS: &[runner::Test] = tests![
     a_state_directory_without_inodes_makes_all_or_nothing.seconds(300),
     a_read_only_state_directory_can_be_read.seconds(120),
     a_sandbox_whose_container_is_lost_can_be_removed,
+    a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed,
+    a_lost_sandbox_goes_with_its_last_member,
+    what_is_broken_is_said_once_and_as_it_is,
 ];
 
 /// One container on a network of its own, and one that has nothing to do with it.
@@ -565,4 +568,150 @@ fn a_sandbox_whose_container_is_lost_can_be_removed() {
     no_port_is_published();
     cell("create --name web -p 8080:80").quiet();
     cell("rm web").ok();
+}
+
+const LOST: &str = "/run/netcell/sandboxes/one/record.json";
+
+/// What `rm` is to leave as it was before the container; a network and the watcher's files stay.
+fn as_before(before: &Snapshot) {
+    let is_kept = |line: &str| {
+        let kept = ["directory: ", "/leases/", "/watch/", "/reconcile"];
+        kept.iter().any(|part| line.contains(part))
+    };
+    let left = restored_but(before, Duration::from_secs(3), &is_kept);
+    assert_eq!(left, Ok(()));
+}
+
+fn a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed() {
+    cell("run -d --name other -p 9090:90 alpine sleep 1000").ok();
+    let before = Snapshot::at_rest();
+    for options in ["", "--allow-spoof ", "--network none "] {
+        let ports = match options.contains("none") {
+            true => "",
+            false => "-p 8080:80 -p 8081:81,from=10.0.0.0/8 -p 127.0.0.1:8082:82/udp ",
+        };
+        cell(&format!(
+            "run -d --name one {options}{ports}alpine sleep 1000"
+        ))
+        .ok();
+        let published = elements("map", "publish4").len();
+        step("lose a record", fs::remove_file(LOST));
+        let list = orderly("ps");
+        assert_eq!((list.code, list.stderr.matches(LOST).count()), (0, 1));
+        for name in ["one", "other"] {
+            assert!(list.stdout.contains(name), "{list:?}");
+        }
+        cell("reconcile").refused(1, &["container one", LOST]);
+        let held = Snapshot::take();
+        let pruned = cell("prune");
+        assert_eq!(pruned.stderr.matches(LOST).count(), 1, "{pruned:?}");
+        assert_eq!(pruned.ok(), "");
+        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
+        cell("exec one true").quiet();
+        if !ports.is_empty() {
+            let (address, _) = address_in("one", "eth0");
+            cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
+            cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
+        }
+        assert_eq!(elements("map", "publish4").len(), published);
+        cell("rm one").refused(1, &["running container"]);
+        let script = cell("rm -f --dry-run one").quiet();
+        for line in ["kill -9 ", "ip netns delete one"] {
+            assert!(script.contains(line), "{script}");
+        }
+        let guarded = script.contains("delete element bridge netcell macs");
+        assert_eq!(guarded, options.is_empty(), "{script}");
+        let udp = "publish4_addr '{ 127.0.0.1 . udp . 8082 : ";
+        assert_eq!(script.contains(udp), !ports.is_empty(), "{script}");
+        assert_eq!(cell("rm -f one").quiet(), "one");
+        assert!(!Path::new(&pin("one")).exists());
+        as_before(&before);
+        cell(&format!("create --name one {options}{ports}")).quiet();
+        cell("rm one").quiet();
+        as_before(&before);
+        // The leases of links that are gone now.
+        cell("prune").quiet();
+    }
+    cell("reconcile").quiet();
+    cell("prune").quiet();
+    cell("rm -f other").ok();
+}
+
+fn a_lost_sandbox_goes_with_its_last_member() {
+    cell("create --name first").ok();
+    cell("rm first").ok();
+    let port = || links().into_iter().find(|link| link.len() == 12);
+    wait_until("its link is gone", || port().is_none());
+    cell("prune").ok();
+    let before = Snapshot::at_rest();
+    cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
+    cell("run -d --name two --network container:one alpine sleep 1000").ok();
+    step(
+        "lose a directory",
+        fs::remove_dir_all("/run/netcell/sandboxes/one"),
+    );
+    let list = cell("ps");
+    assert_eq!(list.stderr.lines().count(), 2, "{list:?}");
+    // Not even its pin is left, and still there is somebody who lives in it.
+    must("ip", &["netns", "delete", "one"]);
+    let link = port().expect("a link of a sandbox");
+    assert_eq!(cell("prune").ok(), "");
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert!(links().contains(&link));
+    assert_eq!(elements("map", "publish4").len(), 1);
+    cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
+    assert_eq!(cell("prune").ok(), "");
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    no_port_is_published();
+    as_before(&before);
+}
+
+fn what_is_broken_is_said_once_and_as_it_is() {
+    cell("run -d --name one alpine sleep 1000").ok();
+    cell("run -d --name two alpine sleep 1000").ok();
+    for path in [
+        "/run/netcell/containers/one/record.json",
+        "/run/netcell/sandboxes/one/record.json",
+        "/run/netcell/networks/bridge/record.json",
+    ] {
+        let path = Path::new(path);
+        let name = path.to_string_lossy();
+        for instead in [
+            Instead::Text("empty", Vec::new()),
+            Instead::Link("/etc/passwd"),
+        ] {
+            let swapped = Swapped::new(path, &instead);
+            let sentence = cell("reconcile").refused(1, &[&name]);
+            for word in ["in sandbox", "is gone"] {
+                assert!(!sentence.contains(word), "{sentence}");
+            }
+            cell("prune").refused(1, &[&name]);
+            drop(swapped);
+        }
+    }
+    let path = "/run/netcell/networks/bridge/record.json";
+    step("keep a file", fs::rename(path, "/run/kept"));
+    let answer = cell("reconcile").exits(1);
+    assert_eq!(
+        answer.stderr.matches(&format!("is gone: {path}")).count(),
+        2,
+        "of two sandboxes: {answer:?}"
+    );
+    // Its leases are theirs.
+    let leases = entries("/run/netcell/networks/bridge/leases");
+    assert_eq!(cell("prune").quiet(), "");
+    assert_eq!(entries("/run/netcell/networks/bridge/leases"), leases);
+    step("put a file back", fs::rename("/run/kept", path));
+    let intent = "/run/netcell/intents/web";
+    step("write an intent", fs::write(intent, ""));
+    let answer = cell("prune").exits(1);
+    assert_eq!(answer.stderr.matches(intent).count(), 1, "{answer:?}");
+    assert_eq!(answer.stderr.lines().count(), 2, "{answer:?}");
+    let answer = cell("rm web").exits(1);
+    assert_eq!(answer.stderr.matches("cut off").count(), 1, "{answer:?}");
+    cell("prune --dry-run").refused(1, &[intent]);
+    step("remove an intent", fs::remove_file(intent));
+    cell("reconcile").quiet();
+    cell("rm -f one").ok();
+    cell("rm -f two").ok();
 }

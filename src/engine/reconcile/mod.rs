@@ -43,9 +43,13 @@ impl Reconciled {
         self.networks.is_empty() && self.sandboxes.is_empty()
     }
 
+    /// One broken file may be in the way of many.
     fn fail(&mut self, error: &Error, run: &mut Run) {
-        run.say.note(error);
-        self.errors.push(error.to_string());
+        let error = error.to_string();
+        if !self.errors.contains(&error) {
+            run.say.note(&error);
+            self.errors.push(error);
+        }
     }
 }
 
@@ -151,7 +155,7 @@ impl Engine {
 
     /// What the members of sandboxes find in /etc, as it is now, also where it was taken away from a container.
     fn reconcile_files(&self, done: &mut Reconciled, run: &mut Run) -> Result<()> {
-        for sandbox in self.all::<SandboxRecord>(&mut Reconciled::default(), run)? {
+        for sandbox in self.all::<SandboxRecord>(done, run)? {
             if self.is_busy(&sandbox)? {
                 continue;
             }

@@ -3,13 +3,14 @@
 use super::{Depth, Reconciled};
 use crate::engine::make::host_facts;
 use crate::engine::plan::Plan;
-use crate::engine::record::{NetworkRecord, SandboxRecord};
+use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, sandbox};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::snapshot::{Inside, Snapshot};
 use crate::kernel::{link, netns};
 use crate::sys::netns::{NetNs, is_pin};
+use crate::types::Name;
 
 /// So many sandboxes are mended at once at most: an intent of each is open meanwhile.
 const AT_ONCE: usize = 128;
@@ -23,7 +24,20 @@ impl Engine {
     ) -> Result<()> {
         let networks = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
         let mut broken = Vec::new();
-        for sandbox in self.all::<SandboxRecord>(done, run)? {
+        let sandboxes = self.all::<SandboxRecord>(done, run)?;
+        // Nothing that the watcher could mend.
+        if depth == Depth::Whole {
+            for container in self.all::<ContainerRecord>(done, run)? {
+                let own =
+                    |sandbox: &SandboxRecord| container.sandbox.as_ref() == Some(&sandbox.name);
+                if !sandboxes.iter().any(own)
+                    && let Some(lost) = self.lost_sandbox(&container)?
+                {
+                    done.fail(&lost, run);
+                }
+            }
+        }
+        for sandbox in sandboxes {
             say_idle_ports(&sandbox, &host, run);
             if self.is_busy(&sandbox)? {
                 done.skipped.push(sandbox.name);
@@ -129,13 +143,10 @@ impl Engine {
             Some(endpoint) => {
                 let mut networks = networks.iter();
                 let found = networks.find(|network| network.id == endpoint.network_id);
-                let gone = || {
-                    Error::new(format_args!(
-                        "the record of network {} is gone",
-                        endpoint.network
-                    ))
-                };
-                Some(found.ok_or_else(gone)?)
+                if found.is_none() {
+                    return Err(self.without_network(sandbox, &endpoint.network));
+                }
+                found
             }
             None => None,
         };
@@ -148,6 +159,20 @@ impl Engine {
         };
         let all = sandbox::make(sandbox, network, host_facts(sandbox));
         Ok(first.chain(all.without_what_holds(host)?))
+    }
+
+    /// Why there is no record of the network that a sandbox is on.
+    fn without_network(&self, sandbox: &SandboxRecord, network: &Name) -> Error {
+        if let Err(broken) = self.store.read::<NetworkRecord>(network) {
+            return broken;
+        }
+        let path = self.store.path(&format!("networks/{network}/record.json"));
+        Error::new(format_args!(
+            "the record of network {network}, which sandbox {} is on, is gone: {}",
+            sandbox.name,
+            path.display()
+        ))
+        .sandbox("")
     }
 
     /// Looks into a sandbox's namespace. The plan that comes first where its pin is gone: it is pinned again by a process that

@@ -68,10 +68,8 @@ impl Directory {
 
     /// An error about something below this directory.
     pub fn error(&self, action: &str, below: &str, errno: Errno) -> Error {
-        Error::os(
-            format_args!("{action} {}", self.path.join(below).display()),
-            errno,
-        )
+        let below = self.path.join(below);
+        Error::os(format_args!("{action} {}", below.display()), errno).sandbox("")
     }
 
     /// Makes a directory; false when it exists.
@@ -157,6 +155,7 @@ impl Directory {
             "cannot understand {}: {why}",
             self.path.join(below).display()
         ))
+        .sandbox("")
     }
 
     /// Reads a file whole: none when there is none.

@@ -107,6 +107,14 @@ fn end_of(name: &str, like: &PortMapping) -> Option<PortMapping> {
     })
 }
 
+/// The id of the sandbox that a lease is of, if that one has this name.
+fn holder_of(lease: Result<Option<Lease>>, sandbox: &Name) -> Option<Id> {
+    match lease {
+        Ok(Some(Lease::Held { id, sandbox: own })) if own == *sandbox => Some(id),
+        _ => None,
+    }
+}
+
 impl Store {
     /// The lease of an address, if it has one.
     pub fn address_lease(&self, network: &Name, address: IpAddr) -> Result<Option<Lease>> {
@@ -117,6 +125,43 @@ impl Store {
     pub fn address_leases(&self, network: &Name) -> Result<Vec<IpAddr>> {
         let names = self.root.names(&format!("networks/{network}/leases"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The addresses whose leases name a sandbox, each with its network and the sandbox's id.
+    pub fn addresses_of(&self, sandbox: &Name) -> Result<Vec<(Name, IpAddr, Id)>> {
+        let mut found = Vec::new();
+        for network in &self.root.names("networks")? {
+            let Ok(network) = network.parse::<Name>() else {
+                continue;
+            };
+            for address in self.address_leases(&network)? {
+                let lease = self.address_lease(&network, address);
+                if let Some(id) = holder_of(lease, sandbox) {
+                    found.push((network.clone(), address, id));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The host's ends of the ports whose leases name a sandbox, each with the sandbox's id.
+    pub fn ports_of(&self, sandbox: &Name) -> Result<Vec<(PortMapping, Id)>> {
+        let mut found = Vec::new();
+        for directory in &self.root.names("ports")? {
+            let mut like = PortMapping::blank();
+            if let Some((proto, port)) = directory.split_once('-')
+                && let (Ok(proto), Ok(host_port)) = (proto.parse(), port.parse())
+            {
+                (like.proto, like.host_port) = (proto, host_port);
+            }
+            for name in &self.root.names(&format!("ports/{directory}"))? {
+                let lease = self.root.read_json(&format!("ports/{directory}/{name}"));
+                if let (Some(id), Some(port)) = (holder_of(lease, sandbox), end_of(name, &like)) {
+                    found.push((port, id));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Leases a sandbox's addresses, replacing tombstones.

@@ -17,7 +17,8 @@ pub(super) static PAGE: Page = Page {
     ],
     end: "Links, bridges, elements of netcell's tables, leases and directories that are left without a record: after a
 crash they go by themselves, after the loss of the state directory by this. Containers that have ended and
-networks that nobody uses stay: 'netcell rm' and 'netcell network prune' remove them.
+networks that nobody uses stay: 'netcell rm' and 'netcell network prune' remove them. So does what is behind
+a pin in /run/netns, which may be of another state directory: 'ip netns delete' lets it go.
 
 Example:
   netcell prune --dry-run
