@@ -37,6 +37,7 @@ struct Inner {
     cause: Option<String>,
     kernel: Option<String>,
     exit: Option<u8>,
+    part: Option<(&'static str, usize)>,
 }
 
 impl Error {
@@ -54,6 +55,7 @@ impl Error {
             cause: None,
             kernel: None,
             exit: None,
+            part: None,
         }))
     }
 
@@ -70,7 +72,24 @@ impl Error {
         self
     }
 
-    /// Where in a file it was asked for, before the sentence: `lan.conf:3:16`.
+    /// What it is about, as data: an option's last value, by the option's long name, or `image`; `""` is a command line's
+    /// word. What was said first holds.
+    pub fn of(self, part: &'static str) -> Self {
+        self.nth(part, usize::MAX)
+    }
+
+    /// The same of an option that may be repeated: its value with this number, counted from 0.
+    pub fn nth(mut self, part: &'static str, number: usize) -> Self {
+        self.0.part.get_or_insert((part, number));
+        self
+    }
+
+    /// What it is about, where that was said.
+    pub fn part(&self) -> Option<(&'static str, usize)> {
+        self.0.part
+    }
+
+    /// What comes before the sentence, as where in a file it was asked for: `lan.conf:3:16`.
     pub fn at(mut self, place: &str) -> Self {
         self.0.sentence = format!("{place}: {}", self.0.sentence);
         self

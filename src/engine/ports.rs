@@ -36,6 +36,15 @@ impl Families {
             ipv6: has(false),
         }
     }
+
+    /// Those of a network.
+    pub fn of_network(network: &NetworkRecord) -> Self {
+        let has = |ipv4| network.subnet(ipv4).is_some();
+        Families {
+            ipv4: has(true),
+            ipv6: has(false),
+        }
+    }
 }
 
 /// What a set of ports is asked for by.
@@ -220,7 +229,7 @@ fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
 }
 
 /// The addresses of the host that are to answer.
-fn host_ends(spec: &PortSpec, families: Families) -> Result<Vec<IpAddr>> {
+pub(super) fn host_ends(spec: &PortSpec, families: Families) -> Result<Vec<IpAddr>> {
     let cannot = |host_ip: IpAddr, why: &str| {
         Err(Error::new(format_args!(
             "cannot publish {}/{} on {host_ip}: {why}",
@@ -269,7 +278,8 @@ fn host_ends(spec: &PortSpec, families: Families) -> Result<Vec<IpAddr>> {
     }
 }
 
-fn mappings(
+/// What a specification asks of one port of the host, at each of the addresses.
+pub(super) fn mappings(
     spec: &PortSpec,
     ends: &[IpAddr],
     host_port: u16,

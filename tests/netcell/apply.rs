@@ -18,6 +18,7 @@ pub const TESTS: &[runner::Test] = tests![
     each_option_that_changes_is_noticed,
     an_error_in_a_file_changes_nothing_and_has_its_place,
     what_can_be_seen_before_is_refused_before,
+    ports_in_each_others_way_are_refused_before_at_the_later_one,
     what_would_take_others_along_is_refused,
     after_an_error_half_way_the_rest_is_done_and_what_was_not_is_said,
     a_directory_is_its_files_in_order_and_stdin_is_a_file,
@@ -485,7 +486,24 @@ fn what_can_be_seen_before_is_refused_before() {
         ),
         (
             "run -d --name aa --network container:aa alpine true",
-            vec![":2:15:", "aa would join itself"],
+            vec![":2:28:", "aa would join itself"],
+        ),
+        (
+            "create --name aa --network aa",
+            vec![":2:28:", "network aa not found"],
+        ),
+        (
+            "run -d --name web -e FOO=nope nope sleep",
+            vec![":2:31:", "image 'nope'"],
+        ),
+        ("run -d --name web '' sleep", vec![":2:19:", "image ''"]),
+        (
+            "create --name image --hostname image --network image",
+            vec![":2:48:", "network image not found"],
+        ),
+        (
+            "network create lan --subnet 10.50.0.0/24\ncreate --name address --network lan --ip 10.51.0.1",
+            vec![":3:42:", "10.51.0.1"],
         ),
     ] {
         apply(&format!("{first}{text}")).refused(1, &words);
@@ -496,6 +514,69 @@ fn what_can_be_seen_before_is_refused_before() {
         );
     }
     cell("rm -f held").ok();
+}
+
+fn ports_in_each_others_way_are_refused_before_at_the_later_one() {
+    let lan = "network create lan --subnet 10.50.0.0/24\n";
+    let both = "network create lan --subnet 10.50.0.0/24 --ipv6\n";
+    cell("create --name bare --network none").ok();
+    for (start, text, words) in [
+        (
+            lan,
+            "create --name web -p 80:81\npublish web 80:82",
+            [":3:13:", "80"],
+        ),
+        (
+            lan,
+            "publish web 80:82\ncreate --name web -p 80:81",
+            [":2:13:", "80"],
+        ),
+        (lan, "create --name web -p 80:80 -p 80:80", [":2:31:", "80"]),
+        (
+            lan,
+            "create --name web --network lan -p 70:70 -p 80-85:80-85 -p 84:80",
+            [":2:60:", "84"],
+        ),
+        (
+            lan,
+            "run -d --name web -p80:81/udp alpine true\npublish web 80:81/tcp 80:82/udp",
+            [":3:23:", "80"],
+        ),
+        (
+            lan,
+            "create --name aa --network lan -p 70:80\ncreate --name bb -p 71:70 -p 70:71",
+            [":3:30:", "aa has port 70"],
+        ),
+        (
+            both,
+            "create --name aa --network lan -p 70:80\ncreate --name bb --network lan -p [::]:70:71",
+            [":3:35:", "aa has port 70"],
+        ),
+        (
+            lan,
+            "run -d --name web --network container:bare -p 80:80 alpine true",
+            [":2:47:", "network none"],
+        ),
+        (
+            lan,
+            "create --name web -p [fd00::1]:80:80",
+            [":2:22:", "no IPv6"],
+        ),
+    ] {
+        for options in [&["--dry-run"][..], &[]] {
+            apply_with(options, &format!("{start}{text}")).refused(1, &words);
+            assert_eq!(containers(), 1, "{text:?}");
+            assert!(
+                !fs::exists("/run/netcell/networks/lan").unwrap(),
+                "{text:?}"
+            );
+        }
+    }
+    // What only looks alike goes.
+    let text = "create --name web -p 80:80 -p 80:80/udp -p 127.0.0.1:81:80 -p 127.0.0.2:81:80\n";
+    assert_eq!(apply(text).ok(), "+ sandbox web");
+    assert_eq!(apply(text).quiet(), "");
+    cell("rm -f web bare").ok();
 }
 
 fn what_would_take_others_along_is_refused() {

@@ -2,7 +2,7 @@
 
 use super::decide::{Decision, nowhere};
 use super::{Act, Asked, At, Item, Noun};
-use crate::engine::ports::{Claim, Families, refuse_unpublishable};
+use crate::engine::ports::{Claim, Families, host_ends, mappings, refuse_unpublishable};
 use crate::engine::record::NetworkRecord;
 use crate::engine::spec::NetworkMode;
 use crate::engine::target::Target;
@@ -24,10 +24,8 @@ impl Engine {
             let mut before = items.iter().take(at);
             if before.any(|other| other.name == item.name && is_network(other) == is_network(item))
             {
-                return Err((
-                    Some(at),
-                    Error::new(format_args!("{} is in a line before this one", item.name)),
-                ));
+                let error = Error::new(format_args!("{} is in a line before this one", item.name));
+                return Err((Some(at), error.of("--name")));
             }
             self.check_alone(items, item)
                 .map_err(|error| (Some(at), error))?;
@@ -38,10 +36,8 @@ impl Engine {
             let (mut chain, mut next) = (Vec::new(), Some((at, first)));
             while let Some((at, item)) = next {
                 if chain.contains(&at) {
-                    return Err((
-                        Some(at),
-                        Error::new(format_args!("{} would join itself", item.name)),
-                    ));
+                    let error = Error::new(format_args!("{} would join itself", item.name));
+                    return Err((Some(at), error.of("--network")));
                 }
                 if placed.get(at) != Some(&false) || is_network(item) {
                     break;
@@ -61,13 +57,21 @@ impl Engine {
     fn check_alone(&self, items: &[Item], item: &Item) -> Result<()> {
         let hostname = match &item.asked {
             Asked::Network(spec) => {
-                network::refuse_predefined(&spec.name)?;
+                network::refuse_predefined(&spec.name).map_err(|error| error.of("--name"))?;
                 None
             }
             Asked::Sandbox(spec) => spec.hostname.as_ref(),
             Asked::Container(spec, _) => spec.hostname.as_ref(),
         };
-        hostname.map_or(Ok(()), |name| container::check_hostname(name))?;
+        hostname
+            .map_or(Ok(()), |name| container::check_hostname(name))
+            .map_err(|error| error.of("--hostname"))?;
+        self.check_mode(items, item)
+            .map_err(|error| error.of("--network"))
+    }
+
+    /// The network that a line is to be on, or what it joins, has to be there, or in a line.
+    fn check_mode(&self, items: &[Item], item: &Item) -> Result<()> {
         let in_file = |noun: bool, reference: &str| {
             let mut items = items.iter();
             items.any(|other| {
@@ -132,32 +136,16 @@ impl Decision<'_> {
         let mut fixed: Vec<(&Name, PortMapping)> = Vec::new();
         let mut addresses: Vec<(&str, IpAddr)> = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
-            let network = self.network_of(item, networks);
+            let on = self.network_of(item, networks);
             let here = |error| (Some(at), error);
-            if let Some(endpoint) = item.endpoint() {
-                for address in endpoint.addresses() {
-                    let network = network.map(|n| (n.name.as_str(), n.subnet(address.is_ipv4())));
-                    let (name, part) = network.unwrap_or(("none", None));
-                    if !part.is_some_and(|part| part.subnet.contains(address)) {
-                        return Err(here(Error::new(format_args!(
-                            "no configured subnet contains IP address {address}: it is not one of network {name}"
-                        ))));
-                    }
-                    if addresses.contains(&(name, address)) {
-                        return Err(here(Error::new(format_args!(
-                            "the address {address} is in a line before this one"
-                        ))));
-                    }
-                    addresses.push((name, address));
-                }
-            }
+            addresses_ahead(item, on, &mut addresses).map_err(here)?;
             if matches!(
                 self.acts.get(at),
                 Some(Some(Act::Make | Act::Again(_) | Act::Ports))
             ) {
-                self.ports_ahead(item, network, &free).map_err(here)?;
+                self.ports_ahead(item, on, &free).map_err(here)?;
             }
-            self.refuse_twice(item, network, &mut fixed).map_err(here)?;
+            refuse_twice(item, on, &mut fixed).map_err(here)?;
         }
         Ok(())
     }
@@ -176,10 +164,13 @@ impl Decision<'_> {
             (*noun == Noun::Network) == is_network && Some(removed.as_str()) == name.as_deref()
         });
         match gone {
-            Some((noun, name)) => Err(Error::new(format_args!(
-                "{noun} {name}, which {} needs, is named by no line any more, and --prune removes it",
-                item.name
-            ))),
+            Some((noun, name)) => {
+                let error = Error::new(format_args!(
+                    "{noun} {name}, which {} needs, is named by no line any more, and --prune removes it",
+                    item.name
+                ));
+                Err(error.of("--network"))
+            }
             None => Ok(()),
         }
     }
@@ -219,30 +210,38 @@ impl Decision<'_> {
         Ok(())
     }
 
-    /// The network that a line's sandbox will be on, where that is known.
-    fn network_of<'n>(
-        &self,
-        item: &Item,
-        networks: &'n [NetworkRecord],
-    ) -> Option<&'n NetworkRecord> {
+    /// The network that a line's sandbox will be on.
+    fn network_of<'n>(&self, item: &Item, networks: &'n [NetworkRecord]) -> On<'n> {
         let mut item = item;
         while let Some((_, next)) = owner(self.items, item) {
             item = next;
         }
-        let name = match item.mode()? {
-            NetworkMode::Network(reference) => self.network_name(reference)?,
-            NetworkMode::Container(reference) => {
-                let sandbox = self.engine.look_up(reference).ok()??;
-                let sandbox = match &sandbox {
-                    Subject::Container(container) => container.sandbox.as_deref(),
-                    Subject::Sandbox(sandbox, _) => Some(&**sandbox),
+        let name = match item.mode() {
+            Some(NetworkMode::None) => return On::None,
+            Some(NetworkMode::Network(reference)) => match self.network_name(reference) {
+                Some(name) => name.clone(),
+                None => return On::Default,
+            },
+            Some(NetworkMode::Container(reference)) => {
+                let endpoint = match self.engine.look_up(reference) {
+                    Ok(Some(Subject::Container(container))) => container
+                        .sandbox
+                        .map(|sandbox| sandbox.endpoint.map(|endpoint| endpoint.network)),
+                    Ok(Some(Subject::Sandbox(sandbox, _))) => {
+                        Some(sandbox.endpoint.map(|endpoint| endpoint.network))
+                    }
+                    _ => None,
                 };
-                let name = &sandbox?.endpoint.as_ref()?.network;
-                return networks.iter().find(|network| network.name == *name);
+                match endpoint {
+                    Some(Some(name)) => name,
+                    Some(None) => return On::None,
+                    None => return On::Elsewhere,
+                }
             }
-            _ => return None,
+            _ => return On::Elsewhere,
         };
-        networks.iter().find(|network| network.name == *name)
+        let network = networks.iter().find(|network| network.name == name);
+        network.map_or(On::Elsewhere, On::Network)
     }
 
     /// The ports of those that go or change: whoever is made may have them.
@@ -269,67 +268,119 @@ impl Decision<'_> {
         free
     }
 
-    /// Refuses ports that another has who stays, or a program of the host's.
-    fn ports_ahead(
-        &self,
-        item: &Item,
-        network: Option<&NetworkRecord>,
-        free: &[PortMapping],
-    ) -> Result<()> {
-        if item.publish().is_empty() {
+    /// Refuses ports that another has who stays, or a program of the host's, and those that are in each other's way.
+    fn ports_ahead(&self, item: &Item, on: On, free: &[PortMapping]) -> Result<()> {
+        let specs = item.publish();
+        if specs.is_empty() || matches!(on, On::Elsewhere) {
             return Ok(());
         }
-        // The default network is not made yet, or the sandbox is another's.
-        if !matches!(item.mode(), Some(NetworkMode::None)) && network.is_none() {
-            return Ok(());
+        if let On::None | On::Network(_) = on {
+            refuse_unpublishable(specs, on.network()).map_err(|error| error.nth("--publish", 0))?;
         }
-        refuse_unpublishable(item.publish(), network)?;
-        let has = |ipv4| network.is_some_and(|network| network.subnet(ipv4).is_some());
         let _locked = self.engine.store.lock()?;
-        let decided = self.engine.decide_ports(&Claim {
-            name: &item.name,
-            specs: item.publish(),
-            own: free,
-            families: Families {
-                ipv4: has(true),
-                ipv6: has(false),
-            },
-        });
-        decided.map(drop)
+        let decide = |count: usize| {
+            let decided = self.engine.decide_ports(&Claim {
+                name: &item.name,
+                specs: specs.get(..count).unwrap_or(specs),
+                own: free,
+                families: on.families(),
+            });
+            decided.map(drop)
+        };
+        decide(specs.len()).map_err(|error| {
+            let at_fault = (0..specs.len()).find(|number| decide(number + 1).is_err());
+            error.nth("--publish", at_fault.unwrap_or_default())
+        })
+    }
+}
+
+/// Where a line's sandbox will be.
+#[derive(Clone, Copy)]
+enum On<'n> {
+    Network(&'n NetworkRecord),
+    /// The default network, which is not made yet.
+    Default,
+    None,
+    /// In the host's own network, or in one that goes.
+    Elsewhere,
+}
+
+impl<'n> On<'n> {
+    fn network(self) -> Option<&'n NetworkRecord> {
+        match self {
+            On::Network(network) => Some(network),
+            _ => None,
+        }
     }
 
-    /// Refuses a port of the host's that a line before has.
-    fn refuse_twice<'n>(
-        &self,
-        item: &'n Item,
-        network: Option<&NetworkRecord>,
-        fixed: &mut Vec<(&'n Name, PortMapping)>,
-    ) -> Result<()> {
-        let ipv6 = network.is_some_and(|network| network.subnet(true).is_none());
-        for spec in item.publish() {
-            let any = crate::types::any(match ipv6 {
-                true => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
-                false => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-            });
-            for host_port in spec.fixed().iter().flat_map(crate::types::Ports::iter) {
-                let port = PortMapping {
-                    proto: spec.proto,
-                    host_ip: spec.host_ip.unwrap_or(any),
-                    host_port,
-                    container_port: spec.container.first,
-                    on: spec.on.clone(),
-                    from: spec.from,
-                };
-                let mut others = fixed.iter().filter(|(name, _)| **name != item.name);
+    fn families(self) -> Families {
+        match self {
+            On::Network(network) => Families::of_network(network),
+            // It will have IPv4 alone.
+            On::Default => Families {
+                ipv4: true,
+                ipv6: false,
+            },
+            On::None | On::Elsewhere => Families::default(),
+        }
+    }
+}
+
+/// Refuses addresses that the network has not, and that a line before has.
+fn addresses_ahead<'n>(
+    item: &Item,
+    on: On<'n>,
+    addresses: &mut Vec<(&'n str, IpAddr)>,
+) -> Result<()> {
+    for address in item.endpoint().iter().flat_map(|asked| asked.addresses()) {
+        let wrong = |sentence: std::fmt::Arguments| {
+            Error::new(sentence).of(match address.is_ipv4() {
+                true => "--ip",
+                false => "--ip6",
+            })
+        };
+        let network = on.network();
+        let part = network.and_then(|network| network.subnet(address.is_ipv4()));
+        let name = network.map_or("none", |network| network.name.as_str());
+        if !part.is_some_and(|part| part.subnet.contains(address)) {
+            return Err(wrong(format_args!(
+                "no configured subnet contains IP address {address}: it is not one of network {name}"
+            )));
+        }
+        if addresses.contains(&(name, address)) {
+            return Err(wrong(format_args!(
+                "the address {address} is in a line before this one"
+            )));
+        }
+        addresses.push((name, address));
+    }
+    Ok(())
+}
+
+/// Refuses a port of the host's that a line before has, or that a line has twice.
+fn refuse_twice<'i>(
+    item: &'i Item,
+    on: On,
+    fixed: &mut Vec<(&'i Name, PortMapping)>,
+) -> Result<()> {
+    for (number, spec) in item.publish().iter().enumerate() {
+        // What cannot be had at all is refused elsewhere.
+        let ends = host_ends(spec, on.families()).unwrap_or_default();
+        let mut ports = Vec::new();
+        for host_port in spec.fixed().iter().flat_map(crate::types::Ports::iter) {
+            for port in mappings(spec, &ends, host_port, spec.container.first) {
+                let mut others = fixed.iter();
                 if let Some((name, _)) = others.find(|(_, other)| other.collides_with(&port)) {
-                    return Err(Error::new(format_args!(
-                        "cannot publish {spec} of {}: {name} has port {host_port} in a line before this one",
+                    let error = Error::new(format_args!(
+                        "cannot publish {spec} of {}: {name} has port {host_port} before",
                         item.name
-                    )));
+                    ));
+                    return Err(error.nth("--publish", number));
                 }
-                fixed.push((&item.name, port));
+                ports.push((&item.name, port));
             }
         }
-        Ok(())
+        fixed.extend(ports);
     }
+    Ok(())
 }

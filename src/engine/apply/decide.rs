@@ -225,7 +225,8 @@ impl Decision<'_> {
         }
         let act = match &item.asked {
             Asked::Container(spec, start) => {
-                let image = image::find(&self.engine.places.images, &spec.image)?;
+                let image = image::find(&self.engine.places.images, &spec.image)
+                    .map_err(|error| error.of("image"))?;
                 let now = self.now.container(&item.name);
                 now.map(|now| self.container((spec, &image), *start, joins.as_ref(), (now, why)))
             }

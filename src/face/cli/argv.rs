@@ -38,119 +38,162 @@ pub enum Options {
 pub(super) struct Normal {
     /// Whether it asks for the page that explains it; then nothing else counts.
     pub help: bool,
-    /// Options by their long names, in order; a switch has no value, or `false`.
-    pub options: Vec<(&'static str, Option<String>)>,
+    /// Options in order.
+    pub options: Vec<Put>,
     /// What is no option.
     pub rest: Vec<String>,
+    /// For each of those its number among the words, counted from 0.
+    pub places: Vec<usize>,
 }
+
+/// An option as it was given.
+pub(super) struct Put {
+    /// Its long name.
+    pub name: &'static str,
+    /// What was said with it; a switch has no value, or `false`.
+    pub value: Option<String>,
+    /// The number of its word, counted from 0.
+    pub at: usize,
+    /// The number of the word that its value is in: that one, or the next.
+    pub word: usize,
+}
+
+/// What an error is about that comes before options are known: the word with a number, counted from 0.
+pub(super) const WORD: &str = "";
 
 /// The options that a subcommand has.
 pub(super) type Flags<'f> = &'f [&'static FlagInfo<'static>];
 
 /// Makes a command line plain.
+///
+/// # Errors
+/// What is no option, or lacks its value, with the number of its word.
 pub(super) fn normalise(words: &[String], flags: Flags, options: Options) -> Result<Normal> {
-    let mut normal = Normal::default();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if word == "--" {
-            normal.rest.extend(words.by_ref().cloned());
-        } else if word == "--help" {
-            return Ok(Normal {
-                help: true,
-                ..Normal::default()
-            });
-        } else if let Some(long) = word.strip_prefix("--") {
-            long_option(word, long, flags, &mut words, &mut normal)?;
-        } else if word.len() > 1 && word.starts_with('-') {
-            short_options(word, flags, &mut words, &mut normal)?;
-        } else {
-            normal.rest.push(word.clone());
-            if options == Options::First {
-                normal.rest.extend(words.by_ref().cloned());
+    let mut reader = Reader {
+        words,
+        at: 0,
+        next: 0,
+        flags,
+        normal: Normal::default(),
+    };
+    let mut only_rest = false;
+    while let Some(word) = words.get(reader.next) {
+        let at = reader.next;
+        reader.at = at;
+        reader.next += 1;
+        let is_option = !only_rest && word.len() > 1 && word.starts_with('-');
+        match word.strip_prefix("--").filter(|_| is_option) {
+            Some("") => only_rest = true,
+            Some("help") => {
+                reader.normal.help = true;
+                break;
+            }
+            Some(long) => reader
+                .long_option(word, long)
+                .map_err(|error| error.nth(WORD, at))?,
+            None if is_option => reader
+                .short_options(word)
+                .map_err(|error| error.nth(WORD, at))?,
+            None => {
+                reader.normal.rest.push(word.clone());
+                reader.normal.places.push(at);
+                only_rest |= options == Options::First;
             }
         }
     }
-    Ok(normal)
+    Ok(reader.normal)
 }
 
-fn long_option(
-    word: &str,
-    long: &str,
-    flags: Flags,
-    words: &mut std::slice::Iter<'_, String>,
-    normal: &mut Normal,
-) -> Result<()> {
-    let (name, value) = long
-        .split_once('=')
-        .map_or((long, None), |(name, value)| (name, Some(value)));
-    // Docker's hidden second spellings.
-    let name = match name {
-        "net" => "network",
-        "net-alias" => "network-alias",
-        "dns-opt" => "dns-option",
-        name => name,
-    };
-    let flag = flags
-        .iter()
-        .find(|flag| flag.long.strip_prefix("--") == Some(name));
-    let flag = flag.ok_or_else(|| {
-        let known: Vec<_> = flags.iter().map(|flag| flag.long).collect();
-        unknown::option(name, &known)
-    })?;
-    let value = match (&flag.kind, value) {
-        (FlagInfoKind::Switch, None | Some("true")) => None,
-        (FlagInfoKind::Switch, Some("false")) => Some("false".to_owned()),
-        (FlagInfoKind::Switch, Some(value)) => {
-            return Err(Error::new(format_args!(
-                "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"
-            )));
-        }
-        (FlagInfoKind::Option { .. }, Some(value)) => Some(value.to_owned()),
-        (FlagInfoKind::Option { .. }, None) => Some(following(words, word)?),
-    };
-    normal.options.push((flag.long, value));
-    Ok(())
+struct Reader<'w> {
+    words: &'w [String],
+    /// The number of the word that is read.
+    at: usize,
+    /// The number of the word that comes next.
+    next: usize,
+    flags: Flags<'w>,
+    normal: Normal,
 }
 
-/// `-dit`, `-p 80:80`, `-p80:80`, `-de A=1`: switches in a row, the last may be an option with its value.
-fn short_options(
-    word: &str,
-    flags: Flags,
-    words: &mut std::slice::Iter<'_, String>,
-    normal: &mut Normal,
-) -> Result<()> {
-    let mut rest = word[1..].chars();
-    while let Some(letter) = rest.next() {
-        let flag = flags.iter().find(|flag| flag.short == Some(letter));
-        let flag = flag.ok_or_else(|| unknown::letter(letter, word))?;
-        if flag.kind == FlagInfoKind::Switch {
-            normal.options.push((flag.long, None));
-            continue;
-        }
-        let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
-        // Docker's -v is a volume, SRC:DST; without one it is what -v is everywhere else in netcell.
-        let is_volume = |word: &String| word.contains(':') && !word.starts_with('-');
-        if flag.long == "--volume"
-            && joined.is_empty()
-            && !words.as_slice().first().is_some_and(is_volume)
-        {
-            normal.options.push(("--verbose", None));
-            continue;
-        }
-        let value = match joined {
-            "" => following(words, word)?,
-            joined => joined.to_owned(),
+impl Reader<'_> {
+    fn long_option(&mut self, word: &str, long: &str) -> Result<()> {
+        let (name, value) = long
+            .split_once('=')
+            .map_or((long, None), |(name, value)| (name, Some(value)));
+        // Docker's hidden second spellings.
+        let name = match name {
+            "net" => "network",
+            "net-alias" => "network-alias",
+            "dns-opt" => "dns-option",
+            name => name,
         };
-        normal.options.push((flag.long, Some(value)));
-        return Ok(());
+        let mut flags = self.flags.iter();
+        let flag = flags.find(|flag| flag.long.strip_prefix("--") == Some(name));
+        let flag = flag.ok_or_else(|| {
+            let known: Vec<_> = self.flags.iter().map(|flag| flag.long).collect();
+            unknown::option(name, &known)
+        })?;
+        let value = match (&flag.kind, value) {
+            (FlagInfoKind::Switch, None | Some("true")) => None,
+            (FlagInfoKind::Switch, Some("false")) => Some("false".to_owned()),
+            (FlagInfoKind::Switch, Some(value)) => {
+                return Err(Error::new(format_args!(
+                    "invalid argument \"{value}\" for \"--{name}\" flag: true or false is wanted"
+                )));
+            }
+            (FlagInfoKind::Option { .. }, Some(value)) => Some(value.to_owned()),
+            (FlagInfoKind::Option { .. }, None) => Some(self.following(word)?),
+        };
+        self.put(flag.long, value);
+        Ok(())
     }
-    Ok(())
-}
 
-/// The value of an option, which is the next word.
-fn following(words: &mut std::slice::Iter<'_, String>, option: &str) -> Result<String> {
-    let value = words.next().cloned();
-    value.ok_or_else(|| Error::new(format_args!("flag needs an argument: {option}")))
+    /// `-dit`, `-p 80:80`, `-p80:80`, `-de A=1`: switches in a row, the last may be an option with its value.
+    fn short_options(&mut self, word: &str) -> Result<()> {
+        let mut rest = word[1..].chars();
+        while let Some(letter) = rest.next() {
+            let mut flags = self.flags.iter();
+            let flag = flags.find(|flag| flag.short == Some(letter));
+            let flag = flag.ok_or_else(|| unknown::letter(letter, word))?;
+            if flag.kind == FlagInfoKind::Switch {
+                self.put(flag.long, None);
+                continue;
+            }
+            let joined = rest.as_str().strip_prefix('=').unwrap_or(rest.as_str());
+            // Docker's -v is a volume, SRC:DST; without one it is what -v is everywhere else in netcell.
+            let is_volume = |word: &String| word.contains(':') && !word.starts_with('-');
+            if flag.long == "--volume"
+                && joined.is_empty()
+                && !self.words.get(self.next).is_some_and(is_volume)
+            {
+                self.put("--verbose", None);
+                continue;
+            }
+            let value = match joined {
+                "" => self.following(word)?,
+                joined => joined.to_owned(),
+            };
+            self.put(flag.long, Some(value));
+            break;
+        }
+        Ok(())
+    }
+
+    /// The value of an option, which is the next word.
+    fn following(&mut self, option: &str) -> Result<String> {
+        let value = self.words.get(self.next).cloned();
+        self.next += 1;
+        value.ok_or_else(|| Error::new(format_args!("flag needs an argument: {option}")))
+    }
+
+    /// An option that was read up to the word before the next one.
+    fn put(&mut self, name: &'static str, value: Option<String>) {
+        self.normal.options.push(Put {
+            name,
+            value,
+            at: self.at,
+            word: self.next - 1,
+        });
+    }
 }
 
 /// How many words may be no option, as a usage says: `NAME`, `NAME…`, `NAME [PORT]`.
@@ -201,9 +244,10 @@ pub fn wants(command: &str, what: &str) -> Usage {
 
 /// That an image has no command, which is wanted for something.
 pub fn no_command(image: &str, wanted: &str) -> Usage {
-    Usage::Wrong(Error::new(format_args!(
+    let error = Error::new(format_args!(
         "No command specified: {image} is a root file system, and names none, and {wanted} is of no use without"
-    )))
+    ));
+    Usage::Wrong(error.of("image"))
 }
 
 #[cfg(test)]
@@ -223,9 +267,9 @@ mod tests {
         let flags: Vec<_> = FLAGS.iter().collect();
         let normal = normalise(&words, &flags, Options::First);
         let normal = normal.map_err(|error| error.to_string())?;
-        let option = |(name, value): (&str, Option<String>)| match value {
+        let option = |Put { name, value, .. }| match value {
             Some(value) => format!("{name}={value}"),
-            None => name.to_owned(),
+            None => str::to_owned(name),
         };
         Ok((
             normal.options.into_iter().map(option).collect(),

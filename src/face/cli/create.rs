@@ -24,9 +24,10 @@ Exit codes: 1 an error.
 /// The sandbox alone that is asked for.
 pub(super) fn sandbox(given: &Given) -> Result<SandboxSpec, Usage> {
     if let Some(option) = given.of_a_process() {
-        return Err(Usage::Wrong(Error::new(format_args!(
+        let error = Error::new(format_args!(
             "a sandbox alone has no process: {option} needs an image and a command"
-        ))));
+        ));
+        return Err(Usage::Wrong(given.blame(option, error)));
     }
     Ok(given.sandbox()?)
 }

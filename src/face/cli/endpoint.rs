@@ -1,5 +1,6 @@
 //! `--network name=lan,alias=db,ip=10.50.0.9`: Docker's long form, put into the options of its own that each part has.
 
+use super::argv::{Put, WORD};
 use super::options::Given;
 use crate::error::{Error, Result};
 
@@ -26,23 +27,32 @@ const SYSCTLS: &str = "com.docker.network.endpoint.sysctls=";
 impl Given {
     /// Replaces each `--network` of the long form.
     pub(super) fn expand_network(&mut self) -> Result<()> {
-        let is_long = |(option, value): &(&str, Option<String>)| {
-            *option == "--network" && value.as_ref().is_some_and(|value| value.contains('='))
+        let is_long = |option: &Put| {
+            let value = option.value.as_ref();
+            option.name == "--network" && value.is_some_and(|value| value.contains('='))
         };
-        while let Some(at) = self.options.iter().position(is_long) {
-            let (_, value) = self.options.remove(at);
-            let parts = parts(value.as_deref().unwrap_or_default())?;
-            for (option, together) in parts.iter().map(|(option, _, together)| (option, together)) {
-                let twice = self.options.iter().any(|(given, _)| given == option);
+        while let Some(index) = self.options.iter().position(is_long) {
+            let Put {
+                value, at, word, ..
+            } = self.options.remove(index);
+            let parts = parts(value.as_deref().unwrap_or_default())
+                .map_err(|error| error.nth(WORD, word))?;
+            for (option, _, together) in &parts {
+                let twice = self.options.iter().any(|given| given.name == *option);
                 if twice && !together.is_empty() {
-                    return Err(Error::new(format_args!(
+                    let error = Error::new(format_args!(
                         "conflicting options: cannot specify both {together}"
-                    )));
+                    ));
+                    return Err(error.nth(WORD, word));
                 }
             }
             let parts = parts.into_iter();
-            self.options
-                .extend(parts.map(|(option, value, _)| (option, Some(value))));
+            self.options.extend(parts.map(|(name, value, _)| Put {
+                name,
+                value: Some(value),
+                at,
+                word,
+            }));
         }
         Ok(())
     }

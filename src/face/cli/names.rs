@@ -26,10 +26,10 @@ const OPTIONS: [Option; 5] = [
 pub(super) fn checked(given: &Given, network: &NetworkMode) -> Result<Names> {
     let mut names = Names::default();
     for (option, check) in OPTIONS {
-        for word in given.all(option) {
-            let name = option.trim_start_matches('-');
-            names.0.push(format!("{name} {}", check(word)?));
-            refuse_without_files(name, network)?;
+        let name = option.trim_start_matches('-');
+        for text in given.read_all(option, check)? {
+            names.0.push(format!("{name} {text}"));
+            refuse_without_files(name, network).map_err(|error| error.of(option))?;
         }
     }
     Ok(names)

@@ -3,7 +3,7 @@
 //! A table instead of argh's structures, which know no sharing: two of them would be every option twice, in the source
 //! and in the binary. An option is a line in [`COMMON`], and is read where it is used, by its name.
 
-use super::argv::{self, Options, Usage};
+use super::argv::{self, Options, Put, Usage, WORD};
 use super::output::Voice;
 use crate::error::{Error, Result};
 use argh::{FlagInfo, FlagInfoKind, Optionality};
@@ -272,9 +272,12 @@ pub(super) struct Page {
 /// The words of a command line, by option.
 pub(super) struct Given {
     page: &'static Page,
-    pub(super) options: Vec<(&'static str, Option<String>)>,
+    /// The options.
+    pub options: Vec<Put>,
     /// What is no option: IMAGE, COMMAND and its arguments.
     pub rest: Vec<String>,
+    /// For each of those its number among the words, counted from 0.
+    pub places: Vec<usize>,
 }
 
 impl Given {
@@ -289,6 +292,7 @@ impl Given {
             page,
             options: normal.options,
             rest: normal.rest,
+            places: normal.places,
         };
         given.expand_network().map_err(Usage::Failed)?;
         Ok(given)
@@ -301,9 +305,9 @@ impl Given {
             "{name} is in no table"
         );
         let mut values = Vec::new();
-        for (option, value) in &self.options {
-            if *option == name {
-                values.push(value.as_deref());
+        for option in &self.options {
+            if option.name == name {
+                values.push(option.value.as_deref());
             }
         }
         values
@@ -326,7 +330,8 @@ impl Given {
 
     /// The same, read.
     pub fn read<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Option<T>> {
-        self.last(name).map(read).transpose()
+        let read = self.last(name).map(read).transpose();
+        read.map_err(|error| error.of(name))
     }
 
     /// All values of an option that may be repeated.
@@ -337,16 +342,24 @@ impl Given {
     /// The same, each of them read.
     pub fn read_all<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        for text in self.all(name) {
-            all.push(read(text)?);
+        for (number, text) in self.all(name).into_iter().enumerate() {
+            all.push(read(text).map_err(|error| error.nth(name, number))?);
         }
         Ok(all)
     }
 
     /// An option that was given and is of no use without a process.
-    pub fn of_a_process(&self) -> Option<&str> {
-        let mut options = self.options.iter().map(|(option, _)| *option);
+    pub fn of_a_process(&self) -> Option<&'static str> {
+        let mut options = self.options.iter().map(|option| option.name);
         options.find(|option| OF_A_PROCESS.contains(option))
+    }
+
+    /// An error that is about an option, not about its value.
+    pub fn blame(&self, name: &'static str, error: Error) -> Error {
+        match self.options.iter().find(|option| option.name == name) {
+            Some(option) => error.nth(WORD, option.at),
+            None => error,
+        }
     }
 
     /// The words that are no options, at least one.

@@ -5,6 +5,7 @@ use super::argv::Usage;
 use super::options::{DRY_RUN, Given, Page, VERBOSE};
 use super::output::{self, Voice};
 use super::port::arrow;
+use crate::error::Error;
 use crate::types::PortSpec;
 use argh::FlagInfo;
 
@@ -42,8 +43,9 @@ Exit codes: 1 an error, or a port is not published.
 pub(super) fn specs(given: &Given) -> Result<(&str, Vec<PortSpec>), Usage> {
     let (name, ports) = given.first()?;
     let mut specs = Vec::new();
-    for port in ports {
-        specs.push(port.parse()?);
+    for (number, port) in ports.iter().enumerate() {
+        let spec = port.parse();
+        specs.push(spec.map_err(|error: Error| error.nth("--publish", number))?);
     }
     Ok((name, specs))
 }

@@ -47,15 +47,8 @@ impl Given {
         let network = self.network()?;
         let hostname = self.owned("--hostname");
         if hostname.is_some() && matches!(network, NetworkMode::Container(_)) {
-            return Err(Error::new(
-                "conflicting options: hostname and the network mode",
-            ));
-        }
-        let workdir = self.owned("--workdir");
-        if let Some(workdir) = workdir.as_ref().filter(|dir| !dir.starts_with('/')) {
-            return Err(Error::new(format_args!(
-                "the working directory '{workdir}' is invalid, it needs to be an absolute path"
-            )));
+            let error = Error::new("conflicting options: hostname and the network mode");
+            return Err(self.blame("--hostname", error));
         }
         let entrypoint = self.last("--entrypoint").filter(|entry| !entry.is_empty());
         let entrypoint = entrypoint.map(str::to_owned).into_iter();
@@ -67,7 +60,7 @@ impl Given {
             labels: self.labels()?,
             settings: self.settings(&network)?,
             applied: None,
-            workdir,
+            workdir: self.read("--workdir", workdir)?,
             user: self.owned("--user"),
             hostname,
             names: names::checked(self, &network)?,
@@ -77,7 +70,7 @@ impl Given {
             auto_remove: self.has("--rm"),
             interactive: self.has("--interactive"),
             terminal: self.has("--tty"),
-            log_max: size(self.last("--log-max-size").unwrap_or("1m"))?,
+            log_max: self.read("--log-max-size", size)?.unwrap_or(1 << 20),
         })
     }
 
@@ -110,7 +103,7 @@ impl Given {
     }
 
     fn network(&self) -> Result<NetworkMode> {
-        match self.all("--network")[..] {
+        let mode = match self.all("--network")[..] {
             [] => mode("bridge"),
             [one] => mode(one),
             [one, other, ..] if one == other => Err(Error::new(format_args!(
@@ -119,7 +112,8 @@ impl Given {
             [one, other, ..] => Err(Error::new(format_args!(
                 "cannot attach to both {one} and {other}: a sandbox has one network"
             ))),
-        }
+        };
+        mode.map_err(|error| error.nth("--network", 1))
     }
 
     fn published(&self, network: &NetworkMode) -> Result<Vec<PortSpec>> {
@@ -131,6 +125,16 @@ impl Given {
             return Ok(Vec::new());
         }
         Ok(ports)
+    }
+}
+
+/// The value of `--workdir`.
+fn workdir(text: &str) -> Result<String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err(Error::new(format_args!(
+            "the working directory '{text}' is invalid, it needs to be an absolute path"
+        ))),
     }
 }
 

@@ -15,8 +15,7 @@ impl Given {
         let stop_timeout = self.read("--stop-timeout", stop_timeout)?;
         let stop_signal = self.read("--stop-signal", kill::signal)?;
         let mut volumes: Vec<Volume> = Vec::new();
-        for text in self.all("--volume") {
-            let volume = volume(text)?;
+        for volume in self.read_all("--volume", volume)? {
             // The same twice is once, as with Docker.
             if !volumes.contains(&volume) {
                 volumes.push(volume);
@@ -38,12 +37,11 @@ impl Given {
                 .is_some_and(|entry| !entry.is_empty()),
             stop_signal: stop_signal.map(i32::unsigned_abs),
             stop_timeout,
-            restart: Restart::parse(self.last("--restart").unwrap_or("no"))?,
+            restart: self.read("--restart", Restart::parse)?.flatten(),
         };
         if settings.restart.is_some() && self.has("--rm") {
-            return Err(Error::new(
-                "conflicting options: cannot specify both --restart and --rm",
-            ));
+            let both = "conflicting options: cannot specify both --restart and --rm";
+            return Err(self.blame("--restart", Error::new(both)));
         }
         check(&settings, network)?;
         Ok((settings != *Settings::NONE).then_some(settings))
@@ -56,75 +54,72 @@ impl Given {
 
     fn capabilities(&self, option: &'static str, field: &str) -> Result<Vec<String>> {
         self.read_all(option, capability)
-            .map_err(|error| Error::new(format_args!("invalid {field}: {error}")))
+            .map_err(|error| error.at(&format!("invalid {field}")))
     }
 
     /// `--label` and `--label-file`, of which the options come later.
     pub fn labels(&self) -> Result<Labels> {
-        let mut lines = Vec::new();
-        for path in self.all("--label-file") {
-            lines.extend(file(path)?);
+        let mut labels = Vec::new();
+        for of_file in self.read_all("--label-file", label_file)? {
+            labels.extend(of_file);
         }
-        lines.extend(self.texts("--label"));
-        labels(lines)
+        labels.extend(self.read_all("--label", label)?);
+        Ok(Labels::new(labels))
     }
 
     /// `--env-file` and `--env`, of which the options come later.
     pub fn environment(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for path in self.all("--env-file") {
-            for line in file(path)? {
-                let key = line.split('=').next().unwrap_or_default();
-                if key.is_empty() || key.contains(char::is_whitespace) {
-                    return Err(Error::new(format_args!(
-                        "invalid env file ({path}): variable '{key}' contains whitespaces or is empty"
-                    )));
-                }
-                lines.push(line);
-            }
+        let mut env = Vec::new();
+        for of_file in self.read_all("--env-file", env_file)? {
+            env.extend(of_file);
         }
-        lines.extend(self.texts("--env"));
-        environment(lines)
+        env.extend(self.read_all("--env", variable)?.into_iter().flatten());
+        Ok(env)
     }
 }
 
-/// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
-fn environment(entries: Vec<String>) -> Result<Vec<String>> {
+fn env_file(path: &str) -> Result<Vec<String>> {
     let mut env = Vec::new();
-    for entry in entries {
-        match entry.split_once('=') {
-            Some(("", _)) => {
-                return Err(Error::new(format_args!(
-                    "invalid environment variable: {entry}"
-                )));
-            }
-            Some(_) => env.push(entry),
-            None if entry.is_empty() => {
-                return Err(Error::new("invalid environment variable: it is empty"));
-            }
-            None => {
-                if let Some(value) = files::variable(&entry).and_then(OsStr::to_str) {
-                    env.push(format!("{entry}={value}"));
-                }
-            }
+    for line in file(path)? {
+        let key = line.split('=').next().unwrap_or_default();
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            return Err(Error::new(format_args!(
+                "invalid env file ({path}): variable '{key}' contains whitespaces or is empty"
+            )));
         }
+        env.extend(variable(&line)?);
     }
     Ok(env)
 }
 
-/// `KEY=VALUE` each, or a key alone.
-pub(super) fn labels(lines: Vec<String>) -> Result<Labels> {
-    let mut labels = Vec::new();
-    for line in lines {
-        let (key, value) = line.split_once('=').unwrap_or((&line, ""));
-        if key.is_empty() {
-            return Err(Error::new(format_args!(
-                "invalid label '{line}': empty name"
-            )));
+/// `-e KEY=VALUE`; `-e KEY` takes the caller's value, and is left out where the caller has none.
+fn variable(entry: &str) -> Result<Option<String>> {
+    match entry.split_once('=') {
+        Some(("", _)) => Err(Error::new(format_args!(
+            "invalid environment variable: {entry}"
+        ))),
+        Some(_) => Ok(Some(entry.to_owned())),
+        None if entry.is_empty() => Err(Error::new("invalid environment variable: it is empty")),
+        None => {
+            let value = files::variable(entry).and_then(OsStr::to_str);
+            Ok(value.map(|value| format!("{entry}={value}")))
         }
-        labels.push((key.to_owned(), value.to_owned()));
     }
-    Ok(Labels::new(labels))
+}
+
+/// `KEY=VALUE`, or a key alone.
+pub(super) fn label(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() {
+        return Err(Error::new(format_args!(
+            "invalid label '{text}': empty name"
+        )));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn label_file(path: &str) -> Result<Vec<(String, String)>> {
+    file(path)?.iter().map(|line| label(line)).collect()
 }
 
 fn stop_timeout(text: &str) -> Result<u32> {

@@ -15,7 +15,6 @@ use super::output::{self, Voice};
 use crate::engine::apply::{At, Step};
 use crate::error::exit;
 use items::items;
-use place::error_at;
 use source::sources;
 
 /// Where the files for apply at boot are.
@@ -63,7 +62,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let prune = given.has("--prune").then_some(mark.as_str());
     let code = cli.engine(voice, |engine, run| {
         let at = |(item, error): At| match item.and_then(|item| lines.get(item)) {
-            Some(line) => error_at(line, error),
+            Some(line) => line.place(error),
             None => error,
         };
         if given.has("--dry-run") {

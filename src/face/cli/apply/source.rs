@@ -17,9 +17,6 @@ pub struct Source {
     pub lines: Vec<Vec<Word>>,
 }
 
-/// A line's place: its file, and its words.
-pub type Line<'a> = (&'a Source, &'a [Word]);
-
 /// The files that an argument means, and what marks what comes from them.
 pub fn sources(argument: &str) -> Result<(Vec<Source>, String)> {
     if argument == "-" {

@@ -234,6 +234,11 @@ impl Reader<'_> {
         if self.next_if('}') {
             return Ok(None);
         }
+        let no_end = format!("${{{name} has no closing brace");
+        let mut line = self.rest.clone().take_while(|c| *c != '\n');
+        if !line.any(|c| c == '}') {
+            return Err((place, no_end));
+        }
         if !(self.next_if(':') && self.next_if('-')) {
             return Err((
                 place,
@@ -255,7 +260,7 @@ impl Reader<'_> {
                 _ => value.extend(self.next()),
             }
         }
-        Err((place, format!("${{{name}:- has no closing brace")))
+        Err((place, no_end))
     }
 }
 
@@ -322,8 +327,10 @@ mod tests {
             ("run $NO", "1:5: the variable NO is not set"),
             ("run \"a $NO\"", "1:8: the variable NO"),
             ("run ${LATIN1:-x}", "1:5: the value of $LATIN1 is not"),
-            ("run ${LAN", "1:5: only ${LAN}"),
-            ("run ${LAN:-x\n}", "1:5: ${LAN:- has no closing"),
+            ("run ${LAN", "1:5: ${LAN has no closing"),
+            ("run ${LAN alpine\nrun }", "1:5: ${LAN has no closing"),
+            ("run ${LAN x}", "1:5: only ${LAN}"),
+            ("run ${LAN:-x\n}", "1:5: ${LAN has no closing"),
             ("run ${LAN%x}", "1:5: only"),
             ("a\nrun $(id)", "2:5: $ begins"),
             ("run $", "1:5: $ begins"),

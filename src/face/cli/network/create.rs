@@ -6,6 +6,7 @@ use super::super::output::{self, Voice};
 use super::super::{Cli, settings};
 use crate::engine::spec::NetworkSpec;
 use crate::error::{Error, Result};
+use crate::types::Labels;
 use std::net::IpAddr;
 
 pub static CREATE: Page = Page {
@@ -105,10 +106,16 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
 fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
     let driver = given.last("--driver").unwrap_or("bridge");
     if driver != "bridge" {
-        return Err(Error::new(format_args!(
+        let error = Error::new(format_args!(
             "plugin \"{driver}\" not found: bridge is the driver there is"
-        )));
+        ));
+        return Err(error.of("--driver"));
     }
+    let mut labels = Vec::new();
+    for (key, value) in Labels::new(given.read_all("--label", settings::label)?).iter() {
+        labels.push(format!("{key}={value}"));
+    }
+    labels.sort_unstable();
     let mut spec = NetworkSpec {
         subnets: given.read_all("--subnet", str::parse)?,
         gateways: given.read_all("--gateway", gateway)?,
@@ -121,11 +128,11 @@ fn wanted(given: &Given, name: &str) -> Result<NetworkSpec> {
         no_forwarding: given.has("--no-forwarding"),
         interface: given.read("--interface", str::parse)?,
         mtu: given.read("--mtu", mtu)?,
-        labels: labels(given)?,
-        ..NetworkSpec::named(name.parse()?)
+        labels,
+        ..NetworkSpec::named(name.parse().map_err(|error: Error| error.of("--name"))?)
     };
-    for option in given.all("--opt") {
-        set(&mut spec, option)?;
+    for (number, option) in given.all("--opt").into_iter().enumerate() {
+        set(&mut spec, option).map_err(|error| error.nth("--opt", number))?;
     }
     Ok(spec)
 }
@@ -168,14 +175,4 @@ fn mtu(text: &str) -> Result<u32> {
             "invalid MTU {text}: a number of bytes is wanted"
         ))
     })
-}
-
-/// `KEY=VALUE` each.
-fn labels(given: &Given) -> Result<Vec<String>> {
-    let mut labels = Vec::new();
-    for (key, value) in settings::labels(given.texts("--label"))?.iter() {
-        labels.push(format!("{key}={value}"));
-    }
-    labels.sort_unstable();
-    Ok(labels)
 }
