@@ -21,6 +21,41 @@ Exit codes: 1 an error.
 ",
 };
 
+/// What is of no use to a sandbox alone, which has no process.
+const OF_A_PROCESS: [&str; 23] = [
+    "--interactive",
+    "--tty",
+    "--env",
+    "--env-file",
+    "--workdir",
+    "--user",
+    "--group-add",
+    "--volume",
+    "--tmpfs",
+    "--read-only",
+    "--label",
+    "--label-file",
+    "--init",
+    "--stop-signal",
+    "--stop-timeout",
+    "--cap-add",
+    "--cap-drop",
+    "--privileged",
+    "--ulimit",
+    "--sysctl",
+    "--restart",
+    "--log-max-size",
+    "--entrypoint",
+];
+
+impl Given {
+    /// An option that was given and is of no use without a process.
+    pub fn of_a_process(&self) -> Option<&'static str> {
+        let mut options = self.options.iter().map(|option| option.name);
+        options.find(|option| OF_A_PROCESS.contains(option))
+    }
+}
+
 /// The sandbox alone that is asked for.
 pub(super) fn sandbox(given: &Given) -> Result<SandboxSpec, Usage> {
     if let Some(option) = given.of_a_process() {

@@ -199,33 +199,6 @@ pub(super) const DRY_RUN: FlagInfo<'static> = switch(
 /// What those that list or show have.
 pub(super) const JSON: FlagInfo<'static> = switch("--json", None, "as JSON");
 
-/// What is of no use to a sandbox alone, which has no process.
-const OF_A_PROCESS: [&str; 23] = [
-    "--interactive",
-    "--tty",
-    "--env",
-    "--env-file",
-    "--workdir",
-    "--user",
-    "--group-add",
-    "--volume",
-    "--tmpfs",
-    "--read-only",
-    "--label",
-    "--label-file",
-    "--init",
-    "--stop-signal",
-    "--stop-timeout",
-    "--cap-add",
-    "--cap-drop",
-    "--privileged",
-    "--ulimit",
-    "--sysctl",
-    "--restart",
-    "--log-max-size",
-    "--entrypoint",
-];
-
 /// An option without a value.
 pub(super) const fn switch(
     long: &'static str,
@@ -346,12 +319,6 @@ impl Given {
             all.push(read(text).map_err(|error| error.nth(name, number))?);
         }
         Ok(all)
-    }
-
-    /// An option that was given and is of no use without a process.
-    pub fn of_a_process(&self) -> Option<&'static str> {
-        let mut options = self.options.iter().map(|option| option.name);
-        options.find(|option| OF_A_PROCESS.contains(option))
     }
 
     /// An error that is about an option, not about its value.
