@@ -129,9 +129,9 @@ impl Engine {
                 .and_then(|name| sandboxes.iter().find(|s| s.name == *name));
             let sandbox = sandbox.map(|sandbox| Box::new(sandbox.clone()));
             if sandbox.is_none()
-                && let Some(lost) = self.lost_sandbox(&record)?
+                && let Some(error) = self.lost_sandbox(&record).unwrap_or_else(Some)
             {
-                broken(lost);
+                broken(error);
             }
             match self.container(Box::new(record), sandbox) {
                 Ok(container) => subjects.push(Subject::Container(Box::new(container))),

@@ -31,9 +31,9 @@ impl Engine {
                 let own =
                     |sandbox: &SandboxRecord| container.sandbox.as_ref() == Some(&sandbox.name);
                 if !sandboxes.iter().any(own)
-                    && let Some(lost) = self.lost_sandbox(&container)?
+                    && let Some(error) = self.lost_sandbox(&container).unwrap_or_else(Some)
                 {
-                    done.fail(&lost, run);
+                    done.fail(&error, run);
                 }
             }
         }
