@@ -12,6 +12,9 @@ use crate::sys::{port, random};
 use crate::types::{Name, PortMapping, PortSpec, Ports, Proto};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// So many published ports has a sandbox at most: its record, and what is written before it is changed, must fit in a file.
+const MOST: usize = 65535;
+
 /// Where the kernel takes ports for clients from, unless net.ipv4.ip_local_port_range says otherwise.
 const EPHEMERAL: Ports = Ports {
     first: 49153,
@@ -77,6 +80,7 @@ impl Engine {
         for spec in claim.specs {
             refuse_without_sctp(spec)?;
             let ends = host_ends(spec, claim.families)?;
+            refuse_too_many(ports.len() + ends.len() * spec.container.count())?;
             let mut inside = spec.container.iter();
             match spec.host {
                 Some(host) if host.count() == spec.container.count() => {
@@ -192,6 +196,16 @@ impl Engine {
         }
         Ok(None)
     }
+}
+
+/// Refuses a number of ports that a sandbox cannot have.
+pub(super) fn refuse_too_many(count: usize) -> Result<()> {
+    if count <= MOST {
+        return Ok(());
+    }
+    Err(Error::new(format_args!(
+        "cannot publish so many ports: a sandbox has at most {MOST}, and one for both IP versions counts twice"
+    )))
 }
 
 /// Refuses what a network cannot do with ports, before anything is made.

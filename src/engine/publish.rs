@@ -6,7 +6,7 @@
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
-use crate::engine::{Engine, Run, find, sandbox};
+use crate::engine::{Engine, Run, find, ports, sandbox};
 use crate::error::{Error, Result};
 use crate::types::{Id, Name, PortMapping, PortSpec};
 
@@ -155,6 +155,7 @@ impl Engine {
             }
             let before = sandbox.ports_of(name);
             let after = become_(&member, &before)?;
+            ports::refuse_too_many(sandbox.ports.len() - before.len() + after.len())?;
             let plan = sandbox::change(sandbox, &before, &after);
             if run.dry_run {
                 drop(locked);

@@ -158,11 +158,6 @@ impl Engine {
         let mut busy = None;
         if let Some(sandbox) = sandbox {
             intent.sandbox = Some(sandbox.name.clone());
-            intent.ports_before = sandbox.ports_of(name);
-            // The first member's ports belong to the sandbox: they stay until it goes or is taken over.
-            if sandbox.name == *name {
-                intent.ports_after = intent.ports_before.clone();
-            }
             // Who is at the sandbox itself may be about to make its ports again, and the only other member may be about to
             // go, too, or not to come after all: then the sandbox goes with this one.
             let other = self.other_member(&sandbox, name)?;
@@ -173,6 +168,12 @@ impl Engine {
             busy = self.store.busy_of(others)?.cloned();
             if other.is_none() {
                 intent.whole = Some(sandbox);
+            } else {
+                intent.ports_before = sandbox.ports_of(name);
+                // The first member's ports belong to the sandbox: they stay until it goes or is taken over.
+                if sandbox.name == *name {
+                    intent.ports_after = intent.ports_before.clone();
+                }
             }
         }
         Ok((intent, busy))

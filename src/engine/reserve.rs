@@ -4,7 +4,7 @@
 //! leaves an intent from which the rest can be freed.
 
 use crate::engine::network::InUse;
-use crate::engine::ports::{Claim, Families, refuse_unpublishable};
+use crate::engine::ports::{Claim, Families, refuse_too_many, refuse_unpublishable};
 use crate::engine::record::{
     ContainerRecord, Endpoint, Names, NetworkRecord, SandboxRecord, VERSION,
 };
@@ -255,7 +255,9 @@ impl Engine {
         sandbox: &SandboxRecord,
         own: &[PortMapping],
     ) -> Result<Vec<PortMapping>> {
-        self.more_ports(sandbox, (&wanted.name, wanted.publish), own)
+        let ports = self.more_ports(sandbox, (&wanted.name, wanted.publish), own)?;
+        refuse_too_many(sandbox.ports.len() - own.len() + ports.len())?;
+        Ok(ports)
     }
 
     /// Decides on ports of a member, besides or instead of its own. The caller holds `lock`.
@@ -302,12 +304,15 @@ impl Engine {
         intent.generation = 1;
         if let Some(sandbox) = change.sandbox() {
             intent.sandbox = Some(sandbox.name.clone());
-            intent.ports_after = sandbox.ports_of(&wanted.name);
         }
         match change {
             Change::Make { sandbox, .. } => intent.whole = Some(sandbox.clone()),
-            Change::TakeOver { old, .. } => intent.ports_before = old.clone(),
-            Change::Join { .. } | Change::Nothing => {}
+            Change::TakeOver { sandbox, old } => {
+                intent.ports_before = old.clone();
+                intent.ports_after = sandbox.ports_of(&wanted.name);
+            }
+            Change::Join { sandbox } => intent.ports_after = sandbox.ports_of(&wanted.name),
+            Change::Nothing => {}
         }
         intent
     }
@@ -325,7 +330,8 @@ impl Engine {
             id: sandbox.id,
             sandbox: sandbox.name.clone(),
         };
-        for port in PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before) {
+        let ports = sandbox.ports_of(&intent.name);
+        for port in PortMapping::host_ends_not_in(&ports, &intent.ports_before) {
             store.lease_port(locked, port, &lease)?;
         }
         match change {

@@ -9,9 +9,9 @@ use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::{Result as Io, retry_on_intr};
 use std::path::{Path, PathBuf};
 
-/// No state file is larger, in bytes: a foreign or broken one must not take the memory of a small host. A published port
-/// takes some 60, and in the intent of a sandbox that is made with it twice as many.
-const LARGEST: usize = 2 * 1024 * 1024;
+/// No state file is larger, in bytes: a foreign or broken one must not take all memory. A published port takes some 60 and at
+/// most 260, in a record as in an intent that has it from before and after: so many as a sandbox may have fit in all of them.
+const LARGEST: usize = 20 * 1024 * 1024;
 
 /// A directory of netcell's own, worked in by paths relative to its descriptor.
 pub struct Directory {

@@ -72,7 +72,7 @@ pub struct Intent {
     pub to: Option<Name>,
     /// The ports of `name` that the sandbox had before; with `whole` they are in there.
     pub ports_before: Vec<PortMapping>,
-    /// The ports of `name` that the sandbox has after.
+    /// The ports of `name` that the sandbox has after; with `whole` they are in there, too.
     pub ports_after: Vec<PortMapping>,
     /// The processes made so far; appended, one JSON object a line.
     pub processes: Vec<Process>,

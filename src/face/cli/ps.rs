@@ -332,30 +332,33 @@ fn command(words: &[String], whole: bool) -> String {
 
 /// `0.0.0.0:8080->80/tcp`; ports in a row that are the same on both sides in one, as Docker has them.
 fn ports(ports: &[PortMapping]) -> String {
-    let key = |at: usize| {
-        let port = &ports[at];
-        (port.container_port, port.host_ip, port.host_port)
-    };
-    let (mut same, mut other) = (Vec::<(&PortMapping, u16)>::new(), Vec::new());
-    for at in order(ports.len(), &|one, other| key(one).cmp(&key(other))) {
-        let port = &ports[at];
-        let (inside, outside) = (port.container_port, port.host_port);
-        let mut runs = same.iter_mut();
-        if inside != outside {
-            let host = port.host_end();
-            other.push(format!("{host}->{inside}/{}", port.proto));
-        } else if let Some((_, last)) = runs.find(|(first, last)| {
-            (first.host_ip, first.proto) == (port.host_ip, port.proto)
-                && last.checked_add(1) == Some(inside)
-        }) {
-            *last = inside;
-        } else {
-            same.push((port, inside));
+    let key = |port: &PortMapping| (port.container_port, port.host_ip, port.host_port);
+    let sorted = order(ports.len(), &|one, other| {
+        key(&ports[one]).cmp(&key(&ports[other]))
+    });
+    let sorted = sorted.into_iter().map(|at| &ports[at]);
+    let (same, other): (Vec<_>, Vec<_>) =
+        sorted.partition(|port| port.container_port == port.host_port);
+    // What may be one range stands together, in the order of its ports.
+    let of = |port: &PortMapping| (port.host_ip, port.proto, port.on.clone(), port.from);
+    let mut ranges = Vec::<(usize, u16)>::new();
+    for at in order(same.len(), &|one, other| {
+        of(same[one]).cmp(&of(same[other]))
+    }) {
+        let port = same[at].container_port;
+        match ranges.last_mut() {
+            Some((first, last))
+                if last.checked_add(1) == Some(port) && of(same[*first]) == of(same[at]) =>
+            {
+                *last = port;
+            }
+            _ => ranges.push((at, port)),
         }
     }
     let mut all = Vec::new();
-    for (first, last) in same {
-        let from = first.container_port;
+    for at in order(ranges.len(), &|one, other| ranges[one].cmp(&ranges[other])) {
+        let (first, last) = ranges[at];
+        let (first, from) = (same[first], same[first].container_port);
         let range = match from == last {
             true => from.to_string(),
             false => format!("{from}-{last}"),
@@ -364,7 +367,10 @@ fn ports(ports: &[PortMapping]) -> String {
         let host = host.trim_end_matches('0');
         all.push(format!("{host}{range}->{range}/{}", first.proto));
     }
-    all.append(&mut other);
+    for port in other {
+        let (host, inside) = (port.host_end(), port.container_port);
+        all.push(format!("{host}->{inside}/{}", port.proto));
+    }
     all.join(", ")
 }
 
@@ -411,6 +417,18 @@ mod tests {
                 "127.0.0.1:9000:9000/udp"
             ]),
             "0.0.0.0:8000-8001->8000-8001/tcp, 127.0.0.1:9000->9000/udp, 0.0.0.0:8080->80/tcp"
+        );
+        assert_eq!(
+            of(&[
+                "[::]:81:81",
+                "0.0.0.0:81:81/udp",
+                "0.0.0.0:82:82,on=eth0",
+                "0.0.0.0:81:81,on=eth0",
+                "0.0.0.0:81:81",
+                "[::]:82:82",
+                "0.0.0.0:83:83"
+            ]),
+            "0.0.0.0:81->81/tcp, 0.0.0.0:81-82->81-82/tcp, 0.0.0.0:81->81/udp, [::]:81-82->81-82/tcp, 0.0.0.0:83->83/tcp"
         );
         assert_eq!(of(&[]), "");
     }

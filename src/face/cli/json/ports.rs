@@ -2,8 +2,8 @@
 
 use super::super::tree::Object;
 use crate::engine::record::SandboxRecord;
-use crate::types::PortMapping;
 use crate::types::tree::{Map, Value};
+use crate::types::{PortMapping, order};
 use std::fmt::Display;
 
 /// Docker's map of ports that answer: `"80/tcp": [{"HostIp": …, "HostPort": …}]`.
@@ -13,29 +13,31 @@ pub fn ports(ports: &[PortMapping]) -> Value {
 
 /// The same as it was asked for, where Docker leaves the address of all addresses empty.
 pub(super) fn bindings(ports: &[PortMapping], as_asked: bool) -> Value {
-    let mut all = Value::Object(Map::new());
-    for port in ports {
+    let inside: Vec<String> = ports.iter().map(inside).collect();
+    let mut all = Vec::<(usize, Vec<Value>)>::new();
+    for at in order(ports.len(), &|one, other| inside[one].cmp(&inside[other])) {
+        let port = &ports[at];
         let is_named = !(port.host_ip.is_unspecified() && as_asked);
         let mut binding = Object::default();
         let binding = binding
             .maybe("HostIp", is_named.then_some(&port.host_ip as &dyn Display))
             .text("HostPort", &port.host_port)
             .end();
-        let bindings = &mut all[inside(port).as_str()];
-        if bindings.is_null() {
-            *bindings = Value::Array(Vec::new());
-        }
-        if let Value::Array(bindings) = bindings
-            // Both families' ends of one port were asked for as one.
-            && !bindings.contains(&binding)
-        {
-            bindings.push(binding);
+        match all.last_mut() {
+            Some((of, bindings)) if inside[*of] == inside[at] => {
+                // Both families' ends of one port were asked for as one.
+                if !bindings.contains(&binding) {
+                    bindings.push(binding);
+                }
+            }
+            _ => all.push((at, vec![binding])),
         }
     }
-    if let Value::Object(all) = &mut all {
-        all.sort_keys();
+    let mut object = Object::default();
+    for (at, bindings) in all {
+        object.push(&inside[at], Value::Array(bindings));
     }
-    all
+    object.end()
 }
 
 /// `80/tcp`.
@@ -45,11 +47,12 @@ fn inside(port: &PortMapping) -> String {
 
 /// Docker's map of ports that a container has.
 pub(super) fn exposed(ports: &[PortMapping]) -> Value {
-    let mut object = Object::default();
+    let mut object = Map::new();
     for port in ports {
-        object.set(&inside(port), Value::Object(Map::new()));
+        object.push(inside(port), Value::Object(Map::new()));
     }
-    object.end()
+    object.unite();
+    Value::Object(object)
 }
 
 /// The ports that lead to a sandbox.
