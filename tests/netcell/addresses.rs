@@ -23,6 +23,7 @@ pub const TESTS: &[runner::Test] = tests![
     lists_are_filtered,
     prune_removes_what_nobody_uses,
     inspect_shows_both_ip_versions,
+    a_network_in_use_names_each_user_once,
 ];
 
 fn inspect(network: &str) -> serde_json::Value {
@@ -150,6 +151,16 @@ fn an_ipv6_subnet_of_its_own_choice_is_local_and_lasts() {
     cell("network rm lan wan").ok();
     cell("network create --ipv6 lan").ok();
     assert_eq!(subnet(), first);
+}
+
+fn a_network_in_use_names_each_user_once() {
+    cell("network create --ipv6 lan").ok();
+    for name in ["web", "db"] {
+        cell(&format!("create --network lan --name {name}")).ok();
+    }
+    let said = cell("network rm lan").refused(1, &["lan"]);
+    assert!(said.ends_with("active endpoints: db, web"), "{said}");
+    cell("rm web db").ok();
 }
 
 fn dockers_spellings_of_options_mean_the_same() {

@@ -282,6 +282,8 @@ impl Engine {
             }
         }
         users.sort_unstable();
+        // An address of each IP version is one user.
+        users.dedup();
         if users.is_empty() {
             return Ok(());
         }
