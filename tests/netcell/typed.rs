@@ -94,6 +94,7 @@ fn the_long_form_of_network_is_its_parts() {
             "cannot specify both --ip and per-network IPv4 address",
         ),
         ("--network alias=x", "no name set for network"),
+        ("--network name=", "no name set for network"),
         ("--network name=lan,nosuch=1", "invalid field key nosuch"),
         ("--network name=lan,gw-priority=1", "netcell has not"),
         (

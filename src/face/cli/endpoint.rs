@@ -80,7 +80,9 @@ fn parts(long: &str) -> Result<Vec<(&'static str, String, &'static str)>> {
             (None, _) => return Err(Error::new(format_args!("invalid field key {key}"))),
         }
     }
-    if !parts.iter().any(|(option, ..)| *option == "--network") {
+    let is_name =
+        |(option, value, _): &(&str, String, _)| *option == "--network" && !value.is_empty();
+    if !parts.iter().any(is_name) {
         return Err(Error::new("no name set for network"));
     }
     Ok(parts)
@@ -119,6 +121,8 @@ mod tests {
         );
         for (long, said) in [
             ("alias=a", "no name set for network"),
+            ("name=", "no name set for network"),
+            ("name= ,alias=a", "no name set for network"),
             ("name=lan,nosuch=1", "invalid field key nosuch"),
             ("name=lan,gw-priority=1", "Docker has it"),
             ("name=lan,alias", "invalid field alias"),
