@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::find::Held;
 use crate::engine::process::log::{Entry, Reader};
+use crate::engine::process::{Handle, unwatched};
 use crate::engine::record::UnixNanos;
 use crate::engine::store::Directory;
 use crate::engine::view::{Container, Status};
@@ -20,6 +21,9 @@ const BLIND: Duration = Duration::from_millis(100);
 impl Engine {
     /// Hands the entries of a container's log to `sink`, oldest first; none says that there are no more for now. Until
     /// `sink` has had enough, or, with `follow`, until the container has ended or `until` is over.
+    ///
+    /// # Errors
+    /// A container to follow that runs on without its monitor: nobody writes its log.
     pub fn logs(
         &self,
         reference: &str,
@@ -48,6 +52,9 @@ impl Engine {
             }
             match monitor {
                 Some(monitor) => wait(watch.as_ref(), monitor, until),
+                None if follow && outlives_its_monitor(&container) => {
+                    return Err(unwatched("follow the container's log"));
+                }
                 None => return Ok(()),
             }
         }
@@ -60,6 +67,12 @@ fn monitor_of(container: &Container) -> Option<OwnedFd> {
     let pid = Pid::from_raw(start.monitor.cast_signed())?;
     let monitor = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
     (container.status == Status::Running).then_some(monitor)
+}
+
+/// Whether a container runs whose monitor does not: that waits for its first process before it ends.
+fn outlives_its_monitor(container: &Container) -> bool {
+    let start = container.record.start.as_ref();
+    start.is_some_and(|start| Handle::open(start.process()).is_ok_and(|first| first.is_some()))
 }
 
 fn lives(monitor: &OwnedFd) -> bool {

@@ -379,7 +379,12 @@ fn an_ambiguous_prefix_is_refused() {
 }
 
 fn a_container_whose_monitor_is_killed_is_still_governed() {
-    cell("run -d --name web -p 8080:80 alpine sleep 1000").ok();
+    let script = "echo begun; sleep 1000";
+    netcell(&[
+        "run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sh", "-c", script,
+    ])
+    .ok();
+    wait_until("it has begun", || cell("logs web").quiet() == "begun");
     let pid: i32 = netcell(&["inspect", "web", "--format", "{{.State.Pid}}"])
         .quiet()
         .parse()
@@ -393,6 +398,11 @@ fn a_container_whose_monitor_is_killed_is_still_governed() {
     if oracle::status(pid, "Name").is_some() {
         assert_eq!(state("web"), "running true 0");
         cell("exec web true").ok();
+        let way_out = "`netcell restart` gives it one again";
+        cell("attach web").refused(1, &["its monitor was killed", way_out]);
+        let followed = cell("logs -f web");
+        assert_eq!(followed.stdout, "begun\n");
+        followed.refused(1, &["its monitor was killed", way_out]);
         cell("stop -t 0 web").ok();
     }
     assert_eq!(state("web"), "exited false 137");

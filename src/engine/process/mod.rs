@@ -41,7 +41,7 @@ pub use handle::Handle;
 pub use lines::{Attach, Stdin};
 pub use monitor::Hook;
 pub use spawn::{Running, Spawn, Spawned, spawn};
-pub use visit::visit;
+pub use visit::{unwatched, visit};
 
 use crate::engine::settings::Settings;
 use crate::sys::limits::Limit;

@@ -26,7 +26,11 @@ pub fn visit(directory: BorrowedFd, process: Process, stay: &Stay) -> Result<Att
     let signals = take_signals()?;
     let ((out, their_out), (err, their_err)) = (pipe()?, pipe()?);
     let (answer, their_answer) = handover::pair().map_err(os)?;
-    let stopped = || Error::new("You cannot attach to a stopped container, start it first");
+    let stopped = || match process.open() {
+        // It has outlived whoever opens the door.
+        Ok(_) => unwatched("attach to the container"),
+        Err(_) => Error::new("You cannot attach to a stopped container, start it first"),
+    };
     let brought = [&their_out, &their_err, &their_answer];
     door::knock(directory, brought).map_err(|errno| match errno {
         Errno::CONNREFUSED | Errno::NOENT => stopped(),
@@ -67,4 +71,11 @@ pub fn visit(directory: BorrowedFd, process: Process, stay: &Stay) -> Result<Att
         line,
     };
     attach::done(session.run()?)
+}
+
+/// What cannot be done with a container that runs on without its monitor.
+pub fn unwatched(action: &str) -> Error {
+    Error::new(format_args!(
+        "cannot {action}: its monitor was killed, and what it writes is lost until `netcell restart` gives it one again"
+    ))
 }
