@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use crate::tests;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub const TESTS: &[runner::Test] = tests![
     several_attach_at_once_and_leave_one_by_one,
     attach_exits_as_the_container_does,
     what_cannot_be_attached_to_is_refused,
+    who_stays_ends_when_nobody_reads_on_and_the_container_runs_on,
 ];
 
 /// Shows each four bytes that are typed, as they come.
@@ -354,4 +355,54 @@ fn what_cannot_be_attached_to_is_refused() {
     cell("attach bare").refused(1, &["bare", "without a process"]);
     netcell(&["exec", "-dt", "bare", "true"]).refused(1, &["bare", "terminal"]);
     cell("rm bare").ok();
+}
+
+/// The exit code of a command of whose stdout and stderr, which are one pipe, the first bytes are read, if any are wanted.
+fn read_for_a_moment(arguments: &[&str], bytes: usize) -> Option<i32> {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = netcell_command(arguments);
+    command.stdout(writer.try_clone().expect("a pipe"));
+    let mut child = Background::spawn(command.stderr(writer));
+    drop(command);
+    reader.read_exact(&mut vec![0; bytes]).expect("output");
+    drop(reader);
+    let mut status = None;
+    wait_until("it has ended", || {
+        status = child.0.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
+fn who_stays_ends_when_nobody_reads_on_and_the_container_runs_on() {
+    let web = ["run", "--rm", "--name", "web", "alpine"];
+    for script in ["yes", "yes >&2"] {
+        let foreground = [&web[..], &["sh", "-c", script]].concat();
+        assert_eq!(read_for_a_moment(&foreground, 2), Some(141));
+        assert_eq!(state("web"), "running");
+        cell("kill web").ok();
+        wait_until("its monitor has removed it", || containers() == 0);
+    }
+    assert_eq!(
+        read_for_a_moment(&[&web[..], &["yes"]].concat(), 2),
+        Some(141)
+    );
+    // As an init does that respawns it.
+    cell("run --rm --name web alpine true").exits(0);
+    assert_eq!(
+        read_for_a_moment(&["run", "-t", "--name", "tty", "alpine", "yes"], 2),
+        Some(141)
+    );
+    cell("run -d --name web alpine yes").ok();
+    let many = processes_with("yes").len();
+    assert_eq!(read_for_a_moment(&["attach", "web"], 2), Some(141));
+    assert_eq!(read_for_a_moment(&["exec", "web", "yes"], 2), Some(141));
+    wait_until("what exec began has died of the pipe", || {
+        processes_with("yes").len() == many
+    });
+    assert_eq!(state("web"), "running");
+    // Whose output nobody reads stays for the end of one that writes nothing.
+    let quiet = [&web[..3], &["quiet", "alpine", "sleep", "1"]].concat();
+    assert_eq!(read_for_a_moment(&quiet, 0), Some(0));
+    cell("rm -f web tty").ok();
 }

@@ -136,8 +136,8 @@ pub(super) struct Session<'a> {
     pub target: Option<OwnedFd>,
     /// Who gets its stdin; with a line, a second descriptor of that.
     pub stdin: Option<OwnedFd>,
-    /// What it writes to its own stdout or stderr.
-    pub outputs: Vec<(OwnedFd, BorrowedFd<'static>)>,
+    /// What it writes to its own stdout or stderr; to none where a byte says that another could write there no more.
+    pub outputs: Vec<(OwnedFd, Option<BorrowedFd<'static>>)>,
     /// From [`take_signals`].
     pub signals: OwnedFd,
     /// The signals that end the session.
@@ -155,7 +155,8 @@ struct Ready {
 }
 
 impl Session<'_> {
-    /// Until the child has ended and its output has been written, or the user has left.
+    /// Until the child has ended and its output has been written, or the user has left, or nobody reads the output: then as if
+    /// this process, too, had died of SIGPIPE.
     pub fn run(mut self) -> Result<Ended> {
         let os = |e| Error::os("wait for the container", e);
         let pidfd = match self.until {
@@ -192,9 +193,18 @@ impl Session<'_> {
                 };
             }
             let mut outputs = ready.outputs.into_iter();
+            let mut broken = false;
             self.outputs.retain(|(pipe, to)| {
-                outputs.next() != Some(true) || pump(pipe, *to) != Pumped::End
+                let pumped = match outputs.next() {
+                    Some(true) => pump(pipe, *to),
+                    _ => Pumped::Nothing,
+                };
+                broken |= pumped == Pumped::Broken;
+                pumped != Pumped::End
             });
+            if broken {
+                return Ok(Ended::Left(Signal::PIPE.as_raw()));
+            }
             if let Until::Child(child) = self.until
                 && ready.ended
             {
@@ -289,17 +299,19 @@ enum Pumped {
     Some,
     Nothing,
     End,
+    /// Nobody reads what is written.
+    Broken,
 }
 
-/// Moves once what a pipe has. When nobody takes it any more the writer must still not be blocked: it is thrown away.
-fn pump(pipe: &OwnedFd, to: BorrowedFd<'_>) -> Pumped {
+/// Moves once what a pipe has. What cannot be written (a full disk) is thrown away: the writer must not be blocked.
+fn pump(pipe: &OwnedFd, to: Option<BorrowedFd<'_>>) -> Pumped {
     let mut chunk = [0; CHUNK];
     match rustix::io::read(pipe, &mut chunk) {
         Ok(0) => Pumped::End,
-        Ok(n) => {
-            write_all(to, &chunk[..n]);
-            Pumped::Some
-        }
+        Ok(n) => match to.map(|to| write_all(to, &chunk[..n])) {
+            None | Some(Err(Errno::PIPE)) => Pumped::Broken,
+            Some(_) => Pumped::Some,
+        },
         Err(Errno::AGAIN) => Pumped::Nothing,
         Err(Errno::INTR) => Pumped::Some,
         // A terminal's other end is closed (EIO, pty(7)).

@@ -2,7 +2,7 @@
 
 use super::attach::{self, Attended, Ended, Line, Session, Until};
 use super::child::{self, EnterSpec, Handed, Task};
-use super::pipe::{null, output_pipe, pipe};
+use super::pipe::{null, pipe};
 use super::program;
 use super::report::{Report, Reports};
 use super::{EtcFiles, Program, line};
@@ -148,7 +148,7 @@ fn begin(mut reports: Reports) -> Result<Pid> {
 #[derive(Default)]
 struct Ends {
     stdin: Option<OwnedFd>,
-    outputs: Vec<(OwnedFd, rustix::fd::BorrowedFd<'static>)>,
+    outputs: Vec<(OwnedFd, Option<rustix::fd::BorrowedFd<'static>>)>,
     /// A terminal's master.
     line: Option<OwnedFd>,
 }
@@ -160,7 +160,7 @@ impl Ends {
         let (master, slave) = line::inside(process, terminal::size().unwrap_or_default())?;
         if !spec.detach {
             let output = master.try_clone().map_err(os)?;
-            self.outputs.push((output, rustix::stdio::stdout()));
+            self.outputs.push((output, Some(rustix::stdio::stdout())));
             if spec.interactive {
                 self.stdin = Some(master.try_clone().map_err(os)?);
             }
@@ -182,10 +182,10 @@ impl Ends {
         if spec.detach {
             return Ok([stdin, null()?, null()?]);
         }
-        let (out, child_out) = output_pipe()?;
-        let (err, child_err) = output_pipe()?;
-        self.outputs.push((out, rustix::stdio::stdout()));
-        self.outputs.push((err, rustix::stdio::stderr()));
+        // They break with this process: nobody else ever reads them.
+        let ((out, child_out), (err, child_err)) = (pipe()?, pipe()?);
+        self.outputs.push((out, Some(rustix::stdio::stdout())));
+        self.outputs.push((err, Some(rustix::stdio::stderr())));
         Ok([stdin, child_out, child_err])
     }
 }

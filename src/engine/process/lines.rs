@@ -43,7 +43,7 @@ pub(super) struct Lines {
     pub terminal: bool,
     /// What the terminal's output is written to, besides the log.
     pub visitor: Option<OwnedFd>,
-    /// Where the master is sent on to.
+    /// Where the master is sent on to; without a terminal, where a byte says that nobody reads what the command gets.
     pub line: Option<OwnedFd>,
 }
 
@@ -52,7 +52,8 @@ pub(super) struct Lines {
 pub(super) struct Mine {
     /// Its stdin, where that is fed.
     pub stdin: Option<OwnedFd>,
-    /// What the monitor writes its output to; without a terminal it writes to the command's own descriptors.
+    /// What the monitor writes its output to; without a terminal it writes to the command's own descriptors, and here a byte
+    /// when nobody reads from one of them.
     pub output: Option<OwnedFd>,
     /// Where the monitor sends the terminal's master.
     pub line: Option<OwnedFd>,
@@ -71,6 +72,10 @@ pub(super) fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
     };
     let fed = attach.stdin == Stdin::Fed;
     let (stdin, kept) = if fed { (my_in, None) } else { (None, my_in) };
+    let (output, broken) = match attach.output {
+        true => pipe().map(|(read, write)| (Some(read), Some(write)))?,
+        false => (None, None),
+    };
     let lines = Lines {
         stdio: [child_in, child_out, child_err],
         stdin: kept,
@@ -78,11 +83,12 @@ pub(super) fn pipes(attach: Attach) -> Result<(Lines, Mine)> {
         foreground: attach.streams.map(|stream| stream && attach.output),
         terminal: false,
         visitor: None,
-        line: None,
+        line: broken,
     };
     let mine = Mine {
         stdin,
-        ..Mine::default()
+        output,
+        line: None,
     };
     Ok((lines, mine))
 }
@@ -128,21 +134,21 @@ impl Lines {
     /// The outputs, each with who gets it besides the log.
     pub fn take_outputs(&mut self) -> [Output; 2] {
         let own = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).ok();
-        let out = match self.foreground[0] {
-            true => own(stdout()),
-            false => self.visitor.take(),
-        };
+        let out = self.foreground[0].then(|| own(stdout())).flatten();
         let err = self.foreground[1].then(|| own(stderr())).flatten();
         let [out_pipe, err_pipe] = std::mem::take(&mut self.outputs);
-        let output = |pipe, stream, to: Option<OwnedFd>| Output {
+        let output = |pipe, stream, own| Output {
             pipe,
             stream,
-            to: to.into_iter().collect(),
+            own,
+            to: Vec::new(),
         };
-        [
+        let mut outputs = [
             output(out_pipe, Stream::Stdout, out),
             output(err_pipe, Stream::Stderr, err),
-        ]
+        ];
+        outputs[0].to.extend(self.visitor.take());
+        outputs
     }
 }
 
@@ -152,6 +158,8 @@ pub(super) struct Output {
     pub pipe: Option<OwnedFd>,
     /// What the log calls it.
     pub stream: Stream,
-    /// Who gets it besides the log.
+    /// The command's own descriptor for it, if it gets it.
+    pub own: Option<OwnedFd>,
+    /// Who else gets it besides the log.
     pub to: Vec<OwnedFd>,
 }

@@ -208,7 +208,8 @@ impl Watch {
         keep.extend(some.into_iter().flatten().map(AsFd::as_fd));
         keep.extend(held.map(AsFd::as_fd));
         for output in &self.outputs {
-            keep.extend(output.pipe.iter().chain(&output.to).map(AsFd::as_fd));
+            let ends = output.pipe.iter().chain(&output.own).chain(&output.to);
+            keep.extend(ends.map(AsFd::as_fd));
         }
         let log = self.log.iter().flat_map(Writer::descriptors);
         keep.extend(log.map(AsFd::as_fd));
@@ -368,9 +369,17 @@ impl Watch {
                 if let Some(log) = &mut self.log {
                     log.keep(output.stream, time::now(), &chunk[..n]);
                 }
-                output
-                    .to
-                    .retain(|to| pipe::write_all(to.as_fd(), &chunk[..n]));
+                let write = |to: &OwnedFd| pipe::write_all(to.as_fd(), &chunk[..n]);
+                output.to.retain(|to| write(to).is_ok());
+                let broken = output.own.as_ref().and_then(|own| write(own).err());
+                if let Some(errno) = broken {
+                    output.own = None;
+                    if errno == Errno::PIPE {
+                        // Nobody is left whom the command could stay for.
+                        let line = self.line.take();
+                        let _ = line.map(|line| pipe::write_all(line.as_fd(), b"."));
+                    }
+                }
                 return true;
             }
             Err(Errno::INTR) => return true,

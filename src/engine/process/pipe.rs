@@ -29,8 +29,8 @@ pub(super) fn null() -> Result<OwnedFd> {
     path::null().map_err(|e| Error::os("open /dev/null", e))
 }
 
-/// Writes all of it; false when nobody takes it any more.
-pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
+/// Writes all of it; an error when nobody takes it any more: EPIPE where a pipe has no reader.
+pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
             Ok(n) => bytes = &bytes[n..],
@@ -40,10 +40,10 @@ pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
                 let mut room = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
                 let _ = poll(&mut room, None);
             }
-            Err(_) => return false,
+            Err(errno) => return Err(errno),
         }
     }
-    true
+    Ok(())
 }
 
 /// Whether somebody still reads from a pipe.

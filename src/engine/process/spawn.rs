@@ -223,7 +223,7 @@ impl Running {
                 .mine
                 .output
                 .into_iter()
-                .map(|output| (output, stdout()))
+                .map(|output| (output, line.is_some().then(stdout)))
                 .collect(),
             signals,
             leave: attach::leave(stay, line.is_some()),

@@ -65,7 +65,7 @@ pub fn visit(directory: BorrowedFd, process: Process, stay: &Stay) -> Result<Att
         until: Until::Silence,
         target: attach::target(process, stay),
         stdin,
-        outputs: vec![(out, stdio::stdout()), (err, stdio::stderr())],
+        outputs: vec![(out, Some(stdio::stdout())), (err, Some(stdio::stderr()))],
         signals,
         leave: attach::leave(stay, line.is_some()),
         line,
