@@ -294,3 +294,10 @@ pub fn members(store: &Store, sandbox: &SandboxRecord) -> Result<Vec<Name>> {
     }
     Ok(members)
 }
+
+/// Docker's sentence for a name that is taken.
+pub fn conflict(name: &Name, holder: &str) -> Error {
+    Error::new(format_args!(
+        "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
+    ))
+}

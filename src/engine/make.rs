@@ -6,7 +6,7 @@ use crate::engine::network::InUse;
 use crate::engine::plan::Plan;
 use crate::engine::ports::{Claim, Families};
 use crate::engine::record::{ContainerRecord, SandboxRecord};
-use crate::engine::reserve::{Change, Wanted, conflict};
+use crate::engine::reserve::{Change, Wanted};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::EndpointSpec;
 use crate::engine::store::{IntentFile, Locked};
@@ -64,7 +64,7 @@ impl Engine {
                     drop(locked);
                     // Just begun, or its owner has just died: a moment later the answer is a better one.
                     if !self.store.ends_within(&wanted.name, MOMENT)? {
-                        return Err(conflict(&wanted.name, "another operation"));
+                        return Err(find::conflict(&wanted.name, "another operation"));
                     }
                     self.wait_for(&wanted.name, run)?;
                 }
@@ -155,7 +155,7 @@ impl Engine {
             Target::Own(_) => match lives_on {
                 // A container takes over what another has left; a sandbox alone would be the one that is there.
                 Some(sandbox) if wanted.container.is_none() => {
-                    return Err(conflict(
+                    return Err(find::conflict(
                         &wanted.name,
                         &format!("sandbox \"{}\"", sandbox.id),
                     ));

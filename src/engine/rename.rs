@@ -4,9 +4,9 @@
 //! intent claims the old name and the new one. The namespace is pinned under both, then all files change under `lock`,
 //! then the old pin goes; each step looks at what is done already, so that a renaming whose owner died is completed.
 
+use crate::engine::find::conflict;
 use crate::engine::plan::Plan;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
-use crate::engine::reserve::conflict;
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, hosts};

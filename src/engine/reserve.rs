@@ -90,11 +90,14 @@ impl Engine {
     /// Docker's conflict, when a container or a sandbox alone has this name.
     pub(super) fn refuse_taken_name(&self, name: &Name) -> Result<()> {
         if let Some(record) = self.store.read::<ContainerRecord>(name)? {
-            return Err(conflict(name, &format!("container \"{}\"", record.id)));
+            return Err(find::conflict(
+                name,
+                &format!("container \"{}\"", record.id),
+            ));
         }
         match self.store.read::<SandboxRecord>(name)? {
             Some(sandbox) if sandbox.bare => {
-                Err(conflict(name, &format!("sandbox \"{}\"", sandbox.id)))
+                Err(find::conflict(name, &format!("sandbox \"{}\"", sandbox.id)))
             }
             _ => Ok(()),
         }
@@ -431,13 +434,6 @@ fn with_member(
     sandbox.members.retain(|member| *member != wanted.name);
     sandbox.members.push(wanted.name.clone());
     sandbox
-}
-
-/// Docker's sentence for a name that is taken.
-pub fn conflict(name: &Name, holder: &str) -> Error {
-    Error::new(format_args!(
-        "Conflict. The container name \"/{name}\" is already in use by {holder}. You have to remove (or rename) that container to be able to reuse that name."
-    ))
 }
 
 /// Whoever takes a sandbox over may leave its attachment alone, or ask for what it has.

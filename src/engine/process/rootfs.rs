@@ -64,6 +64,11 @@ const DEVICES: [(&str, &str); 6] = [
     ("/dev/tty", "dev/tty"),
 ];
 
+const PTS: &[(&str, &str)] = &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
+
+/// The group of terminals is 5 wherever there is one; a user namespace may have no such id.
+const PTS_OF_GROUP: &[(&str, &str)] = &[PTS[0], PTS[1], PTS[2], ("gid", "5")];
+
 const LINKS: [(&str, &str); 5] = [
     ("dev/fd", "/proc/self/fd"),
     ("dev/stdin", "/proc/self/fd/0"),
@@ -414,20 +419,12 @@ impl Plan {
         for path in ["dev/pts", "dev/shm", "dev/mqueue"] {
             self.directory(path);
         }
-        let pts = |options| Filesystem {
+        let pts = Filesystem {
             kind: "devpts",
-            options,
+            options: if self.user { PTS } else { PTS_OF_GROUP },
             at: self.at("dev/pts"),
             attr,
         };
-        // The group of terminals is 5 wherever there is one; a user namespace may have no such id.
-        let with_group = pts(&[
-            ("newinstance", ""),
-            ("ptmxmode", "0666"),
-            ("mode", "0620"),
-            ("gid", "5"),
-        ]);
-        let without_group = pts(&[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")]);
         let shm = Filesystem {
             attr: attr | Attr::MOUNT_ATTR_NODEV,
             ..self.tmpfs(self.at("dev/shm"), &[("mode", "1777"), ("size", "64m")])
@@ -438,7 +435,6 @@ impl Plan {
             at: self.at("dev/mqueue"),
             attr: attr | Attr::MOUNT_ATTR_NODEV,
         };
-        let pts = if self.user { without_group } else { with_group };
         self.may(
             pts,
             "the container has no pseudo-terminals (CONFIG_UNIX98_PTYS)",
