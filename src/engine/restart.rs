@@ -187,6 +187,8 @@ impl Engine {
             if self.store.is_under_way(&record.name)? {
                 drop(locked);
                 self.store.wait_for(&record.name)?;
+                // What nobody is at any more, and cannot be settled from here, would be waited for again and again.
+                self.store.refuse_left(&record.name)?;
                 continue;
             }
             let again = record.again.get_or_insert_default();

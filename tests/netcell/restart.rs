@@ -5,6 +5,7 @@ use crate::tests;
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[runner::Test] = tests![
+    a_stop_does_not_wait_for_an_operation_that_nobody_is_at,
     always_starts_again_whatever_the_exit_code,
     on_failure_starts_again_so_often_and_no_more,
     unless_stopped_starts_again_until_it_is_stopped,
@@ -20,6 +21,16 @@ pub const TESTS: &[runner::Test] = tests![
     a_name_that_is_given_to_another_container_is_not_started,
     policies_that_make_no_sense_are_refused,
 ];
+
+fn a_stop_does_not_wait_for_an_operation_that_nobody_is_at() {
+    run("web", "always", "sleep 1000");
+    let left = "/run/netcell/intents/web";
+    step("leave an intent", std::fs::write(left, ""));
+    let answer = cell("stop -t 0 web").exits(1);
+    assert!(answer.stderr.contains(left), "{answer:?}");
+    step("remove it", std::fs::remove_file(left));
+    cell("rm -f web").ok();
+}
 
 fn inspect(name: &str, template: &str) -> String {
     netcell(&["inspect", name, "--format", template]).quiet()
