@@ -10,7 +10,7 @@ use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::Result;
 use crate::sys::time;
-use crate::types::Name;
+use crate::types::{Name, PortMapping};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -121,6 +121,11 @@ impl Engine {
                     && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
                 {
                     hosts::renew(&self.store, &locked, &sandbox)?;
+                    // Nor freed what the member had whose place it took.
+                    let (before, after) = (&file.intent.ports_before, &file.intent.ports_after);
+                    for port in PortMapping::host_ends_not_in(before, after) {
+                        self.store.free_port(&locked, port, &sandbox.id)?;
+                    }
                 }
                 self.store.end(file)
             }

@@ -371,14 +371,13 @@ impl Watch {
                 }
                 let write = |to: &OwnedFd| pipe::write_all(to.as_fd(), &chunk[..n]);
                 output.to.retain(|to| write(to).is_ok());
+                // What has no room there is thrown away.
                 let broken = output.own.as_ref().and_then(|own| write(own).err());
-                if let Some(errno) = broken {
-                    output.own = None;
-                    if errno == Errno::PIPE {
-                        // Nobody is left whom the command could stay for.
-                        let line = self.line.take();
-                        let _ = line.map(|line| pipe::write_all(line.as_fd(), b"."));
-                    }
+                if broken == Some(Errno::PIPE) {
+                    // Nobody is left whom the command could stay for; once it has gone neither output is its own.
+                    self.outputs.iter_mut().for_each(|output| output.own = None);
+                    let line = self.line.take();
+                    let _ = line.map(|line| pipe::write_all(line.as_fd(), b"."));
                 }
                 return true;
             }
