@@ -342,7 +342,8 @@ fn addresses_ahead<'n>(
         let network = on.network();
         let part = network.and_then(|network| network.subnet(address.is_ipv4()));
         let name = network.map_or("none", |network| network.name.as_str());
-        if !part.is_some_and(|part| part.subnet.contains(address)) {
+        // The default network's subnet is decided when it is made.
+        if !matches!(on, On::Default) && !part.is_some_and(|part| part.subnet.contains(address)) {
             return Err(wrong(format_args!(
                 "no configured subnet contains IP address {address}: it is not one of network {name}"
             )));

@@ -235,11 +235,11 @@ impl Reader<'_> {
             return Ok(None);
         }
         let no_end = format!("${{{name} has no closing brace");
-        let mut line = self.rest.clone().take_while(|c| *c != '\n');
-        if !line.any(|c| c == '}') {
-            return Err((place, no_end));
-        }
         if !(self.next_if(':') && self.next_if('-')) {
+            let mut line = self.rest.clone().take_while(|c| *c != '\n');
+            if !line.any(|c| c == '}') {
+                return Err((place, no_end));
+            }
             return Err((
                 place,
                 format!(
