@@ -120,7 +120,7 @@ fn who_stays_with_a_container_stays_with_the_one_that_was_meant() {
     while_renamed((ends, RUNS), "wait ID", libc::SYS_openat, &|met| {
         assert_eq!(met.held.stdout, "3\n", "{met}");
     });
-    let ends = "run -d --name one alpine sleep 2";
+    let ends = "run -d --name one alpine sleep 6";
     while_renamed(
         (ends, RUNS),
         "attach --no-stdin ID",

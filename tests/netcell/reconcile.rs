@@ -23,7 +23,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_pin_comes_back_by_the_process_that_lives_there,
     a_sandbox_in_which_nobody_lives_is_made_anew,
     connections_that_nobody_touched_go_on,
-    connections_in_use_outlive_all_but_the_loss_of_the_tables.seconds(90),
+    connections_in_use_outlive_all_but_the_loss_of_the_tables.seconds(180),
     the_files_in_etc_are_as_the_host_has_them_now.beside(own_etc),
     the_script_of_a_dry_run_makes_it_good,
     what_is_not_netcells_is_left_alone_and_said,
@@ -673,7 +673,7 @@ impl InUse {
         let counted = rounds.clone();
         step(
             "time",
-            stream.set_read_timeout(Some(Duration::from_secs(20))),
+            stream.set_read_timeout(Some(Duration::from_secs(5))),
         );
         let end = std::thread::spawn(move || {
             loop {

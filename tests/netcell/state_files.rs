@@ -578,7 +578,7 @@ fn as_before(before: &Snapshot) {
         let kept = ["directory: ", "/leases/", "/watch/", "/reconcile"];
         kept.iter().any(|part| line.contains(part))
     };
-    let left = restored_but(before, Duration::from_secs(3), &is_kept);
+    let left = restored_but(before, Duration::from_secs(10), &is_kept);
     assert_eq!(left, Ok(()));
 }
 

@@ -269,10 +269,10 @@ fn volumes_that_make_no_sense_are_refused() {
         sh(&format!("{option} {volume}"), "true").refused(125, &[words]);
     }
     // Labels: nothing to do without SELinux, and refused with it.
+    must("busybox", &["mount", "-t", "tmpfs", "none", "/sys/fs"]);
     for mode in ["z", "Z", "rw,z", "ro,Z"] {
         sh(&format!("-v /tmp:/x:{mode}"), "true").ok();
     }
-    must("busybox", &["mount", "-t", "tmpfs", "none", "/sys/fs"]);
     step("make a directory", fs::create_dir("/sys/fs/selinux"));
     sh("-v /tmp:/x:ro,z", "true").refused(125, &["SELinux", "chcon", "/tmp"]);
     must("busybox", &["umount", "/sys/fs"]);

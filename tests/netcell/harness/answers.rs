@@ -105,6 +105,7 @@ pub fn sense(text: &str) -> String {
             && !line.trim().is_empty()
             && !line.contains("turned on net.ipv4.ip_forward")
             && !line.contains("DOCKER-USER")
+            && !line.contains("of table ip filter of Docker drops")
             // The client's, which waits for what never began.
             && !line.starts_with("time=")
     };
