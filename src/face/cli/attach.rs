@@ -27,7 +27,7 @@ pub(super) static PAGE: Page = Page {
 
 With a terminal, ctrl-p ctrl-q leaves the container running.
 
-Exit codes: 1 an error, else the container's own.
+Exit codes: 1 an error, 141 nobody reads on, else the container's own.
 ",
 };
 

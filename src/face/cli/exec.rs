@@ -26,7 +26,8 @@ pub(super) static PAGE: Page = Page {
     end: "Example:
   netcell exec web ip addr
 
-Exit codes: 1 an error, 126 COMMAND cannot be executed, 127 COMMAND was not found, else COMMAND's own.
+Exit codes: 1 an error, 126 COMMAND cannot be executed, 127 COMMAND was not found, 141 nobody
+reads on, else COMMAND's own.
 ",
 };
 

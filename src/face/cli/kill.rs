@@ -33,7 +33,7 @@ const SIGNALS: [&str; 31] = [
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// SIGRTMIN as the C libraries have it, whose threads use the two before it; SIGRTMAX.
+/// SIGRTMIN as glibc and Docker have it (musl's is 35); SIGRTMAX.
 const REAL_TIME: i32 = 34;
 const LAST: i32 = 64;
 

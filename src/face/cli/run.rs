@@ -37,7 +37,7 @@ pub(super) static PAGE: Page = Page {
 IMAGE is a root file system: a name under the image directory, a path, or / for the host's own.
 
 Exit codes: 125 an error of netcell's, 126 COMMAND cannot be executed, 127 COMMAND was not found,
-else COMMAND's own, or 128 plus its signal.
+141 nobody reads on, else COMMAND's own, or 128 plus its signal.
 ",
 };
 
