@@ -9,7 +9,7 @@ use crate::types::{Id, Labels, Name, PortMapping};
 /// `containers/NAME/record.json`.
 #[derive(Debug, Clone)]
 pub struct ContainerRecord {
-    /// [`VERSION`].
+    /// [`VERSION`](super::VERSION).
     pub version: u32,
     /// /proc/sys/kernel/random/boot_id of the boot that wrote it.
     pub boot: String,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// `networks/NAME/record.json`.
 #[derive(Debug, Clone)]
 pub struct NetworkRecord {
-    /// [`VERSION`].
+    /// [`VERSION`](super::VERSION).
     pub version: u32,
     /// The boot that wrote it.
     pub boot: String,

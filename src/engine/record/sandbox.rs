@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// `sandboxes/NAME/record.json`.
 #[derive(Debug, Clone)]
 pub struct SandboxRecord {
-    /// [`VERSION`].
+    /// [`VERSION`](super::VERSION).
     pub version: u32,
     /// The boot that wrote it.
     pub boot: String,
