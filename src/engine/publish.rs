@@ -3,7 +3,7 @@
 //! The ports of one member change from one list to another. The intent has both, so that a death in between is undone;
 //! the commit is the sandbox's record, and a container's own list follows it.
 
-use crate::engine::record::{ContainerRecord, SandboxRecord};
+use crate::engine::record::{ContainerRecord, SandboxPort, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
 use crate::engine::{Engine, Run, find, ports, sandbox};
@@ -94,6 +94,12 @@ impl Engine {
             match self.change_ports(&whose, &rest, run)? {
                 Some((member, ..)) => {
                     done.push(member.name);
+                    let left =
+                        |port: &SandboxPort| goes(&port.mapping) && !done.contains(&port.member);
+                    // Another look could fail though all is done.
+                    if !member.sandbox.ports.iter().any(left) {
+                        return Ok(());
+                    }
                     last = Some(member.sandbox);
                 }
                 None => return Ok(()),
