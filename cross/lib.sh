@@ -191,7 +191,7 @@ make_binary() {
         # writable segment, whose first page is copied at every start.
         # Without unwind tables nothing reads the header of those; -O2 lets strings that end alike be one.
         last=(-Cllvm-args=-enable-machine-outliner=always -Clink-arg=--icf=all -Crelro-level=off -Clink-arg=-O2
-            -Clink-arg=--no-eh-frame-hdr)
+            -Clink-arg=--no-eh-frame-hdr -Clink-arg=-T "-Clink-arg=$cross/layout.ld")
         # What lies within 128 bytes below the frame pointer is named by a byte less than what lies above the stack's: 13 KB.
         # A function whose own frame has some hundred bytes is not made part of another's for that: 2 KB.
         if [ "$debian" = amd64 ]; then
@@ -210,7 +210,7 @@ make_binary() {
         # Pages of 32-bit ARM have 4 KiB, always: the linker's 64 would cost the file as much between two segments, or nothing, as
         # their ends happen to fall; and so may a page.
         case $debian in
-        armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096 -Clink-arg=-T "-Clink-arg=$cross/data.ld") ;;
+        armhf | armel) last+=(-Clink-arg=-z -Clink-arg=max-page-size=4096) ;;
         esac
         # Thumb-2, and ARMv6K's Thumb-1, are a quarter smaller than the 32-bit instructions that are the targets' default.
         case $debian in
@@ -257,12 +257,12 @@ link() {
         --target-dir "$folder/target" --config "target.$target.rustflags=[$(printf '"%s",' "${flags[@]}")]" "${options[@]}" -- "$@")
 }
 
-# layout FILE: the symbols of functions in FILE as they are to follow each other: those that cross/first names, and then those
-# that cross/cold does.
+# layout FILE: the symbols of functions and variables in FILE as they are to follow each other: those that cross/first names,
+# and then those that cross/cold does.
 layout() {
     local symbols patterns
     # Where a program begins is written in assembler, and said to be nothing in particular.
-    symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" || $8 == "_start" { print $2, $8 }' | sort | cut -d' ' -f2)
+    symbols=$(readelf -sW "$1" | awk '$4 == "FUNC" || $4 == "OBJECT" || $8 == "_start" { print $2, $8 }' | sort | cut -d' ' -f2)
     for patterns in first cold; do
         c++filt <<<"$symbols" | sed 's/\[[0-9a-f]*\]//g' | paste - <(echo "$symbols") | awk -F'\t' '
             NR == FNR { if (!/^#/) pattern = pattern (pattern ? "|" : "") $0; next }
