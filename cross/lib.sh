@@ -34,6 +34,9 @@ need() {
     [ ${#missing[@]} = 0 ] || fail "not installed: ${missing[*]} (apt-get install --no-install-recommends ${missing[*]})"
 }
 
+# allowed KEY: the number that budget.toml has under it, in the last line of it.
+allowed() { sed -n "s/^$1 = \([0-9]*\)$/\1/p" "$cross/budget.toml" | tail -n 1; }
+
 # seconds: time since the script began, for messages.
 seconds() { echo "$SECONDS s"; }
 
