@@ -2,7 +2,9 @@
 
 use crate::harness::*;
 use crate::tests;
+use std::io::Read;
 use std::process::Stdio;
+use std::time::Duration;
 
 pub const TESTS: &[runner::Test] = tests![
     it_runs_in_all_namespaces_of_the_container,
@@ -16,6 +18,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_container_that_does_not_run_is_refused,
     a_bare_sandbox_has_the_hosts_root_and_the_callers_privileges,
     a_bare_sandboxs_files_are_its_own,
+    it_ends_with_its_command_though_what_that_left_behind_writes_on,
     names_ids_and_prefixes_all_name_the_container,
     an_exec_ends_with_its_container,
 ];
@@ -200,6 +203,29 @@ fn a_bare_sandboxs_files_are_its_own() {
     let (address, _) = address_in("bare", "eth0");
     assert!(hosts.contains(&format!("{address}\tinside")), "{hosts}");
     cell("rm bare").ok();
+}
+
+fn it_ends_with_its_command_though_what_that_left_behind_writes_on() {
+    cell("run -d --name web alpine sleep 1000").ok();
+    for options in ["exec", "exec -t"] {
+        let script = "head -c 20000 /dev/zero | tr '\\0' x; cat /dev/zero & sleep 0.2; exit 3";
+        let mut line: Vec<&str> = options.split(' ').collect();
+        line.extend(["web", "sh", "-c", script]);
+        let mut command = netcell_command(&line);
+        let mut exec = command.stdout(Stdio::piped()).spawn().unwrap();
+        // Who reads slower than that writes never comes to an end of it.
+        let (mut out, mut all, mut chunk) = (exec.stdout.take().unwrap(), Vec::new(), [0; 2048]);
+        while let Ok(read @ 1..) = out.read(&mut chunk) {
+            all.extend_from_slice(&chunk[..read]);
+            std::thread::sleep(Duration::from_micros(200));
+            assert!(all.len() < 8 << 20, "{options}: no end");
+        }
+        assert_eq!(exec.wait().unwrap().code(), Some(3), "{options}");
+        // What the command itself wrote is there to the last byte.
+        let own = all.iter().filter(|byte| **byte == b'x').count();
+        assert_eq!(own, 20_000, "{options}");
+    }
+    cell("rm -f web").ok();
 }
 
 fn names_ids_and_prefixes_all_name_the_container() {

@@ -48,6 +48,10 @@ pub(super) const BREAK: &[i32] = &[
 /// Bytes moved at once.
 const CHUNK: usize = 8192;
 
+/// How often an output is read once the child has ended: all that a pipe (1 MiB, /proc/sys/fs/pipe-max-size) or a terminal
+/// had room for by then. A process that the child has left behind may write without end.
+const LAST: u32 = 256;
+
 /// From now on the signals that are to be handed on wait in a descriptor.
 pub(super) fn take_signals() -> Result<OwnedFd> {
     let set = signal::Set::all().without(&OWN);
@@ -209,7 +213,7 @@ impl Session<'_> {
                 && ready.ended
             {
                 for (pipe, to) in &self.outputs {
-                    while pump(pipe, *to) == Pumped::Some {}
+                    (0..LAST).any(|_| pump(pipe, *to) != Pumped::Some);
                 }
                 return ended(child).map_err(os);
             }
