@@ -6,8 +6,9 @@ use crate::engine::process::log::{Entry, Reader};
 use crate::engine::process::{Handle, unwatched};
 use crate::engine::record::UnixNanos;
 use crate::engine::store::Directory;
-use crate::engine::view::{Container, Status};
+use crate::engine::view::Container;
 use crate::error::{Errno, Error, Result};
+use crate::sys::lock::{self, Hold};
 use crate::sys::time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
@@ -32,10 +33,12 @@ impl Engine {
         sink: &mut dyn FnMut(Option<Entry<'_>>) -> Result<bool>,
     ) -> Result<()> {
         let Held {
-            container, home, ..
+            container,
+            home,
+            exit,
         } = self.hold(reference)?;
         let watch = follow.then(|| watch(&home)).transpose()?.flatten();
-        let monitor = monitor_of(&container).filter(|_| follow);
+        let monitor = monitor_of(&container, exit).filter(|_| follow);
         let mut reader = Reader::new(&home);
         loop {
             // Before the log is read: what was written before the end is in there.
@@ -62,11 +65,13 @@ impl Engine {
 }
 
 /// The monitor of a container that runs.
-fn monitor_of(container: &Container) -> Option<OwnedFd> {
+fn monitor_of(container: &Container, exit: Option<OwnedFd>) -> Option<OwnedFd> {
     let start = container.record.start.as_ref()?;
     let pid = Pid::from_raw(start.monitor.cast_signed())?;
     let monitor = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    (container.status == Status::Running).then_some(monitor)
+    // It holds the lock for life. Who does so after its number was looked up has it still, and no other process.
+    let lives = lock::try_lock(exit?, Hold::Shared) == Ok(false);
+    lives.then_some(monitor)
 }
 
 /// Whether a container runs whose monitor does not: that waits for its first process before it ends.

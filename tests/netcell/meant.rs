@@ -150,13 +150,20 @@ fn a_log_is_that_of_the_container_that_was_meant() {
         "alpine",
         "sh",
         "-c",
-        "echo first; sleep 1; echo last",
+        "trap 'echo last; exit' USR1; echo first; while :; do sleep 0.1; done",
     ])
     .ok();
-    let mut follows = begin("logs -f one");
-    ended_or_waiting(&mut follows, SHORT);
+    let follows = begin("logs -f one");
+    wait_until("it is followed", || {
+        let open = format!("/proc/{}/fd", follows.id());
+        let open = std::fs::read_dir(open).into_iter().flatten().flatten();
+        open.filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .any(|to| to.to_string_lossy().contains("inotify"))
+    });
     cell("rename one two").ok();
     netcell(&["run", "-d", "--name", "one", "alpine", "echo", "second"]).ok();
+    cell("wait one").ok();
+    cell("kill -s USR1 two").ok();
     assert_eq!(
         command::collect(follows, "logs -f one".into()).quiet(),
         "first\nlast"

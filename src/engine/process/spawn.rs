@@ -12,7 +12,6 @@ use crate::engine::Say;
 use crate::engine::record::Process;
 use crate::engine::spec::{Places, Stay};
 use crate::error::{Error, Result, exit};
-use crate::sys::lock::{self, Hold};
 use crate::sys::{handover, process};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -22,8 +21,8 @@ use std::path::Path;
 
 /// What a container is started with besides its own configuration.
 pub struct Spawn<'a> {
-    /// The container's `exit` file, new and empty, opened for writing. It is locked here (flock, exclusive), and stays
-    /// so until the monitor ends.
+    /// The container's `exit` file, new and empty, opened for writing, and locked (flock, exclusive); it stays so until the
+    /// monitor ends.
     pub exit_file: OwnedFd,
     /// The directory for its log.
     pub log_dir: &'a Path,
@@ -68,11 +67,6 @@ fn os(what: &'static str) -> impl Fn(Errno) -> Error {
 /// The sandbox's pin has to be there; the rest of the sandbox can be built meanwhile. Every descriptor of the caller's
 /// is closed in both, locks among them.
 pub fn spawn(spec: &ChildSpec, how: Spawn<'_>) -> Result<Spawned> {
-    match lock::try_lock(&how.exit_file, Hold::Exclusive) {
-        Ok(true) => {}
-        Ok(false) => return Err(os("lock the container's exit file")(Errno::WOULDBLOCK)),
-        Err(errno) => return Err(os("lock the container's exit file")(errno)),
-    }
     let log = match how.log_max {
         0 => None,
         max => Some(Writer::open(how.log_dir, max)?),

@@ -3,6 +3,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::sys::fd::write_all;
 use crate::sys::file;
+use crate::sys::lock::{self, Hold};
 use crate::types::json::{self, Json};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
@@ -93,6 +94,26 @@ impl Directory {
         self.with_parent(below, || {
             fs::openat(&self.fd, below, flags, Mode::RUSR | Mode::WUSR)
         })
+    }
+
+    /// The same of a file that only a writer who died before its renaming can have left.
+    pub fn create_again(&self, below: &str) -> Result<OwnedFd> {
+        match self.create_new(below) {
+            Err(error) if error.is(Errno::EXIST) => {
+                self.unlink(below)?;
+                self.create_new(below)
+            }
+            created => created,
+        }
+    }
+
+    /// Locks (flock, exclusive) a file that still has a temporary name: nobody else looks at it.
+    pub fn lock_unseen(&self, fd: &OwnedFd, temporary: &str) -> Result<()> {
+        match lock::try_lock(fd, Hold::Exclusive) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.error("lock", temporary, Errno::BUSY)),
+            Err(errno) => Err(self.error("lock", temporary, errno)),
+        }
     }
 
     /// Opens a lock file, making it when it is missing; never makes its directory, except that of the root's own.
@@ -206,14 +227,7 @@ impl Directory {
                 self.path.join(temporary).display()
             )));
         }
-        let fd = match self.create_new(temporary) {
-            // Left by a writer that died here.
-            Err(error) if error.is(Errno::EXIST) => {
-                self.unlink(temporary)?;
-                self.create_new(temporary)?
-            }
-            created => created?,
-        };
+        let fd = self.create_again(temporary)?;
         write_all(&fd, text.as_bytes(), None)
             .map_err(|errno| self.error("write", temporary, errno))?;
         Ok(fd)

@@ -8,7 +8,7 @@
 use super::{Locked, Store, records};
 use crate::engine::log;
 use crate::engine::record::{Process, SandboxRecord};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::sys::fd::write_all;
 use crate::sys::lock::{self, Hold};
 use crate::types::json::{self, json_object, json_words};
@@ -150,11 +150,14 @@ impl Store {
         let name = path_of(&intent.name);
         let temporary = path_of(&format_args!("{UNPLACED}{}", intent.name));
         let fd = self.root.write_temporary(&temporary, &intent)?;
-        let placed = self.place(&fd, &intent, &temporary, &name);
-        if placed.is_err() {
+        let file = IntentFile { fd, intent };
+        if let Err(error) = self.place(&file, &temporary, &name) {
             self.root.unlink(&temporary).ok();
+            // One of two names may be in place.
+            self.end(file).ok();
+            return Err(error);
         }
-        placed.map(|()| IntentFile { fd, intent })
+        Ok(file)
     }
 
     /// Makes room for the intent of a removal, where a full file system has none, by what goes with it anyway and is not
@@ -180,14 +183,10 @@ impl Store {
         }
     }
 
-    fn place(&self, fd: &OwnedFd, intent: &Intent, temporary: &str, name: &str) -> Result<()> {
-        if !lock::try_lock(fd, Hold::Exclusive)
-            .map_err(|errno| self.root.error("lock", temporary, errno))?
-        {
-            return Err(self.root.error("lock", temporary, Errno::BUSY));
-        }
+    fn place(&self, file: &IntentFile, temporary: &str, name: &str) -> Result<()> {
+        self.root.lock_unseen(&file.fd, temporary)?;
         self.root.rename(temporary, name)?;
-        for other in intent.names().skip(1) {
+        for other in file.intent.names().skip(1) {
             self.root.link(name, &path_of(other))?;
         }
         Ok(())

@@ -183,11 +183,18 @@ impl Store {
         self.forget_id(id)
     }
 
-    /// A fresh `exit` file, for a start: who waits for an earlier one keeps that one.
+    /// A fresh `exit` file, for a start, locked (flock, exclusive) before it has its name: who finds it knows that somebody is
+    /// to write it. Who waits for an earlier one keeps that one.
     pub fn new_exit(&self, container: &Name) -> Result<OwnedFd> {
         let path = format!("containers/{container}/exit");
-        self.root.unlink(&path)?;
-        self.root.create_new(&path)
+        let temporary = path.clone() + ".new";
+        let exit = self.root.create_again(&temporary)?;
+        let named = self.root.lock_unseen(&exit, &temporary);
+        let named = named.and_then(|()| self.root.rename(&temporary, &path));
+        if named.is_err() {
+            self.root.unlink(&temporary).ok();
+        }
+        named.map(|()| exit)
     }
 
     /// Writes one of a sandbox's derived files in place, so that bind mounts of it see the new text.
