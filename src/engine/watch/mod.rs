@@ -284,10 +284,13 @@ fn begin(places: &Places) -> Result<(Pid, OwnedFd), Errno> {
         ];
         anew(&words)
     })?;
-    Ok((
-        child,
-        rustix::process::pidfd_open(child, PidfdFlags::empty())?,
-    ))
+    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty());
+    if pidfd.is_err() {
+        // Nobody would hear of its end: another one is begun a little later.
+        let _ = rustix::process::kill_process(child, Signal::KILL);
+        let _ = process::wait(child);
+    }
+    Ok((child, pidfd?))
 }
 
 /// The whole of a repair: `words` are what [`begin`] gave it, without the first.
