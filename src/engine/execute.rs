@@ -13,11 +13,11 @@ use crate::kernel::sockets::refused;
 use crate::kernel::{Channel, Op, Operation, nft};
 use crate::netlink::{Batch, Rejected, TransactError};
 use crate::sys::time;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A port that was let run out is still there until the next tick of the kernel's clock: it is asked for again so often,
-/// so far apart.
-const EXPIRY: (u32, Duration) = (100, Duration::from_micros(500));
+/// A port that was let run out is still there until the next tick of the kernel's clock: so long it is asked for again in all
+/// of a plan, and so far apart.
+const EXPIRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_micros(500));
 
 /// So many operations go out in one send at most: a thousand published ports are one transaction, and the socket's buffer
 /// (net.core.wmem_default, 208 KiB) holds them.
@@ -26,12 +26,13 @@ const AT_ONCE: usize = 1500;
 /// Runs a plan; after a failure nothing of it is left.
 pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
     let mut inverses = Vec::with_capacity(8);
+    let mut way = Way::new(false);
     for group in groups(plan) {
         let before = inverses.len();
         for op in group {
             inverses.extend(op.inverse());
         }
-        match run(group, sockets) {
+        match run(group, sockets, &mut way) {
             Ok(()) => group.iter().for_each(|op| say.operation(op)),
             // The kernel was quicker to take it along with its namespace.
             Err(failure) if matches!(group, [op @ Op::DelLink(_)] if is_done(op, &failure.error)) =>
@@ -57,15 +58,15 @@ pub fn execute(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<
 
 /// Runs a plan that takes something down: it goes on after a failure and reports the first; what is gone already is fine.
 pub fn teardown(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result<()> {
-    let mut first = None;
+    let (mut first, mut way) = (None, Way::new(true));
     for group in groups(plan) {
         // Most often all goes well: a thousand ports are one transaction. Else each operation has its own fate.
-        if group.len() > 1 && run(group, sockets).is_ok() {
+        if group.len() > 1 && run(group, sockets, &mut way).is_ok() {
             group.iter().for_each(|op| say.operation(op));
             continue;
         }
         for op in group {
-            match run(std::slice::from_ref(op), sockets) {
+            match run(std::slice::from_ref(op), sockets, &mut way) {
                 Ok(()) => say.operation(op),
                 Err(failure) if is_done(op, &failure.error) => {}
                 Err(failure) => first = first.or(Some(failure.error)),
@@ -77,8 +78,9 @@ pub fn teardown(plan: &Plan, sockets: &mut Sockets, say: &mut dyn Say) -> Result
 
 fn undo(mut inverses: Vec<Op>, sockets: &mut Sockets, say: &mut dyn Say) {
     inverses.reverse();
+    let mut way = Way::new(true);
     for op in &inverses {
-        if let Err(failure) = run(std::slice::from_ref(op), sockets)
+        if let Err(failure) = run(std::slice::from_ref(op), sockets, &mut way)
             && !is_done(op, &failure.error)
         {
             say.note(&format_args!(
@@ -134,14 +136,38 @@ impl Failure {
     }
 }
 
-fn run(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
+/// How a plan is run.
+struct Way {
+    /// Something is taken down: what is to come back may be there.
+    down: bool,
+    /// Until when what runs out is waited for, once anything was.
+    until: Option<Instant>,
+}
+
+impl Way {
+    fn new(down: bool) -> Self {
+        Way { down, until: None }
+    }
+
+    /// Waits a moment for what runs out, if there is still time.
+    fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        let waits = now < *self.until.get_or_insert_with(|| now + EXPIRY.0);
+        if waits {
+            time::sleep(EXPIRY.1);
+        }
+        waits
+    }
+}
+
+fn run(group: &[Op], sockets: &mut Sockets, way: &mut Way) -> Result<(), Failure> {
     match group.first().map(Operation::channel) {
         None => Ok(()),
         Some(Channel::Syscall) => group
             .iter()
             .enumerate()
             .try_for_each(|(at, op)| op.act(sockets).map_err(|error| Failure::at(at, error))),
-        Some(Channel::Nftables) => run_transaction(group, sockets),
+        Some(Channel::Nftables) => run_transaction(group, sockets, way),
         Some(Channel::Route(_)) => run_batch(group, sockets),
     }
 }
@@ -188,23 +214,23 @@ fn send(
         .map_err(|error| failure(group, owners, error))
 }
 
-/// One nf_tables transaction; without what is to be deleted and is gone.
-fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
-    let mut tries = 0;
-    let mut gone = vec![false; group.len()];
+/// One nf_tables transaction; without what is to be deleted and is gone, and, on the way down, what is to come back and is
+/// there.
+fn run_transaction(group: &[Op], sockets: &mut Sockets, way: &mut Way) -> Result<(), Failure> {
+    let mut done = vec![false; group.len()];
     loop {
         let mut batch = Batch::default();
         nft::begin(&mut batch);
         let mut owners = vec![0];
         for (at, op) in group.iter().enumerate() {
-            if gone.get(at) != Some(&true) {
+            if done.get(at) != Some(&true) {
                 op.encode(&mut batch, sockets)
                     .map_err(|error| Failure::at(at, error))?;
             }
             owners.resize(batch.count() as usize, at);
         }
         if batch.count() == 1 {
-            // All of it is gone; and what holds nothing but its beginning and end is answered from Linux 6.10 on alone.
+            // All of it is done; and what holds nothing but its beginning and end is answered from Linux 6.10 on alone.
             return Ok(());
         }
         nft::end(&mut batch);
@@ -212,35 +238,31 @@ fn run_transaction(group: &[Op], sockets: &mut Sockets) -> Result<(), Failure> {
         let Err(error) = socket.commit(&mut batch) else {
             return Ok(());
         };
-        let absent = match &error {
-            TransactError::Rejected(rejected) => rejected.absent.clone(),
+        let alike = match &error {
+            TransactError::Rejected(rejected) => rejected.alike.clone(),
             TransactError::Socket(_) => Vec::new(),
         };
         let failure = failure(group, &owners, error);
-        if let Some(op @ Op::DelElement(_)) = group.get(failure.at)
-            && is_done(op, &failure.error)
-            && let Some(gone_too @ false) = gone.get_mut(failure.at)
-        {
-            *gone_too = true;
-            // All that are gone at once, and not a transaction for each.
-            for at in absent
-                .iter()
-                .filter_map(|index| owners.get(*index as usize))
-            {
-                let goes = matches!(group.get(*at), Some(Op::DelElement(_)));
-                if let Some(gone) = gone.get_mut(*at) {
-                    *gone |= goes;
-                }
-            }
-            continue;
-        }
         let dying = failure.error.is(Errno::EXIST)
             && matches!(group.get(failure.at), Some(Op::AddElement(_)));
-        if !dying || tries == EXPIRY.0 {
+        if dying && way.wait() {
+            continue;
+        }
+        // What is done already is left out: all of it at once, and not a transaction for each.
+        let mut left_out = false;
+        for at in alike.iter().filter_map(|at| owners.get(*at as usize)) {
+            if let (Some(op), Some(done @ false)) = (group.get(*at), done.get_mut(*at)) {
+                *done = match op {
+                    Op::DelElement(_) => true,
+                    Op::AddElement(_) => way.down,
+                    _ => false,
+                } && is_done(op, &failure.error);
+                left_out |= *done;
+            }
+        }
+        if !left_out {
             return Err(failure);
         }
-        tries += 1;
-        time::sleep(EXPIRY.1);
     }
 }
 

@@ -27,8 +27,8 @@ pub struct Rejected {
     pub errno: Errno,
     /// The kernel's words (NLMSGERR_ATTR_MSG), where it has some.
     pub words: Option<String>,
-    /// Those of a transaction that are about what is not there (ENOENT), as far as the kernel's answers had room.
-    pub absent: Vec<u32>,
+    /// Those of a transaction that were refused with the same errno, as far as the kernel's answers had room.
+    pub alike: Vec<u32>,
 }
 
 /// Why a batch did not go through.
@@ -90,7 +90,7 @@ impl Socket {
         batch.ack_only(last);
         let count = batch.count();
         let first = self.send(batch)?;
-        let (done, mut rejected, mut absent) = (Cell::new(false), None, Vec::new());
+        let (done, mut rejected, mut alike) = (Cell::new(false), None::<Rejected>, Vec::new());
         let mut each = |message: Message| {
             let index = message.sequence.wrapping_sub(first);
             if message.kind != u16::from(Nlmsg::Error) || index >= count {
@@ -98,10 +98,10 @@ impl Socket {
             }
             done.set(true);
             if let Some(refusal) = refusal(&message, index) {
-                if refusal.errno == Errno::NOENT {
-                    absent.push(index);
+                let errno = refusal.errno;
+                if rejected.get_or_insert(refusal).errno == errno {
+                    alike.push(index);
                 }
-                rejected.get_or_insert(refusal);
             }
         };
         // The kernel has answered everything by the time send returns: what else was refused is there once one answer is.
@@ -117,7 +117,7 @@ impl Socket {
         let Some(mut rejected) = rejected else {
             return Ok(());
         };
-        rejected.absent = absent;
+        rejected.alike = alike;
         Err(TransactError::Rejected(rejected))
     }
 
@@ -333,6 +333,6 @@ fn refusal(message: &Message, index: u32) -> Option<Rejected> {
             _ => Errno::PROTO,
         },
         words,
-        absent: Vec::new(),
+        alike: Vec::new(),
     })
 }
