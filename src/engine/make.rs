@@ -9,7 +9,7 @@ use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::{Change, Wanted};
 use crate::engine::sandbox::{self, HostFacts};
 use crate::engine::spec::EndpointSpec;
-use crate::engine::store::{IntentFile, Locked};
+use crate::engine::store::{Intent, IntentFile, Locked};
 use crate::engine::target::Target;
 use crate::engine::{Engine, Run, find, hosts};
 use crate::error::{Error, Result};
@@ -230,9 +230,27 @@ impl Engine {
         Ok(())
     }
 
-    /// The end of the operation: its intent goes, and its network's lock.
+    /// The end of the operation: its intent goes, and its network's lock. What of this cannot be done the next command does.
     pub(super) fn finish(&self, made: Made) {
-        self.store.is_over(made.intent);
+        let locked = self.store.lock();
+        (locked.and_then(|locked| self.end_committed(&locked, made.intent))).ok();
+    }
+
+    /// Ends an operation that is committed: the leases of the ports that have made way to others are free.
+    pub(super) fn end_committed(&self, locked: &Locked, file: IntentFile) -> Result<()> {
+        self.free_withdrawn(locked, &file.intent)?;
+        self.store.end(file)
+    }
+
+    /// Frees the leases of the ports that a member had before a change that is committed, and has no more.
+    pub(super) fn free_withdrawn(&self, locked: &Locked, intent: &Intent) -> Result<()> {
+        let ports: (&[_], &[_]) = (&intent.ports_before, &intent.ports_after);
+        if let Some(name) = intent.sandbox.as_ref().filter(|_| !ports.0.is_empty())
+            && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
+        {
+            self.store.free_ports(locked, ports, &sandbox.id)?;
+        }
+        Ok(())
     }
 
     fn write_commit(&self, locked: &Locked, made: &Made, record: &ContainerRecord) -> Result<()> {
@@ -252,13 +270,7 @@ impl Engine {
                 self.store.write_sandbox(locked, &now)?;
             }
         }
-        self.store.write_container(locked, record)?;
-        if let Change::TakeOver { sandbox, old } = &made.change {
-            for port in PortMapping::host_ends_not_in(old, &record.publish) {
-                self.store.free_port(locked, port, &sandbox.id)?;
-            }
-        }
-        Ok(())
+        self.store.write_container(locked, record)
     }
 }
 

@@ -5,15 +5,18 @@
 
 use crate::engine::Engine;
 use crate::engine::record::{Endpoint, NetworkRecord};
-use crate::engine::store::Lease;
+use crate::engine::store::{Lease, port_directory, port_path};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::{owner, sysctl};
 use crate::sys::{port, random};
-use crate::types::{Name, PortMapping, PortSpec, Ports, Proto};
+use crate::types::{Name, PortIndex, PortMapping, PortSpec, Ports, Proto};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// So many published ports has a sandbox at most: its record, and what is written before it is changed, must fit in a file.
 const MOST: usize = 65535;
+
+/// So many are quicker compared with all others than looked up.
+const FEW: usize = 8;
 
 /// Where the kernel takes ports for clients from, unless net.ipv4.ip_local_port_range says otherwise.
 const EPHEMERAL: Ports = Ports {
@@ -81,20 +84,17 @@ impl Engine {
             refuse_without_sctp(spec)?;
             let ends = host_ends(spec, claim.families)?;
             refuse_too_many(ports.len() + ends.len() * spec.container.count())?;
-            let mut inside = spec.container.iter();
             match spec.host {
                 Some(host) if host.count() == spec.container.count() => {
-                    // No two of a range collide: only with those of others is each compared.
-                    let others = ports.clone();
-                    for host_port in host.iter() {
-                        let container_port = inside.next().unwrap_or(spec.container.first);
-                        let wanted = mappings(spec, &ends, host_port, container_port);
-                        self.refuse_taken(claim, &wanted, &others)?;
-                        ports.extend(wanted);
-                    }
+                    let pairs = host.iter().zip(spec.container.iter());
+                    let wanted =
+                        pairs.flat_map(|(host, inside)| mappings(spec, &ends, host, inside));
+                    let wanted: Vec<_> = wanted.collect();
+                    self.refuse_taken(claim, &wanted, &ports)?;
+                    ports.extend(wanted);
                 }
                 pool => {
-                    for container_port in inside {
+                    for container_port in spec.container.iter() {
                         let pool = pool.unwrap_or_else(ephemeral);
                         let from = if spec.host.is_some() {
                             pool.first
@@ -176,11 +176,20 @@ impl Engine {
         wanted: &'a [PortMapping],
         before: &[PortMapping],
     ) -> Result<Option<(&'a PortMapping, TakenBy)>> {
+        // Of many each is not to be compared with all others.
+        let many = wanted.len() > FEW;
+        let near = many.then(|| PortIndex::of(before, port_directory));
+        let own = many.then(|| PortIndex::of(claim.own, port_path));
         for port in wanted {
-            if before.iter().any(|other| other.collides_with(port)) {
+            if near.as_ref().is_none_or(|near| near.has(port))
+                && before.iter().any(|other| other.collides_with(port))
+            {
                 return Ok(Some((port, TakenBy::Same)));
             }
-            if claim.own.iter().any(|other| other.same_host_end(port)) {
+            if match &own {
+                Some(own) => own.has(port),
+                None => claim.own.iter().any(|other| other.same_host_end(port)),
+            } {
                 continue;
             }
             for (held, lease) in self.store.port_conflicts(port)? {

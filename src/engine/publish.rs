@@ -3,6 +3,7 @@
 //! The ports of one member change from one list to another. The intent has both, so that a death in between is undone;
 //! the commit is the sandbox's record, and a container's own list follows it.
 
+use crate::engine::make::note;
 use crate::engine::record::{ContainerRecord, SandboxPort, SandboxRecord};
 use crate::engine::store::{Intent, IntentFile, Lease, Locked, Verb};
 use crate::engine::view::Subject;
@@ -175,7 +176,7 @@ impl Engine {
             intent.ports_after = after;
             let file = self.store.begin(intent)?;
             if let Err(error) = self.lease_more(&locked, &file.intent, sandbox) {
-                self.settle_ports(&locked, file, false)?;
+                self.give_ports_back(&locked, file, &sandbox.id)?;
                 return Err(error);
             }
             break (file, plan, member);
@@ -184,22 +185,36 @@ impl Engine {
             file.intent.ports_before.clone(),
             file.intent.ports_after.clone(),
         );
-        let done = self.execute(&plan, run);
-        let locked = self.store.lock()?;
-        if let Err(error) = done {
-            self.settle_ports(&locked, file, false)?;
-            return Err(error.sandbox(member.name.as_str()));
+        let done = self.execute(&plan, run).and_then(|()| {
+            self.commit_ports(&member, &after).or_else(|error| {
+                let back = sandbox::change(&member.sandbox, &after, &before);
+                self.teardown(&back, run).and(Err(error))
+            })
+        });
+        match done {
+            Ok(locked) => {
+                // What comes after the commit the next command can do as well.
+                let settled = self.settle_ports(&locked, file);
+                drop(locked);
+                note(self.completed(settled, &member.name, run), run);
+                Ok(Some((member, before, after)))
+            }
+            Err(error) => {
+                let locked = self.store.lock()?;
+                self.give_ports_back(&locked, file, &member.sandbox.id)?;
+                Err(error.sandbox(member.name.as_str()))
+            }
         }
+    }
+
+    fn commit_ports(&self, member: &Member, after: &[PortMapping]) -> Result<Locked> {
+        let locked = self.store.lock()?;
         // Others may have joined or left meanwhile; it has its name as long as something is under way on a member.
         let sandbox = self.store.read::<SandboxRecord>(&member.sandbox.name)?;
         let mut sandbox = sandbox.ok_or_else(|| find::no_such(member.name.as_str()))?;
-        sandbox.set_ports(&member.name, &after);
+        sandbox.set_ports(&member.name, after);
         self.store.write_sandbox(&locked, &sandbox)?;
-        // That was the commit: what comes after it, the next command can do as well.
-        let settled = self.settle_ports(&locked, file, true);
-        drop(locked);
-        self.completed(settled, &member.name, run)?;
-        Ok(Some((member, before, after)))
+        Ok(locked)
     }
 
     /// A sandbox as it is by now, perhaps under another name. The caller holds `lock`.
@@ -218,8 +233,8 @@ impl Engine {
             id: sandbox.id,
             sandbox: sandbox.name.clone(),
         };
-        PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before)
-            .try_for_each(|port| self.store.lease_port(locked, port, &lease))
+        let ports: (&[_], &[_]) = (&intent.ports_after, &intent.ports_before);
+        self.store.lease_ports(locked, ports, &lease)
     }
 
     /// Whether a change of ports was committed: its sandbox's record has what comes after.
@@ -231,32 +246,27 @@ impl Engine {
         Ok(sandbox.is_some_and(|sandbox| sandbox.ports_of(&intent.name) == intent.ports_after))
     }
 
-    /// Ends a change of ports, committed or undone: the leases of those that are gone are free.
-    pub(super) fn settle_ports(
+    /// Ends a change of ports that is committed: a container's own list follows.
+    pub(super) fn settle_ports(&self, locked: &Locked, file: IntentFile) -> Result<()> {
+        let intent = &file.intent;
+        if let Some(mut record) = self.store.read::<ContainerRecord>(&intent.name)?
+            && Some(record.id) == intent.container
+        {
+            record.publish = intent.ports_after.clone();
+            self.store.write_container(locked, &record)?;
+        }
+        self.end_committed(locked, file)
+    }
+
+    /// Ends a change of ports that is undone in the kernel.
+    pub(super) fn give_ports_back(
         &self,
         locked: &Locked,
         file: IntentFile,
-        committed: bool,
+        owner: &Id,
     ) -> Result<()> {
-        let intent = &file.intent;
-        let (mut gone, mut kept) = (&intent.ports_after, &intent.ports_before);
-        if committed {
-            std::mem::swap(&mut gone, &mut kept);
-        }
-        if let Some(name) = &intent.sandbox
-            && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
-        {
-            for port in PortMapping::host_ends_not_in(gone, kept) {
-                self.store.free_port(locked, port, &sandbox.id)?;
-            }
-        }
-        if committed
-            && let Some(mut record) = self.store.read::<ContainerRecord>(&intent.name)?
-            && Some(record.id) == intent.container
-        {
-            record.publish = kept.clone();
-            self.store.write_container(locked, &record)?;
-        }
+        let ports: (&[_], &[_]) = (&file.intent.ports_after, &file.intent.ports_before);
+        self.store.free_ports(locked, ports, owner)?;
         self.store.end(file)
     }
 }
@@ -269,15 +279,21 @@ pub(super) fn has_ports_as_asked(specs: &[PortSpec], ports: &[PortMapping]) -> b
 
 /// Those of a member's ports that are asked for, and what is asked for that it has not got.
 fn ports_as_asked(specs: &[PortSpec], ports: &[PortMapping]) -> (Vec<PortMapping>, Vec<PortSpec>) {
-    let kept = ports
-        .iter()
-        .filter(|port| specs.iter().any(|spec| spec.asks_for(port)));
-    let missing = specs.iter().filter(|spec| {
-        let has = |port: u16| {
-            let mut asked = ports.iter().filter(|have| spec.asks_for(have));
-            asked.any(|have| have.container_port == port)
-        };
-        !spec.container.iter().all(has)
-    });
-    (kept.cloned().collect(), missing.cloned().collect())
+    let mut kept = ports.to_vec();
+    kept.retain(|port| specs.iter().any(|spec| spec.asks_for(port)));
+    let mut missing = Vec::new();
+    for spec in specs {
+        let mut has = vec![false; spec.container.count()];
+        for port in ports.iter().filter(|port| spec.asks_for(port)) {
+            has[usize::from(port.container_port - spec.container.first)] = true;
+        }
+        let mut at = 0;
+        for row in has.chunk_by(|one, next| one == next) {
+            if row.contains(&false) {
+                missing.push(spec.part(at, row.len() as u16));
+            }
+            at += row.len() as u16;
+        }
+    }
+    (kept, missing)
 }

@@ -10,7 +10,7 @@ use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::{Errno, Error, Result};
-use crate::types::{Id, Name, PortMapping};
+use crate::types::{Id, Name};
 
 /// What is to be removed.
 enum Whom<'a> {
@@ -261,9 +261,8 @@ impl Engine {
         let Some(mut record) = self.store.read::<SandboxRecord>(sandbox)? else {
             return Ok(());
         };
-        for port in PortMapping::host_ends_not_in(&intent.ports_before, &intent.ports_after) {
-            self.store.free_port(locked, port, &record.id)?;
-        }
+        let ports: (&[_], &[_]) = (&intent.ports_before, &intent.ports_after);
+        self.store.free_ports(locked, ports, &record.id)?;
         record.set_ports(&intent.name, &intent.ports_after);
         record.members.retain(|member| *member != intent.name);
         if record.name == intent.name && record.bare {

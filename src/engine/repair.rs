@@ -10,7 +10,7 @@ use crate::engine::store::{Intent, IntentFile, Verb};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::Result;
 use crate::sys::time;
-use crate::types::{Name, PortMapping};
+use crate::types::Name;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -121,21 +121,20 @@ impl Engine {
                     && let Some(sandbox) = self.store.read::<SandboxRecord>(name)?
                 {
                     hosts::renew(&self.store, &locked, &sandbox)?;
-                    // Nor freed what the member had whose place it took.
-                    let (before, after) = (&file.intent.ports_before, &file.intent.ports_after);
-                    for port in PortMapping::host_ends_not_in(before, after) {
-                        self.store.free_port(&locked, port, &sandbox.id)?;
-                    }
                 }
-                self.store.end(file)
+                self.end_committed(&locked, file)
             }
             Verb::Publish => {
-                let committed = self.has_ports(&file.intent)?;
-                if !committed {
-                    self.undo(&file.intent, run)?;
+                if self.has_ports(&file.intent)? {
+                    return self.settle_ports(&self.store.lock()?, file);
                 }
+                self.undo(&file.intent, run)?;
                 let locked = self.store.lock()?;
-                self.settle_ports(&locked, file, committed)
+                let name = file.intent.sandbox.as_ref().unwrap_or(&file.intent.name);
+                match self.store.read::<SandboxRecord>(name)? {
+                    Some(sandbox) => self.give_ports_back(&locked, file, &sandbox.id),
+                    None => self.store.end(file),
+                }
             }
             Verb::Start => {
                 kill(&file.intent);

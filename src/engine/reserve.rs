@@ -334,9 +334,7 @@ impl Engine {
             sandbox: sandbox.name.clone(),
         };
         let ports = sandbox.ports_of(&intent.name);
-        for port in PortMapping::host_ends_not_in(&ports, &intent.ports_before) {
-            store.lease_port(locked, port, &lease)?;
-        }
+        store.lease_ports(locked, (&ports, &intent.ports_before), &lease)?;
         match change {
             Change::Make { sandbox, .. } => {
                 store.root.make(&format!("sandboxes/{}", sandbox.name))?;
@@ -373,9 +371,8 @@ impl Engine {
         } else if let Some(name) = &intent.sandbox
             && let Some(mut sandbox) = store.read::<SandboxRecord>(name)?
         {
-            for port in PortMapping::host_ends_not_in(&intent.ports_after, &intent.ports_before) {
-                store.free_port(locked, port, &sandbox.id)?;
-            }
+            let ports: (&[_], &[_]) = (&intent.ports_after, &intent.ports_before);
+            store.free_ports(locked, ports, &sandbox.id)?;
             // Back to what it was before: its members, and the ports of this one.
             sandbox.members.retain(|member| *member != intent.name);
             sandbox.set_ports(&intent.name, &intent.ports_before);

@@ -117,10 +117,7 @@ fn attach(
 
 /// The plan that makes a sandbox's ports of one member these instead of those.
 pub fn change(sandbox: &SandboxRecord, before: &[PortMapping], after: &[PortMapping]) -> Plan {
-    let but = |ports: &'_ [PortMapping], others: &[PortMapping]| {
-        let ports = ports.iter().filter(|port| !others.contains(port));
-        ports.cloned().collect::<Vec<_>>()
-    };
+    let but = |ports, others| PortMapping::not_in(ports, others, PortMapping::to_string);
     let mut plan = withdraw(sandbox, &but(before, after));
     plan.extend(publish(sandbox, &but(after, before)));
     plan

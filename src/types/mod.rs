@@ -22,5 +22,5 @@ pub use keys::DetachKeys;
 pub use labels::Labels;
 pub use name::{IfName, Name};
 pub use order::order;
-pub use port::{PortMapping, PortSpec, Ports, Proto};
+pub use port::{PortIndex, PortMapping, PortSpec, Ports, Proto};
 pub use quoted::quoted;

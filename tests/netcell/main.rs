@@ -49,6 +49,7 @@ mod sandbox;
 mod sealed;
 mod self_test;
 mod serial;
+mod settled;
 mod share;
 mod show;
 mod state_files;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         sandbox::TESTS,
         self_test::TESTS,
         serial::TESTS,
+        settled::TESTS,
         sealed::TESTS,
         share::TESTS,
         show::TESTS,

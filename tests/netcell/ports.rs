@@ -9,6 +9,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_port_without_a_hosts_end_gets_one_as_clients_do,
     a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port,
     a_thousand_ports_are_one_range,
+    a_range_that_grows_in_a_file_has_each_port_once,
     twenty_thousand_ports_come_and_go_and_more_than_fit_are_refused.seconds(180),
     a_thousand_ports_that_are_gone_are_withdrawn_in_few_messages,
     every_spelling_of_a_port_is_understood,
@@ -108,6 +109,24 @@ fn a_thousand_ports_are_one_range() {
     no_port_is_published();
 }
 
+fn a_range_that_grows_in_a_file_has_each_port_once() {
+    let applied = |range: &str, ports: usize| {
+        let line = format!("create --name web -p {range}:{range}\n");
+        step("write", std::fs::write("/tmp/net.conf", line));
+        let said = cell("apply /tmp/net.conf").ok();
+        assert_eq!(ends("web").len(), ports, "{range}");
+        assert_eq!(elements("map", "publish4").len(), ports, "{range}");
+        said
+    };
+    applied("8010-8013", 4);
+    for (range, ports) in [("8010-8015", 6), ("8008-8017", 10), ("8009-8010", 2)] {
+        assert!(applied(range, ports).contains("its ports change"));
+        assert_eq!(applied(range, ports), "");
+    }
+    cell("rm web").ok();
+    no_port_is_published();
+}
+
 fn twenty_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
     let range = "-p 10000-19999:10000-19999";
     cell(&format!("create --name big {range} {range}/udp")).ok();
@@ -135,6 +154,12 @@ fn twenty_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
     cell("publish web 127.0.0.1:10000-49999:10000-49999").exits(0);
     cell("publish web 127.0.0.1:10000-49999:10000-49999/udp").refused(1, &["at most 65535"]);
     assert_eq!(entries("/run/netcell/ports").len(), 40_001);
+    let started = std::time::Instant::now();
+    cell("unpublish web 127.0.0.1:10000-29999:10000-29999").ok();
+    let took = started.elapsed();
+    println!("20,000 ports of 40,000 are withdrawn in {took:?}");
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    assert_eq!(entries("/run/netcell/ports").len(), 20_001);
     cell("rm web").ok();
     assert_eq!(entries("/run/netcell/ports"), [""; 0], "nothing is left");
 }

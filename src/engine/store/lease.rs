@@ -75,12 +75,13 @@ fn address_path(network: &Name, address: IpAddr) -> String {
     format!("networks/{network}/leases/{address}")
 }
 
-fn port_directory(port: &PortMapping) -> String {
+/// Where the leases of all are that could collide with a port.
+pub fn port_directory(port: &PortMapping) -> String {
     format!("ports/{}-{}", port.proto, port.host_port)
 }
 
-/// `ADDRESS`, or `ADDRESS,INTERFACE,SENDERS` with `-` for each interface and a `_` for the slash of a prefix.
-fn port_path(port: &PortMapping) -> String {
+/// Where the lease of a port is: `ADDRESS`, or `ADDRESS,INTERFACE,SENDERS` with `-` for each interface and a `_` for the slash of a prefix.
+pub fn port_path(port: &PortMapping) -> String {
     let (directory, host_ip) = (port_directory(port), port.host_ip);
     if !port.is_limited() {
         return format!("{directory}/{host_ip}");
@@ -223,6 +224,32 @@ impl Store {
         Ok(held)
     }
 
+    /// Leases those of a sandbox's ports whose host's end none of `has` has: a lease is for that, wherever it leads.
+    pub fn lease_ports(
+        &self,
+        locked: &Locked,
+        (ports, has): (&[PortMapping], &[PortMapping]),
+        lease: &Lease,
+    ) -> Result<()> {
+        let ports = PortMapping::not_in(ports, has, port_path);
+        (ports.iter()).try_for_each(|port| self.lease_port(locked, port, lease))
+    }
+
+    /// Frees those of a sandbox's ports whose host's end none of `kept` has: all that can be.
+    ///
+    /// # Errors
+    /// Why the first could not be freed that was not.
+    pub fn free_ports(
+        &self,
+        locked: &Locked,
+        (ports, kept): (&[PortMapping], &[PortMapping]),
+        owner: &Id,
+    ) -> Result<()> {
+        let ports = PortMapping::not_in(ports, kept, port_path);
+        let freed = ports.iter().map(|port| self.free_port(locked, port, owner));
+        freed.fold(Ok(()), Result::and)
+    }
+
     /// Leases a port.
     pub fn lease_port(&self, _: &Locked, port: &PortMapping, lease: &Lease) -> Result<()> {
         self.write_lease(&port_path(port), lease)
@@ -233,10 +260,9 @@ impl Store {
         let path = port_path(port);
         match self.root.read_json::<Lease>(&path) {
             Ok(Some(lease)) if !lease.is_of(owner) => return Ok(()),
-            Ok(None) => return Ok(()),
-            Ok(Some(_)) | Err(_) => {}
+            // Its own, or unreadable; where it is gone its directory may have stayed.
+            _ => self.root.unlink(&path)?,
         }
-        self.root.unlink(&path)?;
         self.root.remove_empty(&port_directory(port))
     }
 

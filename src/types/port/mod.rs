@@ -85,14 +85,12 @@ impl PortMapping {
             && self.from == other.from
     }
 
-    /// Those of `ports` whose host end none of `others` has: a lease is for the host's end, wherever it leads.
-    pub fn host_ends_not_in<'a>(
-        ports: &'a [Self],
-        others: &'a [Self],
-    ) -> impl Iterator<Item = &'a Self> {
+    /// Those of `ports` that have another `key` than each of `others`.
+    pub fn not_in(ports: &[Self], others: &[Self], key: fn(&Self) -> String) -> Vec<Self> {
+        let others = PortIndex::of(others, key);
+        let mut ports = ports.to_vec();
+        ports.retain(|port| !others.has(port));
         ports
-            .iter()
-            .filter(|port| !others.iter().any(|other| other.same_host_end(port)))
     }
 
     /// Whether there is a packet that both would answer: the same protocol and port, at the same address or at any, and
@@ -133,6 +131,26 @@ impl fmt::Display for PortMapping {
             write!(f, ",from={from}")?;
         }
         Ok(())
+    }
+}
+
+/// Published ports by what `key` makes of them: one of 65,000 is found without a look at all.
+pub struct PortIndex {
+    key: fn(&PortMapping) -> String,
+    keys: Vec<String>,
+}
+
+impl PortIndex {
+    /// Of these ports.
+    pub fn of(ports: &[PortMapping], key: fn(&PortMapping) -> String) -> Self {
+        let mut keys: Vec<String> = ports.iter().map(key).collect();
+        keys.sort_unstable();
+        PortIndex { key, keys }
+    }
+
+    /// Whether one of them has the same key as this one.
+    pub fn has(&self, port: &PortMapping) -> bool {
+        self.keys.binary_search(&(self.key)(port)).is_ok()
     }
 }
 
@@ -221,6 +239,20 @@ impl PortSpec {
             && in_step
             && (self.host_ip.is_some() || port.host_ip.is_unspecified())
             && (&self.on, &self.from) == (&port.on, &port.from)
+    }
+
+    /// The same for `count` of its ports inside, from the one after `skipped`.
+    pub fn part(&self, skipped: u16, count: u16) -> Self {
+        let part = |ports: Ports| {
+            let first = ports.first + skipped;
+            let last = first + (count - 1);
+            Ports { first, last }
+        };
+        PortSpec {
+            container: part(self.container),
+            host: self.fixed().map(part).or(self.host),
+            ..self.clone()
+        }
     }
 
     /// The host's ports that it takes, whatever else is taken: those at both ends in step, or one of each.
