@@ -4,7 +4,7 @@
 
 use crate::engine::network::InUse;
 use crate::engine::plan::Plan;
-use crate::engine::ports::{Claim, Families};
+use crate::engine::ports::{Claim, Families, host_publishes_nothing};
 use crate::engine::record::{ContainerRecord, SandboxRecord};
 use crate::engine::reserve::{Change, Wanted};
 use crate::engine::sandbox::{self, HostFacts};
@@ -136,11 +136,7 @@ impl Engine {
             }
             Target::Host => match wanted.publish {
                 [] => Change::Nothing,
-                [port, ..] => {
-                    return Err(Error::new(format_args!(
-                        "cannot publish {port}: the host's own network is used"
-                    )));
-                }
+                [port, ..] => return Err(host_publishes_nothing(port)),
             },
             Target::Of(joined) => {
                 let owner = self.name_now(joined)?;

@@ -237,6 +237,13 @@ pub(super) fn refuse_unpublishable(
     }
 }
 
+/// The sentence of a port of who is in the host's own network.
+pub(super) fn host_publishes_nothing(port: &dyn std::fmt::Display) -> Error {
+    Error::new(format_args!(
+        "cannot publish {port}: the host's own network is used"
+    ))
+}
+
 /// Connections of a protocol that the kernel does not track cannot be led anywhere.
 fn refuse_without_sctp(spec: &PortSpec) -> Result<()> {
     let tracked = || {

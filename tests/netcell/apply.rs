@@ -463,6 +463,14 @@ fn what_can_be_seen_before_is_refused_before() {
             "create --name web --network none -p 80:80",
             vec![":2:", "80"],
         ),
+        (
+            "run -d --name web --network host alpine true\npublish web 80:80",
+            vec![":3:13:", "80:80", "the host's own network"],
+        ),
+        (
+            "run -d --name aa --network host alpine true\nrun -d --name bb --network container:aa alpine true\npublish bb 80:80",
+            vec![":4:12:", "80:80", "the host's own network"],
+        ),
         ("network create bridge", vec![":2:16:", "predefined"]),
         (
             "network create lan --subnet 10.50.0.0/24\nnetwork create wan --subnet 10.50.0.0/25",

@@ -2,7 +2,9 @@
 
 use super::decide::{Decision, nowhere};
 use super::{Act, Asked, At, Item, Noun};
-use crate::engine::ports::{Claim, Families, host_ends, mappings, refuse_unpublishable};
+use crate::engine::ports::{
+    Claim, Families, host_ends, host_publishes_nothing, mappings, refuse_unpublishable,
+};
 use crate::engine::record::NetworkRecord;
 use crate::engine::spec::NetworkMode;
 use crate::engine::target::Target;
@@ -224,9 +226,11 @@ impl Decision<'_> {
             },
             Some(NetworkMode::Container(reference)) => {
                 let endpoint = match self.engine.look_up(reference) {
-                    Ok(Some(Subject::Container(container))) => container
-                        .sandbox
-                        .map(|sandbox| sandbox.endpoint.map(|endpoint| endpoint.network)),
+                    Ok(Some(Subject::Container(container))) => match container.sandbox {
+                        Some(sandbox) => Some(sandbox.endpoint.map(|endpoint| endpoint.network)),
+                        None if container.record.sandbox.is_none() => return On::Host,
+                        None => None,
+                    },
                     Ok(Some(Subject::Sandbox(sandbox, _))) => {
                         Some(sandbox.endpoint.map(|endpoint| endpoint.network))
                     }
@@ -238,7 +242,8 @@ impl Decision<'_> {
                     None => return On::Elsewhere,
                 }
             }
-            _ => return On::Elsewhere,
+            Some(NetworkMode::Host) => return On::Host,
+            None => return On::Elsewhere,
         };
         let network = networks.iter().find(|network| network.name == name);
         network.map_or(On::Elsewhere, On::Network)
@@ -274,9 +279,12 @@ impl Decision<'_> {
         if specs.is_empty() || matches!(on, On::Elsewhere) {
             return Ok(());
         }
-        if let On::None | On::Network(_) = on {
-            refuse_unpublishable(specs, on.network()).map_err(|error| error.nth("--publish", 0))?;
+        match on {
+            On::Host => Err(host_publishes_nothing(&specs[0])),
+            On::None | On::Network(_) => refuse_unpublishable(specs, on.network()),
+            On::Default | On::Elsewhere => Ok(()),
         }
+        .map_err(|error| error.nth("--publish", 0))?;
         let _locked = self.engine.store.lock()?;
         let decide = |count: usize| {
             let decided = self.engine.decide_ports(&Claim {
@@ -301,7 +309,8 @@ enum On<'n> {
     /// The default network, which is not made yet.
     Default,
     None,
-    /// In the host's own network, or in one that goes.
+    Host,
+    /// In one that goes.
     Elsewhere,
 }
 
@@ -321,7 +330,7 @@ impl<'n> On<'n> {
                 ipv4: true,
                 ipv6: false,
             },
-            On::None | On::Elsewhere => Families::default(),
+            On::None | On::Host | On::Elsewhere => Families::default(),
         }
     }
 }
