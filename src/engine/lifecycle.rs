@@ -132,7 +132,7 @@ impl Engine {
         };
         let started = self.start_again(&mut file, &mut record, stay, run);
         let released = started.and_then(|spawned| self.release(spawned, &mut record));
-        self.store.is_over(file);
+        self.is_over(file);
         let running = released?;
         let Some(stay) = stay else {
             return Ok(None);

@@ -226,10 +226,15 @@ impl Engine {
         Ok(())
     }
 
-    /// The end of the operation: its intent goes, and its network's lock. What of this cannot be done the next command does.
+    /// The end of the operation: its intent goes, and its network's lock.
     pub(super) fn finish(&self, made: Made) {
+        self.is_over(made.intent);
+    }
+
+    /// Ends an operation that is committed or undone. What of this cannot be done the next command does.
+    pub(super) fn is_over(&self, file: IntentFile) {
         let locked = self.store.lock();
-        (locked.and_then(|locked| self.end_committed(&locked, made.intent))).ok();
+        (locked.and_then(|locked| self.end_committed(&locked, file))).ok();
     }
 
     /// Ends an operation that is committed: the leases of the ports that have made way to others are free.

@@ -211,12 +211,6 @@ impl Store {
         self.end(file)
     }
 
-    /// Ends an operation that is committed or undone. Where its intent cannot go, the next command sees that there is
-    /// nothing left to do, and takes it away.
-    pub fn is_over(&self, file: IntentFile) {
-        self.lock_and_end(file).ok();
-    }
-
     /// Whether an operation on this name is under way, or was left behind.
     pub fn is_under_way(&self, name: &Name) -> Result<bool> {
         self.root.exists(&path_of(name))

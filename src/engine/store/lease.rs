@@ -131,12 +131,9 @@ impl Store {
     /// The addresses whose leases name a sandbox, each with its network and the sandbox's id.
     pub fn addresses_of(&self, sandbox: &Name) -> Result<Vec<(Name, IpAddr, Id)>> {
         let mut found = Vec::new();
-        for network in &self.root.names("networks")? {
-            let Ok(network) = network.parse::<Name>() else {
-                continue;
-            };
-            for address in self.address_leases(&network)? {
-                let lease = self.address_lease(&network, address);
+        for network in &self.names_of("networks")? {
+            for address in self.address_leases(network)? {
+                let lease = self.address_lease(network, address);
                 if let Some(id) = holder_of(lease, sandbox) {
                     found.push((network.clone(), address, id));
                 }

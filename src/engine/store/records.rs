@@ -83,16 +83,22 @@ impl Store {
 
     /// All records of a kind, by name; what cannot be read is handed to `broken`, and never hides the others.
     pub fn read_all<R: Record>(&self, broken: &mut dyn FnMut(Error)) -> Result<Vec<R>> {
-        let mut names = self.root.names(R::DIRECTORY)?;
-        names.sort_unstable();
+        let names = self.names_of(R::DIRECTORY)?;
         let mut records = Vec::with_capacity(names.len());
-        for name in names.iter().filter_map(|name| name.parse().ok()) {
-            match self.read(&name) {
+        for name in &names {
+            match self.read(name) {
                 Ok(record) => records.extend(record.map(|record| *record)),
                 Err(error) => broken(error),
             }
         }
         Ok(records)
+    }
+
+    /// The names that a directory has something of, in their order.
+    pub fn names_of(&self, kind: &str) -> Result<Vec<Name>> {
+        let mut names = self.root.names(kind)?;
+        names.sort_unstable();
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// The commit: a container's record is renamed into place.
