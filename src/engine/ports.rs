@@ -86,10 +86,10 @@ impl Engine {
             refuse_too_many(ports.len() + ends.len() * spec.container.count())?;
             match spec.host {
                 Some(host) if host.count() == spec.container.count() => {
-                    let pairs = host.iter().zip(spec.container.iter());
-                    let wanted =
-                        pairs.flat_map(|(host, inside)| mappings(spec, &ends, host, inside));
-                    let wanted: Vec<_> = wanted.collect();
+                    let mut wanted = Vec::with_capacity(ends.len() * host.count());
+                    for (host, inside) in host.iter().zip(spec.container.iter()) {
+                        wanted.extend(mappings(spec, &ends, host, inside));
+                    }
                     self.refuse_taken(claim, &wanted, &ports)?;
                     ports.extend(wanted);
                 }
@@ -118,13 +118,17 @@ impl Engine {
         (pool, from): (Ports, u16),
         wanted: &dyn Fn(u16) -> Vec<PortMapping>,
     ) -> Result<Vec<PortMapping>> {
-        let reserved = reserved();
-        let is_reserved = |port: u16| {
-            let within = |ports: &Ports| (ports.first..=ports.last).contains(&port);
-            pool == ephemeral() && reserved.iter().any(within)
+        let reserved = match pool == ephemeral() {
+            true => reserved(),
+            false => Vec::new(),
         };
-        let order = (from..=pool.last).chain(pool.first..from);
-        for host_port in order.filter(|port| !is_reserved(*port)) {
+        for skipped in 0..pool.count() {
+            let at = (usize::from(from - pool.first) + skipped) % pool.count();
+            let host_port = pool.first + at as u16;
+            let within = |ports: &Ports| (ports.first..=ports.last).contains(&host_port);
+            if reserved.iter().any(within) {
+                continue;
+            }
             let wanted = wanted(host_port);
             match self.refusal(claim, &wanted, before)? {
                 None => return Ok(wanted),
