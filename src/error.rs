@@ -74,11 +74,13 @@ impl Error {
 
     /// What it is about, as data: an option's last value, by the option's long name, or `image`; `""` is a command line's
     /// word. What was said first holds.
+    #[inline(never)]
     pub fn of(self, part: &'static str) -> Self {
         self.nth(part, usize::MAX)
     }
 
     /// The same of an option that may be repeated: its value with this number, counted from 0.
+    #[inline(never)]
     pub fn nth(mut self, part: &'static str, number: usize) -> Self {
         self.0.part.get_or_insert((part, number));
         self

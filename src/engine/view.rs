@@ -101,7 +101,7 @@ impl Subject {
 #[derive(Debug, Clone)]
 pub struct Network {
     /// Its record.
-    pub record: NetworkRecord,
+    pub record: Box<NetworkRecord>,
     /// The sandboxes that have an endpoint on it, by name, each with the id of its first container, or its own.
     pub users: Vec<(Id, SandboxRecord)>,
 }

@@ -205,7 +205,7 @@ impl Decision<'_> {
             }
             if let Some(host) = &host {
                 let decided = self.engine.decide_beside(&records, host, spec);
-                records.push(decided.map_err(|error| (Some(at), error))?);
+                records.push(*decided.map_err(|error| (Some(at), error))?);
             }
         }
         self.now.networks = records;

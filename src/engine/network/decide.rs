@@ -32,23 +32,21 @@ impl Engine {
         &self,
         spec: &NetworkSpec,
         unguarded: bool,
-    ) -> Result<NetworkRecord> {
+    ) -> Result<Box<NetworkRecord>> {
         // Two networks that are created at once must not choose the same pool: the later sees the earlier's record.
         let host = Snapshot::of_host(&mut self.sockets())?;
         let _locked = self.store.lock()?;
-        let record = NetworkRecord {
-            unguarded,
-            ..self.decide_on(&host, spec)?
-        };
+        let mut record = self.decide_on(&host, spec)?;
+        record.unguarded = unguarded;
         self.store.write_network(&record)?;
         Ok(record)
     }
 
-    pub(super) fn decide_network(&self, spec: &NetworkSpec) -> Result<NetworkRecord> {
+    pub(super) fn decide_network(&self, spec: &NetworkSpec) -> Result<Box<NetworkRecord>> {
         self.decide_on(&Snapshot::of_host(&mut self.sockets())?, spec)
     }
 
-    fn decide_on(&self, host: &Snapshot, spec: &NetworkSpec) -> Result<NetworkRecord> {
+    fn decide_on(&self, host: &Snapshot, spec: &NetworkSpec) -> Result<Box<NetworkRecord>> {
         let others = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
         self.decide_beside(&others, host, spec)
     }
@@ -59,7 +57,7 @@ impl Engine {
         others: &[NetworkRecord],
         host: &Snapshot,
         spec: &NetworkSpec,
-    ) -> Result<NetworkRecord> {
+    ) -> Result<Box<NetworkRecord>> {
         let name = &spec.name;
         let subnets = subnets(spec, others, host)?;
         let mtu = spec.mtu.or(host.uplink_mtu()).unwrap_or(MTU);
@@ -76,26 +74,27 @@ impl Engine {
                 if ipv6 { " with IPv6" } else { "" }
             )));
         }
-        let mac = subnets.first().map(|part| Mac::of(part.gateway));
-        Ok(NetworkRecord {
+        let id = match is_default(name) {
+            true => self.predefined_id(DEFAULT),
+            false => random::id()?,
+        };
+        let link = match &spec.interface {
+            Some(wanted) => wanted_link(wanted, others, host)?,
+            None => free_link(name, others, host)?,
+        };
+        let Some(first) = subnets.first() else {
+            return Err(Error::new(format_args!(
+                "network {name} has no subnet: IPv4 or IPv6 is needed"
+            )));
+        };
+        Ok(Box::new(NetworkRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
-            id: if is_default(name) {
-                self.predefined_id(DEFAULT)
-            } else {
-                random::id()?
-            },
+            id,
             name: name.clone(),
             created: time::now(),
-            link: match &spec.interface {
-                Some(wanted) => wanted_link(wanted, others, host)?,
-                None => free_link(name, others, host)?,
-            },
-            mac: mac.ok_or_else(|| {
-                Error::new(format_args!(
-                    "network {name} has no subnet: IPv4 or IPv6 is needed"
-                ))
-            })?,
+            link,
+            mac: Mac::of(first.gateway),
             subnets,
             mtu,
             internal: spec.internal,
@@ -105,7 +104,7 @@ impl Engine {
             labels: spec.labels.clone(),
             unguarded: false,
             applied: spec.applied.clone(),
-        })
+        }))
     }
 
     /// The plan for what is missing of a network's shared objects. The rules come before forwarding is turned on, so

@@ -52,7 +52,7 @@ impl Engine {
         let records = self.store.read_all::<NetworkRecord>(broken)?;
         Ok(records
             .into_iter()
-            .map(|record| self.with_users(record, &sandboxes))
+            .map(|record| self.with_users(Box::new(record), &sandboxes))
             .collect())
     }
 
@@ -192,7 +192,7 @@ impl Engine {
             }
             if reference != DEFAULT {
                 match self.network_record(reference)? {
-                    Some(record) => name = Ok(record.name),
+                    Some(record) => name = Ok(record.name.clone()),
                     None => return Err(not_found(reference)),
                 }
                 continue;
@@ -203,7 +203,7 @@ impl Engine {
                 let record = self.decide_network(&NetworkSpec::named(name))?;
                 let first_use = self.shared(&record)?;
                 return Ok(InUse {
-                    record: Box::new(record),
+                    record,
                     _lock: None,
                     first_use,
                 });
@@ -230,7 +230,7 @@ impl Engine {
     }
 
     /// Decides, writes and makes a network whose lock is held alone.
-    fn bring_into_being(&self, spec: &NetworkSpec, run: &mut Run) -> Result<NetworkRecord> {
+    fn bring_into_being(&self, spec: &NetworkSpec, run: &mut Run) -> Result<Box<NetworkRecord>> {
         let decided = self
             .guard(run)
             .and_then(|unguarded| self.write_decided(spec, unguarded));
@@ -248,7 +248,7 @@ impl Engine {
         made
     }
 
-    fn with_users(&self, record: NetworkRecord, sandboxes: &[SandboxRecord]) -> Network {
+    fn with_users(&self, record: Box<NetworkRecord>, sandboxes: &[SandboxRecord]) -> Network {
         let on_it = |s: &&SandboxRecord| {
             s.endpoint
                 .as_ref()
@@ -333,11 +333,11 @@ impl Engine {
             .remove_with_files(&format!("networks/{name}"))
     }
 
-    pub(super) fn network_record(&self, reference: &str) -> Result<Option<NetworkRecord>> {
+    pub(super) fn network_record(&self, reference: &str) -> Result<Option<Box<NetworkRecord>>> {
         if let Ok(name) = reference.parse::<Name>()
             && let Some(record) = self.store.read(&name)?
         {
-            return Ok(Some(*record));
+            return Ok(Some(record));
         }
         if reference.is_empty() || !reference.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
@@ -345,7 +345,7 @@ impl Engine {
         let mut found = self.store.read_all::<NetworkRecord>(&mut |_| {})?;
         found.retain(|record| record.id.to_string().starts_with(reference));
         match found.len() {
-            0 | 1 => Ok(found.pop()),
+            0 | 1 => Ok(found.pop().map(Box::new)),
             _ => Err(Error::new(format_args!(
                 "network {reference} is ambiguous ({} matches found based on ID prefix)",
                 found.len()

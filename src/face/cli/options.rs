@@ -303,8 +303,10 @@ impl Given {
 
     /// The same, read.
     pub fn read<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Option<T>> {
-        let read = self.last(name).map(read).transpose();
-        read.map_err(|error| error.of(name))
+        match self.last(name) {
+            Some(text) => Ok(Some(read(text).map_err(|error| error.of(name))?)),
+            None => Ok(None),
+        }
     }
 
     /// All values of an option that may be repeated.
@@ -315,10 +317,18 @@ impl Given {
     /// The same, each of them read.
     pub fn read_all<T>(&self, name: &'static str, read: fn(&str) -> Result<T>) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        for (number, text) in self.all(name).into_iter().enumerate() {
-            all.push(read(text).map_err(|error| error.nth(name, number))?);
-        }
+        self.each(name, &mut |text| {
+            all.push(read(text)?);
+            Ok(())
+        })?;
         Ok(all)
+    }
+
+    fn each(&self, name: &'static str, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        for (number, text) in self.all(name).into_iter().enumerate() {
+            take(text).map_err(|error| error.nth(name, number))?;
+        }
+        Ok(())
     }
 
     /// An error that is about an option, not about its value.
