@@ -59,7 +59,7 @@ impl Engine {
     pub fn say_end(&self, of: Option<&Name>, run: &mut Run) {
         let said = self.said.take();
         if let Some(sandbox) = said.filter(|sandbox| of.is_none_or(|of| *of == sandbox.name)) {
-            sandbox::unmake(&sandbox).say(run.say);
+            sandbox::unmake(&sandbox, true).say(run.say);
             sandbox::forget(&sandbox).say(run.say);
         }
     }

@@ -45,20 +45,34 @@ impl Engine {
             Some(Subject::Container(found)) => {
                 found.sandbox.is_some() || found.record.sandbox.is_none()
             }
-            found => found.is_some(),
+            Some(Subject::Sandbox(sandbox, _)) => sandbox.bare,
+            None => false,
         };
         if is_whole {
             return Ok(found);
         }
         // It may just be given another name, and is in neither place whole. Who cannot lock does not rename, either.
         let _locked = self.store.lock().ok();
-        self.look(reference)
+        self.look_closely(reference)
+    }
+
+    /// The same for who holds `lock`.
+    ///
+    /// # Errors
+    /// As there, and a container that has lost its record.
+    pub(super) fn look_closely(&self, reference: &str) -> Result<Option<Subject>> {
+        let found = self.look(reference)?;
+        match self.lost_name(found.as_ref(), reference)? {
+            Some(lost) => Err(self.lost_container(&lost)),
+            None => Ok(found),
+        }
     }
 
     /// The same as [`Engine::find`] for who holds `lock`: it has its name until that is let go, or as long as an intent is on
     /// it.
     pub(super) fn find_under(&self, _: &Locked, reference: &str) -> Result<Subject> {
-        self.look(reference)?.ok_or_else(|| no_such(reference))
+        self.look_closely(reference)?
+            .ok_or_else(|| no_such(reference))
     }
 
     /// The container or sandbox that a reference means; none also where its names do not fit together, as for a moment
@@ -99,7 +113,9 @@ impl Engine {
     pub(super) fn hold(&self, reference: &str) -> Result<Held> {
         // Who cannot lock does not rename, either.
         let _locked = self.store.lock().ok();
-        let container = self.look(reference)?.ok_or_else(|| no_such(reference))?;
+        let container = self
+            .look_closely(reference)?
+            .ok_or_else(|| no_such(reference))?;
         let container = container.container()?;
         let path = format!("containers/{}", container.record.name);
         let exit = format!("{path}/exit");
@@ -115,6 +131,9 @@ impl Engine {
         let broken = &mut |error: Error| run.say.note(&error);
         let containers = self.store.read_all::<ContainerRecord>(broken)?;
         let sandboxes = self.store.read_all::<SandboxRecord>(broken)?;
+        for (_, lost) in self.losses(None, &containers, &sandboxes)? {
+            broken(lost);
+        }
         let alone = sandboxes
             .iter()
             .filter(|s| s.bare && !containers.iter().any(|c| c.name == s.name));
@@ -128,11 +147,6 @@ impl Engine {
                 .as_ref()
                 .and_then(|name| sandboxes.iter().find(|s| s.name == *name));
             let sandbox = sandbox.map(|sandbox| Box::new(sandbox.clone()));
-            if sandbox.is_none()
-                && let Some(error) = self.lost_sandbox(&record).unwrap_or_else(Some)
-            {
-                broken(error);
-            }
             match self.container(Box::new(record), sandbox) {
                 Ok(container) => subjects.push(Subject::Container(Box::new(container))),
                 Err(error) => broken(error),
@@ -276,15 +290,14 @@ fn read_exit(store: &Store, path: &str) -> Result<Option<Exit>> {
     }
 }
 
-/// Those of a sandbox's possible members that really are: their record names it, or an operation that may yet commit
-/// such a record is under way. The caller holds `lock`.
+/// Those of a sandbox's possible members that really are: their record names it, or is lost, or an operation that may yet
+/// commit such a record is under way. The caller holds `lock`.
 pub fn members(store: &Store, sandbox: &SandboxRecord) -> Result<Vec<Name>> {
     let mut members = Vec::with_capacity(sandbox.members.len());
     for name in &sandbox.members {
         let names_it = match store.read::<ContainerRecord>(name) {
-            Ok(record) => {
-                record.is_some_and(|record| record.sandbox.as_ref() == Some(&sandbox.name))
-            }
+            Ok(Some(record)) => record.sandbox.as_ref() == Some(&sandbox.name),
+            Ok(None) => store.root.exists(&format!("containers/{name}"))?,
             // Unreadable is not gone: what it may use must stay.
             Err(_) => true,
         };

@@ -18,7 +18,7 @@ impl Engine {
         // A sandbox's namespace is found by its name. Who cannot lock does not rename, either.
         let locked = self.store.lock().ok();
         match self
-            .look(reference)?
+            .look_closely(reference)?
             .ok_or_else(|| find::no_such(reference))?
         {
             Subject::Container(container) => {

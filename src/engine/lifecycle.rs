@@ -99,8 +99,12 @@ impl Engine {
     ) -> Result<Option<u8>> {
         let (mut file, mut record) = loop {
             let locked = self.store.lock()?;
-            let Container { record, status, .. } =
-                self.find_under(&locked, reference)?.container()?;
+            let Container {
+                record,
+                status,
+                sandbox,
+                ..
+            } = self.find_under(&locked, reference)?.container()?;
             // Its sandbox may just be made whole again.
             let names = [
                 &record.name,
@@ -114,6 +118,9 @@ impl Engine {
             let running = status == Status::Running;
             if !wanted(&record) {
                 return Ok(None);
+            }
+            if !running && record.sandbox.is_some() && sandbox.is_none() {
+                return Err(self.without_sandbox(reference));
             }
             if run.dry_run {
                 if !running {

@@ -145,7 +145,7 @@ impl Engine {
                 }
                 match self.store.read::<SandboxRecord>(&owner)? {
                     Some(sandbox) => self.decide_join(wanted, sandbox)?,
-                    None => return Err(find::no_such(&joined.reference)),
+                    None => return Err(self.without_sandbox(&joined.reference)),
                 }
             }
             Target::Own(_) => match lives_on {

@@ -17,10 +17,7 @@ use crate::kernel::nft::Element;
 use crate::kernel::snapshot::{Link, Snapshot};
 use crate::kernel::{Op, link, netns};
 use crate::sys::file;
-use crate::sys::lock::{self, Hold};
-use crate::sys::netns::{NetNs, is_pin};
 use crate::types::{Id, IfName, Mac, Name};
-use rustix::fs::OFlags;
 use std::net::IpAddr;
 
 /// All that a record or an intent speaks for.
@@ -32,7 +29,7 @@ struct Known {
     sandboxes: Vec<SandboxRecord>,
     /// The names of what is under way.
     busy: Vec<Name>,
-    /// Sandboxes that have lost their record while containers name them.
+    /// Containers that have lost their record, and sandboxes that have while containers name them.
     lost: Vec<Name>,
     /// What is leased to those.
     leased: Vec<IpAddr>,
@@ -40,8 +37,7 @@ struct Known {
 
 impl Known {
     fn has_link(&self, name: &IfName) -> bool {
-        let mut endpoints = self.sandboxes.iter().map(|sandbox| &sandbox.endpoint);
-        endpoints.any(|endpoint| endpoint.as_ref().is_some_and(|e| e.link == *name))
+        has_link(&self.sandboxes, name)
     }
 
     fn has_bridge(&self, name: &IfName) -> bool {
@@ -88,10 +84,15 @@ impl Engine {
     pub fn prune(&self, run: &mut Run) -> Result<Vec<String>> {
         let before = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
         let host = Snapshot::of_host_whole(&mut self.sockets())?;
+        let mut links = host.links.iter();
+        let pinned = match links.any(|link| is_stray_port(link, &before)) {
+            true => self.behind_other_pins(&before)?,
+            false => Vec::new(),
+        };
         let (plan, mut gone, networks) = {
             let locked = self.store.lock()?;
-            let known = self.known(run)?;
-            let plan = self.strays((&host, &before), &known, run)?;
+            let known = self.known(&locked, run)?;
+            let plan = strays((&host, &before), &pinned, &known, run);
             let files = self.stray_files(&known)?;
             for path in &files {
                 self.drop_file(&locked, path, run)?;
@@ -130,8 +131,7 @@ impl Engine {
         Ok(gone)
     }
 
-    /// The caller holds `lock`.
-    fn known(&self, run: &mut Run) -> Result<Known> {
+    fn known(&self, locked: &Locked, run: &mut Run) -> Result<Known> {
         let mut broken = None;
         let mut failed = |error| broken = Some(error);
         let mut known = Known {
@@ -155,86 +155,31 @@ impl Engine {
             known.busy.extend(intent.names().chain(sandbox).cloned());
             known.sandboxes.extend(whole.as_deref().cloned());
         }
-        for container in &known.containers {
-            let own = |sandbox: &SandboxRecord| container.sandbox.as_ref() == Some(&sandbox.name);
-            if let Some(name) = &container.sandbox
-                && !known.sandboxes.iter().any(own)
-            {
-                let lost = self.lost_sandbox(container)?;
-                lost.iter().for_each(|lost| run.say.note(lost));
-                let leased = self.store.addresses_of(name)?.into_iter();
-                known.leased.extend(leased.map(|(_, address, _)| address));
-                known.lost.push(name.clone());
-            }
+        for (name, lost) in self.losses(Some(locked), &known.containers, &known.sandboxes)? {
+            run.say.note(&lost);
+            let leased = self.store.addresses_of(&name)?.into_iter();
+            known.leased.extend(leased.map(|(_, address, _)| address));
+            known.lost.push(name);
         }
         Ok(known)
     }
 
-    /// The plan that takes away what the kernel has and nobody speaks for; with the host as it was, and the sandboxes as they
-    /// were before.
-    fn strays(
-        &self,
-        (host, before): (&Snapshot, &[SandboxRecord]),
-        known: &Known,
-        run: &mut Run,
-    ) -> Result<Plan> {
-        let mut plan = Plan::new();
-        let mut gone: Vec<&str> = Vec::new();
-        let candidates = host.links.iter().filter(|link| is_stray_port(link, known));
-        let candidates: Vec<_> = candidates.collect();
-        let pinned = match candidates.is_empty() {
-            true => Vec::new(),
-            false => self.behind_other_pins(known)?,
-        };
-        for link in candidates {
-            if let Some((_, pin)) = pinned.iter().find(|(peer, _)| *peer == link.index) {
-                if known.lost.contains(pin) {
-                    continue;
-                }
-                run.say.note(&format_args!(
-                    "left {} alone: no record names the sandbox at {}, and it may be of another state directory; `ip netns delete {pin}` removes it",
-                    link.name,
-                    netns::pin_path(pin).display()
-                ));
-            } else if let (Ok(name), Some(mac)) = (link.name.parse(), link.mac) {
-                plan.push(link::DelLink::bridge(name, mac));
-                gone.push(&link.name);
-            }
-        }
-        for link in &host.links {
-            if !is_stray_bridge(link, host, known) {
-                continue;
-            }
-            let mut links = host.links.iter();
-            let unused = links
-                .all(|port| port.master != Some(link.index) || gone.contains(&port.name.as_str()));
-            if let (true, Ok(name), Some(mac)) = (unused, link.name.parse(), link.mac) {
-                plan.push(link::DelLink::bridge(name, mac));
-                gone.push(&link.name);
-            }
-        }
-        plan.extend(stray_elements((host, before), known, &gone));
-        Ok(plan)
-    }
-
-    /// The host's ends of the pairs in namespaces that no record's pin leads to, each with its pin.
-    fn behind_other_pins(&self, known: &Known) -> Result<Vec<(u32, Name)>> {
-        let mut found = Vec::new();
-        for name in &known.lost {
-            let ends = self.ends_inside(name, &known.containers)?.into_iter();
-            found.extend(ends.filter_map(|end| Some((end.peer?, name.clone()))));
-        }
+    /// The host's ends of the pairs in namespaces that the pin of none of these sandboxes leads to, each with its pin; those of
+    /// sandboxes without a record also where only their members live in them.
+    fn behind_other_pins(&self, but: &[SandboxRecord]) -> Result<Vec<(u32, Name)>> {
+        let containers = self.store.read_all::<ContainerRecord>(&mut |_| {})?;
+        let mut others: Vec<Name> = containers.into_iter().filter_map(|c| c.sandbox).collect();
         let names = file::names(netns::DIRECTORY).unwrap_or_default();
-        let names = names.iter().filter_map(|name| name.to_str()?.parse().ok());
-        for name in names.filter(|name: &Name| !known.sandboxes.iter().any(|s| s.name == *name)) {
-            let path = netns::pin_path(&name);
-            if is_pin(&path) != Some(true) {
-                continue;
+        others.extend(names.iter().filter_map(|name| name.to_str()?.parse().ok()));
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|name| !but.iter().any(|sandbox| sandbox.name == *name));
+        let mut found = Vec::new();
+        for name in others {
+            for (_, inside) in self.insides(&name)? {
+                let ends = inside.links.iter().filter_map(|link| link.peer);
+                found.extend(ends.map(|end| (end, name.clone())));
             }
-            let mut route = self.sockets().route_of(&NetNs::open(&path)?)?;
-            let inside = Snapshot::of(&mut route)?;
-            let ends = inside.links.iter().filter_map(|link| link.peer);
-            found.extend(ends.map(|end| (end, name.clone())));
         }
         Ok(found)
     }
@@ -252,7 +197,7 @@ impl Engine {
                 let path = format!("{kind}/{name}");
                 let parsed = name.parse::<Name>();
                 let is_known = parsed.is_ok_and(|name| has(kind, &name) || known.is_busy(&name));
-                if !is_known && !self.is_monitored(&path)? {
+                if !is_known {
                     paths.push(path);
                 }
             }
@@ -286,15 +231,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Whether a container's monitor lives, though its record is gone.
-    fn is_monitored(&self, container: &str) -> Result<bool> {
-        let exit = self
-            .store
-            .root
-            .open_file(&format!("{container}/exit"), OFlags::RDONLY)?;
-        Ok(exit.is_some_and(|exit| lock::try_lock(&exit, Hold::Shared) != Ok(true)))
     }
 
     fn networks_without_record(&self, known: &Known) -> Result<Vec<Name>> {
@@ -334,6 +270,48 @@ impl Engine {
     }
 }
 
+/// The plan that takes away what the kernel has and nobody speaks for; with the host as it was, and the sandboxes as they
+/// were before.
+fn strays(
+    (host, before): (&Snapshot, &[SandboxRecord]),
+    pinned: &[(u32, Name)],
+    known: &Known,
+    run: &mut Run,
+) -> Plan {
+    let mut plan = Plan::new();
+    let mut gone: Vec<&str> = Vec::new();
+    let links = host.links.iter();
+    for link in links.filter(|link| is_stray_port(link, &known.sandboxes)) {
+        if let Some((_, pin)) = pinned.iter().find(|(peer, _)| *peer == link.index) {
+            if known.lost.contains(pin) {
+                continue;
+            }
+            run.say.note(&format_args!(
+                "left {} alone: no record names the sandbox at {}, and it may be of another state directory; `ip netns delete {pin}` removes it",
+                link.name,
+                netns::pin_path(pin).display()
+            ));
+        } else if let (Ok(name), Some(mac)) = (link.name.parse(), link.mac) {
+            plan.push(link::DelLink::bridge(name, mac));
+            gone.push(&link.name);
+        }
+    }
+    for link in &host.links {
+        if !is_stray_bridge(link, host, known) {
+            continue;
+        }
+        let mut links = host.links.iter();
+        let unused =
+            links.all(|port| port.master != Some(link.index) || gone.contains(&port.name.as_str()));
+        if let (true, Ok(name), Some(mac)) = (unused, link.name.parse(), link.mac) {
+            plan.push(link::DelLink::bridge(name, mac));
+            gone.push(&link.name);
+        }
+    }
+    plan.extend(stray_elements((host, before), known, &gone));
+    plan
+}
+
 /// Whether a link is the host's end of a pair that netcell made.
 pub(super) fn is_port(link: &Link) -> bool {
     link.kind.as_deref() == Some("veth")
@@ -342,9 +320,20 @@ pub(super) fn is_port(link: &Link) -> bool {
         && link.mac == Mac::of_link(&link.name)
 }
 
-/// The same, and of no sandbox.
-fn is_stray_port(link: &Link, known: &Known) -> bool {
-    is_port(link) && link.name.parse().is_ok_and(|name| !known.has_link(&name))
+/// The same, and of none of these sandboxes.
+fn is_stray_port(link: &Link, sandboxes: &[SandboxRecord]) -> bool {
+    is_port(link)
+        && link
+            .name
+            .parse()
+            .is_ok_and(|name| !has_link(sandboxes, &name))
+}
+
+fn has_link(sandboxes: &[SandboxRecord], name: &IfName) -> bool {
+    let mut endpoints = sandboxes
+        .iter()
+        .filter_map(|sandbox| sandbox.endpoint.as_ref());
+    endpoints.any(|endpoint| endpoint.link == *name)
 }
 
 /// Whether a link is a bridge that netcell made, and of no network.

@@ -134,7 +134,7 @@ impl Engine {
                     sandbox,
                 }),
                 // Somebody has taken its sandbox's record away.
-                None if container.record.sandbox.is_some() => Err(find::no_such(reference)),
+                None if container.record.sandbox.is_some() => Err(self.without_sandbox(reference)),
                 None => Err(Error::new(format_args!(
                     "cannot publish ports of {reference}: it uses the host's own network"
                 ))),

@@ -1,6 +1,7 @@
 //! `rm`: an intent to remove is completed, never undone.
 
 use crate::engine::find::{self, no_such};
+use crate::engine::lost::Traces;
 use crate::engine::plan::Plan;
 use crate::engine::process::Handle;
 use crate::engine::record::{ContainerRecord, SandboxRecord};
@@ -10,6 +11,7 @@ use crate::engine::store::{Intent, IntentFile, Locked, Store, Verb};
 use crate::engine::view::{Status, Subject};
 use crate::engine::{Engine, Run, hosts};
 use crate::error::{Errno, Error, Result};
+use crate::kernel::netns;
 use crate::types::{Id, Name};
 
 /// What is to be removed.
@@ -18,6 +20,14 @@ enum Whom<'a> {
     Means(&'a str),
     /// What has this name and this id.
     Is(&'a Name, &'a Id),
+}
+
+/// What is decided of a removal.
+enum Decided {
+    /// A record is lost, and what the kernel has of this sandbox has to be looked at first.
+    Look(Name),
+    /// This is removed, when the operation on that name has ended.
+    Remove(Box<Intent>, Option<Name>),
 }
 
 impl Engine {
@@ -41,11 +51,12 @@ impl Engine {
     }
 
     fn remove_it(&self, whom: &Whom, force: bool, run: &mut Run) -> Result<()> {
+        let mut traces = None;
         let file = loop {
             let locked = self.store.lock()?;
             let found = match *whom {
-                Whom::Is(name, id) => Ok((name.clone(), *id)),
-                Whom::Means(reference) => self.removable(&locked, reference),
+                Whom::Is(name, id) => Ok((name.clone(), Some(*id))),
+                Whom::Means(reference) => self.removable(reference),
             };
             let busy = match (&found, whom) {
                 (Ok((name, _)), _) => Some(name.clone()),
@@ -61,7 +72,14 @@ impl Engine {
                 continue;
             }
             let (name, id) = found?;
-            let (intent, busy) = self.removal_of(&name, &id, force)?;
+            let (intent, busy) = match self.removal_of((&name, id), force, traces.as_ref())? {
+                Decided::Look(sandbox) => {
+                    drop(locked);
+                    traces = Some(self.traces(&name, &sandbox)?);
+                    continue;
+                }
+                Decided::Remove(intent, busy) => (*intent, busy),
+            };
             // What a dry run says is how things stand.
             if let Some(busy) = busy
                 && !run.dry_run
@@ -75,7 +93,7 @@ impl Engine {
                 for process in &intent.processes {
                     run.say.operation(&format_args!("kill -9 {}", process.pid));
                 }
-                self.removal_plan(&intent)?.say(run.say);
+                self.removal_plan(&intent, run)?.say(run.say);
                 if let Some(sandbox) = &intent.whole {
                     sandbox::forget(sandbox).say(run.say);
                 }
@@ -94,10 +112,14 @@ impl Engine {
         self.completed(removed, &name, run)
     }
 
-    /// The name and the id of what can be removed.
-    fn removable(&self, locked: &Locked, reference: &str) -> Result<(Name, Id)> {
-        match self.find_under(locked, reference)? {
-            Subject::Container(container) => Ok((container.record.name, container.record.id)),
+    /// The name of what can be removed, and its id where it has a record. The caller holds `lock`.
+    fn removable(&self, reference: &str) -> Result<(Name, Option<Id>)> {
+        let found = self.look(reference)?;
+        if let Some(name) = self.lost_name(found.as_ref(), reference)? {
+            return Ok((name, None));
+        }
+        match found.ok_or_else(|| no_such(reference))? {
+            Subject::Container(container) => Ok((container.record.name, Some(container.record.id))),
             Subject::Sandbox(sandbox, _) => {
                 let members = match sandbox.bare {
                     true => Vec::new(),
@@ -105,7 +127,7 @@ impl Engine {
                 };
                 // Where somebody has taken the records of its members away there is none.
                 if members.is_empty() {
-                    return Ok((sandbox.name, sandbox.id));
+                    return Ok((sandbox.name, Some(sandbox.id)));
                 }
                 let members: Vec<_> = members.iter().map(Name::as_str).collect();
                 Err(Error::new(format_args!(
@@ -117,28 +139,42 @@ impl Engine {
         }
     }
 
-    /// What is to be removed with a name, and whose operation has to end before that can be told. The caller holds `lock`.
-    fn removal_of(&self, name: &Name, id: &Id, force: bool) -> Result<(Intent, Option<Name>)> {
+    /// What is to be removed with a name, and whose operation has to end before that can be told; a container that has lost its
+    /// record has no id. The caller holds `lock`.
+    fn removal_of(
+        &self,
+        (name, id): (&Name, Option<Id>),
+        force: bool,
+        traces: Option<&Traces>,
+    ) -> Result<Decided> {
         let container = self
             .store
             .read::<ContainerRecord>(name)?
-            .filter(|record| record.id == *id);
-        let sandbox_name = match &container {
-            Some(record) => record.sandbox.as_ref(),
-            None => Some(name),
+            .filter(|record| Some(record.id) == id);
+        let own = match (&container, id) {
+            (Some(record), _) => record.sandbox.clone(),
+            (None, Some(_)) => Some(name.clone()),
+            (None, None) => Some(self.sandbox_of_lost(name)?),
         };
-        let sandbox = match sandbox_name {
-            Some(sandbox) => match self.store.read::<SandboxRecord>(sandbox)? {
-                None if container.is_some() => Some(self.find_again(sandbox)?),
-                found => found,
-            },
+        let mut sandbox = match &own {
+            Some(own) => self.store.read::<SandboxRecord>(own)?,
             None => None,
         };
+        if let Some(own) = own
+            && (id.is_none() || container.is_some() && sandbox.is_none())
+        {
+            let Some(traces) = traces else {
+                return Ok(Decided::Look(own));
+            };
+            if sandbox.is_none() {
+                sandbox = Some(self.find_again(&own, traces)?);
+            }
+        }
         let alone = |sandbox: &SandboxRecord| -> Result<bool> {
-            Ok(sandbox.id == *id
+            Ok(Some(sandbox.id) == id
                 && (sandbox.bare || find::members(&self.store, sandbox)?.is_empty()))
         };
-        if container.is_none() && !sandbox.as_deref().map_or(Ok(false), alone)? {
+        if container.is_none() && id.is_some() && !sandbox.as_deref().map_or(Ok(false), alone)? {
             return Err(no_such(name.as_str()));
         }
         let mut intent = self.intent(Verb::Remove, name);
@@ -146,14 +182,20 @@ impl Engine {
             let status = find::status(&self.store, record)?.0;
             let running = matches!(status, Status::Running | Status::Restarting);
             if running && !force {
+                let id = record.id;
                 return Err(Error::new(format_args!(
                     "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
                 )));
             }
-            intent.container = Some(record.id);
+            intent.container = id;
             if let Some(start) = &record.start {
                 intent.processes.push(start.process());
             }
+        } else if let (None, Some(traces)) = (id, traces) {
+            if !force && !traces.processes.is_empty() {
+                return Err(self.lost_container(name));
+            }
+            intent.processes.clone_from(&traces.processes);
         }
         let mut busy = None;
         if let Some(sandbox) = sandbox {
@@ -176,7 +218,14 @@ impl Engine {
                 }
             }
         }
-        Ok((intent, busy))
+        Ok(Decided::Remove(Box::new(intent), busy))
+    }
+
+    /// The sandbox that a container without a record is a member of: its own, or the one that names it.
+    fn sandbox_of_lost(&self, name: &Name) -> Result<Name> {
+        let mut sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        sandboxes.retain(|sandbox| sandbox.members.contains(name));
+        Ok(sandboxes.pop().map_or(name.clone(), |sandbox| sandbox.name))
     }
 
     /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.
@@ -189,8 +238,10 @@ impl Engine {
         run: &mut Run,
     ) -> Result<()> {
         let intent = &file.intent;
-        self.end_processes(intent)?;
-        let plan = self.removal_plan(intent)?;
+        // Before its members die: one that was found again is known by them.
+        let plan = self.removal_plan(intent, run)?;
+        let is_lost = self.is_of_lost(intent)?;
+        self.end_processes(intent, is_lost)?;
         self.teardown(&plan, run)
             .map_err(|error| error.sandbox(intent.name.as_str()))?;
         if let Some(sandbox) = &intent.whole {
@@ -201,15 +252,14 @@ impl Engine {
             let locked = self.store.lock()?;
             if let Some(id) = &intent.container {
                 self.store.remove_container(&locked, &intent.name, id)?;
+            } else if is_lost {
+                self.store.remove_lost(&locked, &intent.name)?;
             }
             match (&intent.whole, &intent.sandbox) {
                 (Some(sandbox), _) => {
                     self.free_leases(&locked, sandbox)?;
                     self.store
                         .remove_sandbox(&locked, &sandbox.name, &sandbox.id)?;
-                    if intent.container.is_none() && !sandbox.bare {
-                        self.store.remove_lost(&locked, &sandbox.name)?;
-                    }
                     if let Err(error) = forget(&self.store, &locked, sandbox) {
                         // It is gone all the same. Its intent stays: the next command writes the others' names anew.
                         run.say.note(&error);
@@ -224,8 +274,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether what is removed is a container without a record.
+    fn is_of_lost(&self, intent: &Intent) -> Result<bool> {
+        if intent.container.is_some() {
+            return Ok(false);
+        }
+        let is_alone = |sandbox: &SandboxRecord| sandbox.bare && sandbox.name == intent.name;
+        Ok(match (&intent.whole, &intent.sandbox) {
+            (Some(whole), _) => !is_alone(whole),
+            (None, Some(sandbox)) => {
+                let sandbox = self.store.read::<SandboxRecord>(sandbox)?;
+                !sandbox.as_deref().is_some_and(is_alone)
+            }
+            (None, None) => true,
+        })
+    }
+
     /// PID 1's death takes every process of its namespace along.
-    fn end_processes(&self, intent: &Intent) -> Result<()> {
+    fn end_processes(&self, intent: &Intent, is_lost: bool) -> Result<()> {
         // The record's start, when there is one: an intent that was read back has no processes of its own.
         let recorded = match &intent.container {
             Some(id) => self
@@ -234,18 +300,32 @@ impl Engine {
                 .filter(|record| record.id == *id),
             None => None,
         };
-        if let Some(start) = recorded.and_then(|record| record.start)
-            && let Some(process) = Handle::open(start.process())?
-        {
-            process.kill()?;
-            process.wait(DEATH);
+        let start = recorded.and_then(|record| record.start);
+        let mut processes = Vec::from_iter(start.map(|start| start.process()));
+        if is_lost {
+            processes = self.processes_of(&intent.name)?;
+        }
+        for process in processes {
+            if let Some(process) = Handle::open(process)? {
+                process.kill()?;
+                process.wait(DEATH);
+            }
         }
         Ok(())
     }
 
-    fn removal_plan(&self, intent: &Intent) -> Result<Plan> {
+    fn removal_plan(&self, intent: &Intent, run: &mut Run) -> Result<Plan> {
         match (&intent.whole, &intent.sandbox) {
-            (Some(sandbox), _) => Ok(sandbox::unmake(sandbox)),
+            (Some(sandbox), _) => {
+                let (name, own) = (&sandbox.name, self.has_own_pin(sandbox)?);
+                if !own {
+                    run.say.note(&format_args!(
+                        "left {} alone: nothing proves that it is the namespace of sandbox {name}; `ip netns delete {name}` removes it",
+                        netns::pin_path(name).display()
+                    ));
+                }
+                Ok(sandbox::unmake(sandbox, own))
+            }
             (None, Some(name)) => {
                 let sandbox = self.store.read::<SandboxRecord>(name)?;
                 let (before, after) = (&intent.ports_before, &intent.ports_after);

@@ -87,7 +87,8 @@ impl Engine {
         }
     }
 
-    /// Docker's conflict, when a container or a sandbox alone has this name.
+    /// Docker's conflict, when a container or a sandbox alone has this name; or the sentence of a container that has lost its
+    /// record. The caller holds `lock`.
     pub(super) fn refuse_taken_name(&self, name: &Name) -> Result<()> {
         if let Some(record) = self.store.read::<ContainerRecord>(name)? {
             return Err(find::conflict(
@@ -99,6 +100,7 @@ impl Engine {
             Some(sandbox) if sandbox.bare => {
                 Err(find::conflict(name, &format!("sandbox \"{}\"", sandbox.id)))
             }
+            found if self.is_lost(found.as_deref(), name)? => Err(self.lost_container(name)),
             _ => Ok(()),
         }
     }

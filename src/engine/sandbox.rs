@@ -197,9 +197,9 @@ pub fn undo(sandbox: &SandboxRecord) -> Plan {
 }
 
 /// The plan that takes a sandbox down: published ports first, so that nothing new comes in; then its link is cut off, by
-/// the guard where there is one, so that packets have stopped; then the pin goes, and with the last reference to the
-/// namespace all its links.
-pub fn unmake(sandbox: &SandboxRecord) -> Plan {
+/// the guard where there is one, so that packets have stopped; then the pin, if it is its own, goes, and with the last
+/// reference to the namespace all its links.
+pub fn unmake(sandbox: &SandboxRecord, own_pin: bool) -> Plan {
     let expire = |element| ExpireElement(element).into();
     let mut plan = elements(sandbox, &ports(sandbox), expire);
     plan.extend(guard(sandbox, expire));
@@ -210,9 +210,11 @@ pub fn unmake(sandbox: &SandboxRecord) -> Plan {
             true => plan.push(port::Block { link }),
         }
     }
-    plan.push(netns::Unpin {
-        name: sandbox.name.clone(),
-    });
+    if own_pin {
+        plan.push(netns::Unpin {
+            name: sandbox.name.clone(),
+        });
+    }
     plan
 }
 

@@ -1,4 +1,4 @@
-//! Who is bound to a port of the host: the process that holds the socket, as /proc has it (proc_net(5), proc(5)).
+//! Who has what open, as /proc has it (proc(5)); and so who is bound to a port of the host (proc_net(5)).
 
 use crate::sys::file;
 use crate::types::{PortMapping, Proto};
@@ -27,18 +27,19 @@ pub fn of(port: &PortMapping) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let names = file::names("/proc").ok()?;
     let pids = names.iter().filter_map(|name| name.to_str()?.parse().ok());
-    pids.filter(|pid| holds(*pid, &socket))
-        .find_map(|pid: u32| {
+    pids.filter(|pid| holds(*pid, socket.as_bytes()))
+        .find_map(|pid: i32| {
             let name = file::text(format!("/proc/{pid}/comm")).ok()?;
             Some(format!("{} (process {pid})", name.trim_end()))
         })
 }
 
-fn holds(pid: u32, socket: &str) -> bool {
+/// Whether a process has something open whose link in /proc/PID/fd begins so.
+pub fn holds(pid: i32, begin: &[u8]) -> bool {
     let directory = format!("/proc/{pid}/fd");
     let names = file::names(&directory).unwrap_or_default();
     names.iter().any(|name| {
         let target = readlink(Path::new(&directory).join(name), Vec::new());
-        target.is_ok_and(|target| target.as_bytes() == socket.as_bytes())
+        target.is_ok_and(|target| target.as_bytes().starts_with(begin))
     })
 }

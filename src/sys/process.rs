@@ -256,19 +256,29 @@ pub fn wait(child: Pid) -> Result<u8, Errno> {
 ///
 /// Together with the pid it names a process for good: a pid is used again, a pair is not.
 pub fn start_time(pid: Pid) -> Result<u64, Errno> {
+    stat(pid, 22)
+}
+
+/// The process's parent: field 4 there.
+pub fn parent(pid: Pid) -> Result<Option<Pid>, Errno> {
+    let parent = stat(pid, 4)?;
+    Ok(i32::try_from(parent).ok().and_then(Pid::from_raw))
+}
+
+fn stat(pid: Pid, field: usize) -> Result<u64, Errno> {
     let path = format!("/proc/{}/stat", pid.as_raw_pid());
     let stat = super::file::bytes(path).map_err(|errno| match errno {
         Errno::NOENT => Errno::SRCH,
         errno => errno,
     })?;
-    parse_start_time(&stat).ok_or(Errno::SRCH)
+    parse(&stat, field).ok_or(Errno::SRCH)
 }
 
 /// The command's name, field 2, may contain spaces and parentheses: fields are counted from its last parenthesis.
-fn parse_start_time(stat: &[u8]) -> Option<u64> {
+fn parse(stat: &[u8], field: usize) -> Option<u64> {
     let after = stat.iter().rposition(|&b| b == b')')? + 1;
     let text = std::str::from_utf8(&stat[after..]).ok()?;
-    text.split_ascii_whitespace().nth(19)?.parse().ok()
+    text.split_ascii_whitespace().nth(field - 3)?.parse().ok()
 }
 
 /// A pidfd of the process that has this pid and started at that time; ESRCH if it is another, or none.
@@ -310,11 +320,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_time_is_counted_from_the_last_parenthesis() {
+    fn fields_are_counted_from_the_last_parenthesis() {
         let stat =
             b"17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000\n";
-        assert_eq!(parse_start_time(stat), Some(987_654));
-        assert_eq!(parse_start_time(b"17 (torn"), None);
+        assert_eq!(parse(stat, 4), Some(1));
+        assert_eq!(parse(stat, 22), Some(987_654));
+        assert_eq!(parse(b"17 (torn", 22), None);
     }
 
     #[test]

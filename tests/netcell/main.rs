@@ -29,6 +29,7 @@ mod isolation;
 mod layering;
 mod lifecycle;
 mod listing;
+mod lost;
 mod meant;
 mod names;
 mod network;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         layering::TESTS,
         lifecycle::TESTS,
         listing::TESTS,
+        lost::TESTS,
         meant::TESTS,
         names::TESTS,
         network::TESTS,

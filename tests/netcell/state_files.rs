@@ -21,9 +21,6 @@ pub const TESTS: &[runner::Test] = tests![
     a_full_state_directory_makes_all_or_nothing.seconds(300),
     a_state_directory_without_inodes_makes_all_or_nothing.seconds(300),
     a_read_only_state_directory_can_be_read.seconds(120),
-    a_sandbox_whose_container_is_lost_can_be_removed,
-    a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed,
-    a_lost_sandbox_goes_with_its_last_member,
     what_is_broken_is_said_once_and_as_it_is,
 ];
 
@@ -554,116 +551,6 @@ fn a_read_only_state_directory_can_be_read() {
     step("umount it", sys::umount(place));
     step("remove a directory", fs::remove_dir(place));
     cell("rm -f web").quiet();
-}
-
-fn a_sandbox_whose_container_is_lost_can_be_removed() {
-    cell("create --name web -p 8080:80 alpine sleep 1000").ok();
-    step(
-        "lose a record",
-        fs::remove_file("/run/netcell/containers/web/record.json"),
-    );
-    cell("ps -a").ok();
-    cell("rm web").quiet();
-    assert!(!Path::new(&pin("web")).exists());
-    no_port_is_published();
-    cell("create --name web -p 8080:80").quiet();
-    cell("rm web").ok();
-}
-
-const LOST: &str = "/run/netcell/sandboxes/one/record.json";
-
-/// What `rm` is to leave as it was before the container; a network and the watcher's files stay.
-fn as_before(before: &Snapshot) {
-    let is_kept = |line: &str| {
-        let kept = ["directory: ", "/leases/", "/watch/", "/reconcile"];
-        kept.iter().any(|part| line.contains(part))
-    };
-    let left = restored_but(before, Duration::from_secs(10), &is_kept);
-    assert_eq!(left, Ok(()));
-}
-
-fn a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed() {
-    cell("run -d --name other -p 9090:90 alpine sleep 1000").ok();
-    let before = Snapshot::at_rest();
-    for options in ["", "--allow-spoof ", "--network none "] {
-        let ports = match options.contains("none") {
-            true => "",
-            false => "-p 8080:80 -p 8081:81,from=10.0.0.0/8 -p 127.0.0.1:8082:82/udp ",
-        };
-        cell(&format!(
-            "run -d --name one {options}{ports}alpine sleep 1000"
-        ))
-        .ok();
-        let published = elements("map", "publish4").len();
-        step("lose a record", fs::remove_file(LOST));
-        let list = orderly("ps");
-        assert_eq!((list.code, list.stderr.matches(LOST).count()), (0, 1));
-        for name in ["one", "other"] {
-            assert!(list.stdout.contains(name), "{list:?}");
-        }
-        cell("reconcile").refused(1, &["container one", LOST]);
-        let held = Snapshot::take();
-        let pruned = cell("prune");
-        assert_eq!(pruned.stderr.matches(LOST).count(), 1, "{pruned:?}");
-        assert_eq!(pruned.ok(), "");
-        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
-        cell("exec one true").quiet();
-        if !ports.is_empty() {
-            let (address, _) = address_in("one", "eth0");
-            cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
-            cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
-        }
-        assert_eq!(elements("map", "publish4").len(), published);
-        cell("rm one").refused(1, &["running container"]);
-        let script = cell("rm -f --dry-run one").quiet();
-        for line in ["kill -9 ", "ip netns delete one"] {
-            assert!(script.contains(line), "{script}");
-        }
-        let guarded = script.contains("delete element bridge netcell macs");
-        assert_eq!(guarded, options.is_empty(), "{script}");
-        let udp = "publish4_addr '{ 127.0.0.1 . udp . 8082 : ";
-        assert_eq!(script.contains(udp), !ports.is_empty(), "{script}");
-        assert_eq!(cell("rm -f one").quiet(), "one");
-        assert!(!Path::new(&pin("one")).exists());
-        as_before(&before);
-        cell(&format!("create --name one {options}{ports}")).quiet();
-        cell("rm one").quiet();
-        as_before(&before);
-        // The leases of links that are gone now.
-        cell("prune").quiet();
-    }
-    cell("reconcile").quiet();
-    cell("prune").quiet();
-    cell("rm -f other").ok();
-}
-
-fn a_lost_sandbox_goes_with_its_last_member() {
-    cell("create --name first").ok();
-    cell("rm first").ok();
-    let port = || links().into_iter().find(|link| link.len() == 12);
-    wait_until("its link is gone", || port().is_none());
-    cell("prune").ok();
-    let before = Snapshot::at_rest();
-    cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
-    cell("run -d --name two --network container:one alpine sleep 1000").ok();
-    step(
-        "lose a directory",
-        fs::remove_dir_all("/run/netcell/sandboxes/one"),
-    );
-    let list = cell("ps");
-    assert_eq!(list.stderr.lines().count(), 2, "{list:?}");
-    // Not even its pin is left, and still there is somebody who lives in it.
-    must("ip", &["netns", "delete", "one"]);
-    let link = port().expect("a link of a sandbox");
-    assert_eq!(cell("prune").ok(), "");
-    assert_eq!(cell("rm -f one").quiet(), "one");
-    assert!(links().contains(&link));
-    assert_eq!(elements("map", "publish4").len(), 1);
-    cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
-    assert_eq!(cell("prune").ok(), "");
-    assert_eq!(cell("rm -f two").quiet(), "two");
-    no_port_is_published();
-    as_before(&before);
 }
 
 fn what_is_broken_is_said_once_and_as_it_is() {

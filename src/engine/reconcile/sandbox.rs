@@ -27,14 +27,9 @@ impl Engine {
         let sandboxes = self.all::<SandboxRecord>(done, run)?;
         // Nothing that the watcher could mend.
         if depth == Depth::Whole {
-            for container in self.all::<ContainerRecord>(done, run)? {
-                let own =
-                    |sandbox: &SandboxRecord| container.sandbox.as_ref() == Some(&sandbox.name);
-                if !sandboxes.iter().any(own)
-                    && let Some(error) = self.lost_sandbox(&container).unwrap_or_else(Some)
-                {
-                    done.fail(&error, run);
-                }
+            let containers = self.all::<ContainerRecord>(done, run)?;
+            for (_, lost) in self.losses(None, &containers, &sandboxes)? {
+                done.fail(&lost, run);
             }
         }
         for sandbox in sandboxes {

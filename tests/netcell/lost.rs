@@ -1,0 +1,335 @@
+//! State files that somebody has taken away: what has lost its record is said by path and with the way out, whoever is asked
+//! about it; it can be removed with all that was its own, and with nothing of others.
+
+use crate::harness::boxes::STATE;
+use crate::harness::oracle::{namespace_id, status};
+use crate::harness::snapshot::{Snapshot, restored_but};
+use crate::harness::*;
+use crate::tests;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+pub const TESTS: &[runner::Test] = tests![
+    a_sandbox_whose_container_is_lost_can_be_removed,
+    a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed.seconds(120),
+    a_lost_sandbox_goes_with_its_last_member,
+    a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays,
+    a_container_without_a_record_is_said_and_ended_with_all_of_it.seconds(300),
+    a_member_without_a_record_leaves_the_others_as_they_are,
+    what_needs_a_lost_sandbox_says_what_is_lost,
+];
+
+fn a_sandbox_whose_container_is_lost_can_be_removed() {
+    cell("create --name web -p 8080:80 alpine sleep 1000").ok();
+    step(
+        "lose a record",
+        fs::remove_file("/run/netcell/containers/web/record.json"),
+    );
+    cell("ps -a").ok();
+    cell("rm web").quiet();
+    assert!(!Path::new(&pin("web")).exists());
+    no_port_is_published();
+    cell("create --name web -p 8080:80").quiet();
+    cell("rm web").ok();
+}
+
+const LOST: &str = "/run/netcell/sandboxes/one/record.json";
+
+/// What `rm` is to leave as it was before the container; a network and the watcher's files stay.
+fn as_before(before: &Snapshot) {
+    let is_kept = |line: &str| {
+        let kept = ["directory: ", "/leases/", "/watch/", "/reconcile"];
+        kept.iter().any(|part| line.contains(part))
+    };
+    let left = restored_but(before, Duration::from_secs(10), &is_kept);
+    assert_eq!(left, Ok(()));
+}
+
+fn a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed() {
+    cell("run -d --name other -p 9090:90 alpine sleep 1000").ok();
+    let before = Snapshot::at_rest();
+    for options in ["", "--allow-spoof ", "--network none "] {
+        let ports = match options.contains("none") {
+            true => "",
+            false => "-p 8080:80 -p 8081:81,from=10.0.0.0/8 -p 127.0.0.1:8082:82/udp ",
+        };
+        cell(&format!(
+            "run -d --name one {options}{ports}alpine sleep 1000"
+        ))
+        .ok();
+        let published = elements("map", "publish4").len();
+        step("lose a record", fs::remove_file(LOST));
+        let list = cell("ps");
+        assert_eq!((list.code, list.stderr.matches(LOST).count()), (0, 1));
+        for name in ["one", "other"] {
+            assert!(list.stdout.contains(name), "{list:?}");
+        }
+        cell("reconcile").refused(1, &["container one", LOST]);
+        let held = Snapshot::take();
+        let pruned = cell("prune");
+        assert_eq!(pruned.stderr.matches(LOST).count(), 1, "{pruned:?}");
+        assert_eq!(pruned.ok(), "");
+        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
+        cell("exec one true").quiet();
+        if !ports.is_empty() {
+            let (address, _) = address_in("one", "eth0");
+            cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
+            cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
+        }
+        assert_eq!(elements("map", "publish4").len(), published);
+        cell("rm one").refused(1, &["running container"]);
+        let script = cell("rm -f --dry-run one").quiet();
+        for line in ["kill -9 ", "ip netns delete one"] {
+            assert!(script.contains(line), "{script}");
+        }
+        let guarded = script.contains("delete element bridge netcell macs");
+        assert_eq!(guarded, options.is_empty(), "{script}");
+        let udp = "publish4_addr '{ 127.0.0.1 . udp . 8082 : ";
+        assert_eq!(script.contains(udp), !ports.is_empty(), "{script}");
+        assert_eq!(cell("rm -f one").quiet(), "one");
+        assert!(!Path::new(&pin("one")).exists());
+        as_before(&before);
+        cell(&format!("create --name one {options}{ports}")).quiet();
+        cell("rm one").quiet();
+        as_before(&before);
+        // The leases of links that are gone now.
+        cell("prune").quiet();
+    }
+    cell("reconcile").quiet();
+    cell("prune").quiet();
+    cell("rm -f other").ok();
+}
+
+fn a_lost_sandbox_goes_with_its_last_member() {
+    cell("create --name first").ok();
+    cell("rm first").ok();
+    let port = || links().into_iter().find(|link| link.len() == 12);
+    wait_until("its link is gone", || port().is_none());
+    cell("prune").ok();
+    let before = Snapshot::at_rest();
+    cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
+    cell("run -d --name two --network container:one alpine sleep 1000").ok();
+    step(
+        "lose a directory",
+        fs::remove_dir_all("/run/netcell/sandboxes/one"),
+    );
+    let list = cell("ps");
+    assert_eq!(list.stderr.lines().count(), 2, "{list:?}");
+    // Not even its pin is left, and still there is somebody who lives in it.
+    must("ip", &["netns", "delete", "one"]);
+    let link = port().expect("a link of a sandbox");
+    assert_eq!(cell("prune").ok(), "");
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert!(links().contains(&link));
+    assert_eq!(elements("map", "publish4").len(), 1);
+    cell("create --name thief -p 8080:80").refused(1, &["sandbox one"]);
+    assert_eq!(cell("prune").ok(), "");
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    no_port_is_published();
+    as_before(&before);
+}
+
+/// Deletes what is named below the state directory.
+fn lose(below: &str) {
+    let path = Path::new(STATE).join(below);
+    step(
+        "lose something",
+        match path.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        },
+    );
+}
+
+fn a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays() {
+    cell("create --name first").ok();
+    cell("rm first").ok();
+    cell("prune").ok();
+    for network in ["bridge", "none"] {
+        for made in ["run -d", "create"] {
+            cell(&format!(
+                "{made} --name one --network {network} alpine sleep 1000"
+            ))
+            .ok();
+            lose("sandboxes/one/record.json");
+            must("ip", &["netns", "delete", "one"]);
+            // Another's, with a pair that looks like a sandbox's.
+            must("ip", &["netns", "add", "one"]);
+            let pair = "link add mine type veth peer name eth0 netns one";
+            must("ip", &pair.split(' ').collect::<Vec<_>>());
+            let address = "-n one address add 10.9.9.9/24 dev eth0";
+            must("ip", &address.split(' ').collect::<Vec<_>>());
+            let theirs = namespace_id(&pin("one"));
+            let answer = cell("rm -f one");
+            let said = &answer.stderr;
+            assert!(
+                said.contains("left /run/netns/one alone") && said.contains("ip netns delete one"),
+                "{answer:?}"
+            );
+            assert_eq!(answer.ok(), "one");
+            assert_eq!(namespace_id(&pin("one")), theirs);
+            assert!(links().contains(&"mine".to_owned()));
+            assert_eq!(processes_with("sleep").len(), 0);
+            cell("create --name one").refused(1, &["/run/netns/one"]);
+            must("ip", &["link", "delete", "mine"]);
+            must("ip", &["netns", "delete", "one"]);
+            cell("prune").ok();
+        }
+    }
+    // Its own is known by its address, or, where it has none, by who lives in it; else nobody can tell.
+    for (line, stays) in [
+        ("create --name one alpine sleep 1000", false),
+        ("run -d --name one --network none alpine sleep 1000", false),
+        ("create --name one --network none alpine sleep 1000", true),
+    ] {
+        cell(line).ok();
+        lose("sandboxes/one/record.json");
+        let answer = cell("rm -f one");
+        assert_eq!(answer.stderr.contains("alone"), stays, "{line}: {answer:?}");
+        assert_eq!(answer.ok(), "one");
+        assert_eq!(Path::new(&pin("one")).exists(), stays, "{line}");
+    }
+    must("ip", &["netns", "delete", "one"]);
+    cell("prune").ok();
+}
+
+/// SIGKILL for the monitor of a container.
+fn kill_the_monitor(container: &str) {
+    let pid = cell(&format!("inspect -f {{{{.State.Pid}}}} {container}")).ok();
+    let monitor = status(pid.parse().unwrap(), "PPid").unwrap();
+    must("kill", &["-9", &monitor]);
+    wait_until("the monitor is gone", || {
+        status(pid.parse().unwrap(), "PPid").unwrap() != monitor
+    });
+}
+
+fn a_container_without_a_record_is_said_and_ended_with_all_of_it() {
+    let path = "/run/netcell/containers/one/record.json";
+    let sandbox = "sandboxes/one/record.json";
+    let record = "containers/one/record.json";
+    cell("run -d --name other -p 9090:90 alpine sleep 1000").ok();
+    let before = Snapshot::at_rest();
+    for (options, losses) in [
+        ("", &[record][..]),
+        ("", &[record, "containers/one/exit"]),
+        ("", &[record, "containers/one/attach"]),
+        ("", &[record, sandbox]),
+        ("", &[record, "monitor"]),
+        ("", &["containers/one"]),
+        ("--network none ", &[record]),
+        ("--network none ", &[record, sandbox]),
+        ("--network host ", &[record]),
+    ] {
+        let ports = match options {
+            "" => "-p 8080:80 -p 127.0.0.1:8082:82/udp ",
+            _ => "",
+        };
+        let line = format!("run -d --name one {options}{ports}alpine sleep 2000");
+        cell(&line).ok();
+        if losses.contains(&"monitor") {
+            kill_the_monitor("one");
+        }
+        let files = losses.iter().filter(|loss| **loss != "monitor");
+        files.for_each(|file| lose(file));
+        let runs = || processes_with("sleep 2000").len();
+        assert_eq!(runs(), 1);
+        let list = cell("ps -a");
+        assert_eq!(list.stderr.matches(path).count(), 1, "{list:?}");
+        for line in [
+            "inspect one",
+            "stop one",
+            "kill one",
+            "start one",
+            "exec one true",
+            "logs one",
+            "rename one two",
+            "rename other one",
+            "create --name one",
+            "create --name two --network container:one alpine true",
+            "rm one",
+            "reconcile",
+        ] {
+            let answer = cell(line);
+            assert_ne!(answer.code, 0, "{line}: {answer:?}");
+            let said = [path, "netcell rm -f one"];
+            let all = said.iter().all(|said| answer.stderr.contains(said));
+            assert!(all, "{line}: {answer:?}");
+            assert_eq!(answer.stderr.lines().count(), 1, "{line}: {answer:?}");
+        }
+        cell("run -d --name one alpine sleep 1000").refused(125, &[path]);
+        cell("rm one").refused(1, &["still runs"]);
+        let held = Snapshot::take();
+        let pruned = cell("prune");
+        assert_eq!(pruned.stderr.matches(path).count(), 1, "{pruned:?}");
+        assert_eq!(pruned.ok(), "");
+        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
+        let script = cell("rm -f --dry-run one").quiet();
+        assert!(script.contains("kill -9 "), "{script}");
+        assert_eq!(cell("rm -f one").quiet(), "one");
+        assert_eq!(runs(), 0, "{options}{losses:?}");
+        assert!(!Path::new(&pin("one")).exists());
+        as_before(&before);
+        cell(&format!("create --name one {ports}")).quiet();
+        cell("rm one").quiet();
+        as_before(&before);
+        cell("prune").quiet();
+    }
+    // One that does not run is removed without force.
+    cell("create --name one -p 8080:80 alpine sleep 1000").ok();
+    lose(record);
+    cell("start one").refused(1, &[path]);
+    assert_eq!(cell("rm one").quiet(), "one");
+    as_before(&before);
+    cell("rm -f other").ok();
+}
+
+fn a_member_without_a_record_leaves_the_others_as_they_are() {
+    cell("run -d --name one -p 8080:80 alpine sleep 1001").ok();
+    cell("run -d --name two --network container:one -p 8081:81 alpine sleep 1002").ok();
+    let runs = |what: &str| processes_with(&format!("sleep {what}")).len() == 1;
+    lose("containers/two/record.json");
+    cell("rm two").refused(
+        1,
+        &["/run/netcell/containers/two/record.json", "still runs"],
+    );
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    assert!(runs("1001") && !runs("1002"));
+    assert_eq!(elements("map", "publish4").len(), 1);
+    cell("exec one true").quiet();
+    // The first one is lost, and the sandbox lives on for the other one.
+    cell("run -d --name two --network container:one -p 8081:81 alpine sleep 1002").ok();
+    lose("containers/one/record.json");
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert!(!runs("1001") && runs("1002"));
+    assert_eq!(elements("map", "publish4").len(), 2);
+    cell("exec two true").quiet();
+    // A new one takes it over, and both are lost.
+    cell("run -d --name one -p 8080:80 alpine sleep 1001").quiet();
+    lose("containers/one/record.json");
+    lose("containers/two/record.json");
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert!(!runs("1001") && runs("1002"));
+    assert!(Path::new(&pin("one")).exists());
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    assert!(!runs("1002") && !Path::new(&pin("one")).exists());
+    no_port_is_published();
+}
+
+fn what_needs_a_lost_sandbox_says_what_is_lost() {
+    cell("run -d --name one alpine sleep 1000").ok();
+    cell("create --name two --network container:one alpine true").ok();
+    lose("sandboxes/one/record.json");
+    for line in [
+        "publish one 8080:80",
+        "create --name new --network container:one alpine true",
+        "start two",
+    ] {
+        let sentence = cell(line).refused(1, &[LOST, "netcell rm -f"]);
+        assert!(!sentence.contains("No such"), "{sentence}");
+    }
+    cell("stop -t 0 one").ok();
+    cell("start one").refused(1, &[LOST, "netcell rm -f one"]);
+    cell("rm -f two").quiet();
+    cell("rm -f one").quiet();
+}
