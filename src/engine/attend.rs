@@ -4,10 +4,10 @@ use crate::engine::find::Held;
 use crate::engine::process::{Attended, Running, visit};
 use crate::engine::record::ContainerRecord;
 use crate::engine::spec::Stay;
-use crate::engine::view::{Container, Status};
+use crate::engine::view::Status;
 use crate::engine::{Engine, Run};
 use crate::error::{Error, Result};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 
 /// What Docker says when the keys that detach were pressed.
 pub(super) const DETACHED: &str = "read escape sequence";
@@ -39,7 +39,8 @@ impl Engine {
             ..stay.clone()
         };
         let attended = visit(home.as_fd(), start.process(), stay)?;
-        self.attended(attended, || self.end_of(&container, exit), run)
+        let end = || self.wait_for_end(&container, exit.as_ref());
+        self.attended(attended, end, run)
     }
 
     /// Stays with a container that this command has started.
@@ -76,14 +77,6 @@ impl Engine {
                 run.say.note(&DETACHED);
                 Ok(0)
             }
-        }
-    }
-
-    /// The exit code of a container that runs, or ran a moment ago, when it has ended.
-    fn end_of(&self, container: &Container, exit: Option<OwnedFd>) -> Result<u8> {
-        match exit {
-            Some(exit) => self.wait_for_end(container, &exit),
-            None => Ok(container.exit.map_or(0, |exit| exit.code)),
         }
     }
 }

@@ -32,8 +32,8 @@ pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
     store.write_derived(name, "resolv.conf", &resolv_conf(&sandbox.names))
 }
 
-/// Writes those of the three files that are not what they would be now: whether there were any. Without a reader there is
-/// none yet.
+/// Writes those of the three files that are not what they would be now, and leases that are gone: whether there were any.
+/// Without a reader there is none of the three yet.
 pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
     let locked = store.lock()?;
     let name = &sandbox.name;
@@ -44,10 +44,11 @@ pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
     }
     let path = |file: &str| format!("sandboxes/{name}/{file}");
     let has_hosts = store.root.exists(&path("hosts"))?;
+    let mut changed = store.lease_again(&locked, sandbox)?;
     if !has_hosts && !store.root.exists(&path("hostname"))? {
-        return Ok(false);
+        return Ok(changed);
     }
-    let mut changed = !has_hosts;
+    changed |= !has_hosts;
     hosts::provide(store, &locked, sandbox)?;
     for (file, text) in [
         ("hostname", format!("{}\n", sandbox.hostname)),

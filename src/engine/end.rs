@@ -213,7 +213,7 @@ impl Engine {
     fn exit_code(&self, container: &Container, exit: Option<OwnedFd>) -> Result<u8> {
         match (container.status, container.exit, exit) {
             (Status::Exited | Status::Restarting, Some(exit), _) => Ok(exit.code),
-            (Status::Running, _, Some(exit)) => self.wait_for_end(container, &exit),
+            (Status::Running, _, exit) => self.wait_for_end(container, exit.as_ref()),
             _ => {
                 let failure = container.record.failure.as_ref();
                 Ok(failure.map_or(0, |failure| failure.code))

@@ -13,7 +13,7 @@ use crate::kernel::netns::pin_path;
 use crate::sys::fd::read_at;
 use crate::sys::lock::{self, Hold};
 use crate::sys::time;
-use crate::types::{Name, json};
+use crate::types::{Id, Name, json};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
@@ -87,7 +87,7 @@ impl Engine {
                 }
                 _ => match self.store.names_of_prefix(reference)?.as_slice() {
                     [name] => name.clone(),
-                    [] => return Ok(None),
+                    [] => return self.without_link(reference),
                     _ => {
                         return Err(Error::new(format_args!(
                             "Multiple IDs found with provided prefix: {reference}"
@@ -99,6 +99,26 @@ impl Engine {
         let prefix = reference.to_ascii_lowercase();
         let found = self.subject(&name)?;
         Ok(found.filter(|found| found.id().to_string().starts_with(&prefix)))
+    }
+
+    /// The container or sandbox whose id begins so, where the link from its id to its name is lost.
+    fn without_link(&self, prefix: &str) -> Result<Option<Subject>> {
+        if prefix.is_empty() || !prefix.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let prefix = prefix.to_ascii_lowercase();
+        let is = |id: Id| id.to_string().starts_with(&prefix);
+        for record in self.store.read_all::<ContainerRecord>(&mut |_| {})? {
+            if is(record.id) {
+                return self.subject(&record.name);
+            }
+        }
+        for record in self.store.read_all::<SandboxRecord>(&mut |_| {})? {
+            if record.bare && is(record.id) {
+                return self.subject(&record.name);
+            }
+        }
+        Ok(None)
     }
 
     /// The container that a reference means.

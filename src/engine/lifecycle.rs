@@ -336,12 +336,15 @@ impl Engine {
         })
     }
 
-    /// Waits until a running container has ended: its exit code. `exit` is its `exit` file, opened while it ran.
-    pub(super) fn wait_for_end(&self, container: &Container, exit: &OwnedFd) -> Result<u8> {
-        let what = format!("the end of container {}", container.record.name);
-        lock::lock(exit, Hold::Shared, FOREVER, &what)?;
-        if let Some(exit) = find::exit_in(exit) {
-            return Ok(exit.code);
+    /// Waits until a running container has ended: its exit code. `exit` is its `exit` file, opened while it ran, if it was
+    /// there.
+    pub(super) fn wait_for_end(&self, container: &Container, exit: Option<&OwnedFd>) -> Result<u8> {
+        if let Some(exit) = exit {
+            let what = format!("the end of container {}", container.record.name);
+            lock::lock(exit, Hold::Shared, FOREVER, &what)?;
+            if let Some(exit) = find::exit_in(exit) {
+                return Ok(exit.code);
+            }
         }
         // The monitor died: PID 1 may have outlived it.
         if let Some(process) = handle(container)? {

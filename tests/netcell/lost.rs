@@ -18,6 +18,10 @@ pub const TESTS: &[runner::Test] = tests![
     a_container_without_a_record_is_said_and_ended_with_all_of_it.seconds(300),
     a_member_without_a_record_leaves_the_others_as_they_are,
     what_needs_a_lost_sandbox_says_what_is_lost,
+    a_lease_that_is_lost_comes_back_before_another_gets_what_it_is_of,
+    a_container_is_meant_by_its_id_though_that_leads_nowhere,
+    the_end_of_a_container_is_waited_for_though_its_exit_file_is_lost,
+    a_network_without_a_record_stays_with_those_who_are_on_it,
 ];
 
 fn a_sandbox_whose_container_is_lost_can_be_removed() {
@@ -332,4 +336,79 @@ fn what_needs_a_lost_sandbox_says_what_is_lost() {
     cell("start one").refused(1, &[LOST, "netcell rm -f one"]);
     cell("rm -f two").quiet();
     cell("rm -f one").quiet();
+}
+
+fn a_lease_that_is_lost_comes_back_before_another_gets_what_it_is_of() {
+    cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
+    cell("create --name bare -p 8081:81").ok();
+    let before = Snapshot::take();
+    lose("networks/bridge/leases");
+    lose("ports");
+    assert_ne!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    cell("reconcile").ok();
+    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    for name in ["one", "bare"] {
+        let (address, _) = address_in(name, "eth0");
+        cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", name]);
+    }
+    cell("create --name thief -p 8081:81").refused(1, &["sandbox bare"]);
+    assert_eq!(cell("reconcile").ok(), "");
+    cell("rm -f one").quiet();
+    cell("rm bare").quiet();
+}
+
+fn a_container_is_meant_by_its_id_though_that_leads_nowhere() {
+    let id = cell("run -d --name one alpine sleep 1000").ok();
+    cell("create --name bare").ok();
+    lose("ids");
+    for reference in ["one", &id, &id[..12]] {
+        cell(&format!("exec {reference} true")).quiet();
+        cell(&format!("stop -t 0 {reference}")).quiet();
+        cell(&format!("start {reference}")).quiet();
+        cell(&format!("restart -t 0 {reference}")).quiet();
+        cell(&format!("kill {reference}")).quiet();
+        cell(&format!("start {reference}")).quiet();
+    }
+    cell("inspect f00").refused(1, &["No such"]);
+    cell(&format!("rm -f {id}")).quiet();
+    cell("rm bare").quiet();
+    assert!(
+        entries(STATE).iter().all(|name| name != "ids") || entries("/run/netcell/ids").is_empty()
+    );
+}
+
+fn the_end_of_a_container_is_waited_for_though_its_exit_file_is_lost() {
+    cell("run -d --name one alpine sleep 1").ok();
+    lose("containers/one/exit");
+    cell("wait one").quiet();
+    assert_eq!(processes_with("sleep 1").len(), 0);
+    cell("run -d --name two alpine sleep 1").ok();
+    lose("containers/two/exit");
+    cell("attach two").exits(137);
+    assert_eq!(processes_with("sleep 1").len(), 0);
+    cell("start two").quiet();
+    cell("rm -f one").quiet();
+    cell("rm -f two").quiet();
+}
+
+fn a_network_without_a_record_stays_with_those_who_are_on_it() {
+    let path = "/run/netcell/networks/bridge/record.json";
+    cell("run -d --name one alpine sleep 1000").ok();
+    cell("create --name bare").ok();
+    lose("networks/bridge/record.json");
+    let before = Snapshot::take();
+    cell("run -d --name new alpine sleep 1000").refused(125, &[path, "netcell rm -f", "bare one"]);
+    cell("create --name new").refused(1, &[path]);
+    cell("network rm bridge").refused(1, &[path]);
+    assert_eq!(cell("prune").quiet(), "");
+    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    cell("exec one true").quiet();
+    cell("rm -f one").quiet();
+    cell("rm bare").quiet();
+    wait_until("their links are gone", || {
+        links().iter().all(|link| link.len() != 12)
+    });
+    cell("prune").ok();
+    cell("create --name new -p 8080:80").quiet();
+    cell("rm new").quiet();
 }

@@ -215,6 +215,9 @@ impl Engine {
     }
 
     /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.
+    ///
+    /// # Errors
+    /// One that has lost its record while sandboxes are on it: their addresses are theirs, and the bridge.
     fn claim(&self, name: &Name) -> Result<Option<OwnedFd>> {
         loop {
             self.store.root.make(&format!("networks/{name}"))?;
@@ -222,10 +225,18 @@ impl Engine {
                 Err(error) if error.is(Errno::NOENT) => continue,
                 lock => lock?,
             };
-            return match self.store.read::<NetworkRecord>(name)? {
-                None => Ok(Some(lock)),
-                Some(_) => Ok(None),
-            };
+            if self.store.read::<NetworkRecord>(name)?.is_some() {
+                return Ok(None);
+            }
+            let users = self.users_of(name)?;
+            if users.is_empty() {
+                return Ok(Some(lock));
+            }
+            let path = self.store.path(&format!("networks/{name}/record.json"));
+            return Err(Error::new(format_args!(
+                "network {name} has lost its record, {}: it can be made again when `netcell rm -f` has removed {users}",
+                path.display()
+            )));
         }
     }
 
@@ -272,22 +283,25 @@ impl Engine {
         container.map_or(sandbox.id, |container| container.id)
     }
 
-    fn refuse_while_used(&self, record: &NetworkRecord) -> Result<()> {
+    /// The names of the sandboxes that are on a network.
+    fn users_of(&self, network: &Name) -> Result<String> {
         let mut users = Vec::new();
-        for address in self.store.address_leases(&record.name)? {
-            if let Some(Lease::Held { sandbox, .. }) =
-                self.store.address_lease(&record.name, address)?
-            {
+        for address in self.store.address_leases(network)? {
+            if let Some(Lease::Held { sandbox, .. }) = self.store.address_lease(network, address)? {
                 users.push(sandbox.to_string());
             }
         }
         users.sort_unstable();
         // An address of each IP version is one user.
         users.dedup();
+        Ok(users.join(" "))
+    }
+
+    fn refuse_while_used(&self, record: &NetworkRecord) -> Result<()> {
+        let users = self.users_of(&record.name)?.replace(' ', ", ");
         if users.is_empty() {
             return Ok(());
         }
-        let users = users.join(", ");
         Err(Error::new(format_args!(
             "error while removing network: network {} has active endpoints: {users}",
             record.name

@@ -179,6 +179,28 @@ impl Store {
         Ok(())
     }
 
+    /// Leases again what of a sandbox's addresses and ports is leased to nobody: whether anything was.
+    pub fn lease_again(&self, _: &Locked, sandbox: &SandboxRecord) -> Result<bool> {
+        let lease = Lease::Held {
+            id: sandbox.id,
+            sandbox: sandbox.name.clone(),
+        };
+        let mut paths = Vec::new();
+        if let Some(endpoint) = &sandbox.endpoint {
+            let own = endpoint.addresses.iter();
+            paths.extend(own.map(|own| address_path(&endpoint.network, own.addr)));
+        }
+        paths.extend(sandbox.ports.iter().map(|port| port_path(&port.mapping)));
+        let mut changed = false;
+        for path in &paths {
+            if !self.root.exists(path)? {
+                self.write_lease(path, &lease)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
     /// Frees an address that belongs to `owner`, leaving a tombstone where its link may still be there.
     pub fn free_address(
         &self,
