@@ -13,7 +13,7 @@ use crate::kernel::netns::pin_path;
 use crate::sys::fd::read_at;
 use crate::sys::lock::{self, Hold};
 use crate::sys::time;
-use crate::types::{Id, Name, json};
+use crate::types::{Name, json};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
@@ -101,21 +101,14 @@ impl Engine {
         Ok(found.filter(|found| found.id().to_string().starts_with(&prefix)))
     }
 
-    /// The container or sandbox whose id begins so, where the link from its id to its name is lost.
-    fn without_link(&self, prefix: &str) -> Result<Option<Subject>> {
-        if prefix.is_empty() || !prefix.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Ok(None);
-        }
-        let prefix = prefix.to_ascii_lowercase();
-        let is = |id: Id| id.to_string().starts_with(&prefix);
-        for record in self.store.read_all::<ContainerRecord>(&mut |_| {})? {
-            if is(record.id) {
-                return self.subject(&record.name);
-            }
-        }
-        for record in self.store.read_all::<SandboxRecord>(&mut |_| {})? {
-            if record.bare && is(record.id) {
-                return self.subject(&record.name);
+    /// The container of this id, where the link from there to its name is lost.
+    #[inline(never)]
+    fn without_link(&self, id: &str) -> Result<Option<Subject>> {
+        if id.len() == 64 {
+            for record in &self.store.read_all::<ContainerRecord>(&mut |_| {})? {
+                if record.id.to_string() == id {
+                    return self.subject(&record.name);
+                }
             }
         }
         Ok(None)

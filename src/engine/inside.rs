@@ -62,9 +62,10 @@ impl Engine {
     pub fn show(&self, reference: Option<&str>) -> Result<NamespaceView> {
         let place = match reference {
             None => Place::Host,
-            Some(reference) => match self.find(reference)? {
+            Some(reference) => match &self.find(reference)? {
                 Subject::Container(container) => {
-                    container.record.sandbox.map_or(Place::Host, Place::Sandbox)
+                    let sandbox = container.record.sandbox.clone();
+                    sandbox.map_or(Place::Host, Place::Sandbox)
                 }
                 Subject::Sandbox(sandbox, _) => Place::Sandbox(sandbox.name.clone()),
             },

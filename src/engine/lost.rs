@@ -6,7 +6,7 @@
 //! if a member lives behind it, or the end of a pair of netcell's is there that has an address leased to it. What runs of a
 //! container is known by its monitor, which has files of its directory open, and without one by its /etc/hostname.
 
-use crate::engine::prune::is_port;
+use crate::engine::prune::is_stray_port;
 use crate::engine::record::{
     ContainerRecord, Endpoint, NetworkRecord, Process, SandboxPort, SandboxRecord, VERSION,
 };
@@ -25,13 +25,12 @@ use crate::types::json::Json;
 use crate::types::{Cidr, IfName, Name};
 use rustix::fs::{readlink, stat};
 use rustix::process::Pid;
-use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
-/// What the kernel has of something that has lost its record; looked at before `lock` is taken.
+/// What leases and kernel have of something that has lost its record; looked at before `lock` is taken.
 pub(super) struct Traces {
-    host: Snapshot,
-    /// The namespaces of the sandbox, each with whether a member lives in it.
-    insides: Vec<(bool, Snapshot)>,
+    /// As much of the sandbox's record as its removal needs.
+    pub sandbox: Box<SandboxRecord>,
     /// The first processes of the container.
     pub processes: Vec<Process>,
 }
@@ -128,11 +127,18 @@ impl Engine {
                 lost.push((name.clone(), error));
             }
         }
+        let has = |name: &str| {
+            let found = containers.binary_search_by(|one| one.name.as_str().cmp(name));
+            found.is_ok()
+        };
         let mut names = self.store.root.names("containers")?;
-        names.extend(sandboxes.iter().map(|sandbox| sandbox.name.to_string()));
-        names.retain(|name| !containers.iter().any(|c| c.name.as_str() == name));
-        names.sort_unstable();
-        names.dedup();
+        names.retain(|name| !has(name));
+        for sandbox in sandboxes.iter().filter(|sandbox| !sandbox.bare) {
+            let name = sandbox.name.as_str();
+            if !has(name) && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
         // What is about to come or to go has no record, either.
         let _locked = match locked {
             None if !names.is_empty() => self.store.lock().ok(),
@@ -153,13 +159,20 @@ impl Engine {
 
     /// The first processes of a container that has no record.
     pub(super) fn processes_of(&self, container: &Name) -> Result<Vec<Process>> {
-        let space = |pid: Pid| readlink(format!("/proc/{}/ns/pid", pid.as_raw_pid()), Vec::new());
+        let space = |pid: Pid| {
+            let path = PathBuf::from(format!("/proc/{}/ns/pid", pid.as_raw_pid()));
+            readlink(path, Vec::new())
+        };
         let own = space(rustix::process::getpid()).ok();
         let all = self.store.path("containers/").display().to_string();
         let home = format!("{all}{container}/");
         let hostname = format!("sandboxes/{container}/hostname");
-        let hostname = stat(self.store.path(&hostname)).ok();
-        if hostname.is_none() && stat(&home).is_err() {
+        let identity = |path: &Path| {
+            let found = stat(path).ok()?;
+            Some((found.st_dev, found.st_ino))
+        };
+        let hostname = identity(&self.store.path(&hostname));
+        if hostname.is_none() && !file::exists(home.as_ref()) {
             return Ok(Vec::new());
         }
         let recorded = self.store.read_all::<ContainerRecord>(&mut |_| {})?;
@@ -180,9 +193,8 @@ impl Engine {
             let is_own = match holds(&all) {
                 true => holds(&home),
                 false => {
-                    let its = stat(format!("/proc/{number}/root/etc/hostname")).ok();
-                    let file = |file: &rustix::fs::Stat| (file.st_dev, file.st_ino);
-                    its.is_some() && its.as_ref().map(file) == hostname.as_ref().map(file)
+                    let its = format!("/proc/{number}/root/etc/hostname");
+                    hostname.is_some() && identity(its.as_ref()) == hostname
                 }
             };
             let process = Process {
@@ -200,10 +212,15 @@ impl Engine {
         Ok(found)
     }
 
-    /// The namespaces that the members of a sandbox live in.
-    fn lived_in(&self, sandbox: &Name) -> Result<Vec<NetNs>> {
+    /// What is in the namespaces of a sandbox without a record: in those that members live in, and behind the pin of its name.
+    /// And whether that pin is its own, or none is there: an end there with one of these addresses says so.
+    pub(super) fn insides(
+        &self,
+        sandbox: &Name,
+        addresses: &[Cidr],
+    ) -> Result<(bool, Vec<Snapshot>)> {
         let mut processes = self.processes_of(sandbox)?;
-        for container in self.store.read_all::<ContainerRecord>(&mut |_| {})? {
+        for container in &self.store.read_all::<ContainerRecord>(&mut |_| {})? {
             if container.sandbox.as_ref() == Some(sandbox)
                 && let Some(start) = &container.start
                 && Handle::open(start.process())?.is_some()
@@ -212,119 +229,114 @@ impl Engine {
             }
         }
         // It may have ended since.
-        let namespaces = processes.iter().filter_map(|one| NetNs::of(one.pid).ok());
-        Ok(namespaces.collect())
-    }
-
-    /// What is in the namespaces of a sandbox without a record, each with whether a member lives in it.
-    pub(super) fn insides(&self, sandbox: &Name) -> Result<Vec<(bool, Snapshot)>> {
-        let lived_in = self.lived_in(sandbox)?;
-        let mut namespaces: Vec<_> = lived_in.iter().map(|its| (true, its)).collect();
-        let pin = pin_path(sandbox);
-        let pinned = match is_pin(&pin) {
-            Some(true) => Some(NetNs::open(&pin)?),
-            _ => None,
-        };
-        namespaces.extend(pinned.iter().map(|its| (false, its)));
-        let mut insides = Vec::new();
-        for (lived_in, namespace) in namespaces {
-            let mut route = self.sockets().route_of(namespace)?;
-            insides.push((lived_in, Snapshot::of(&mut route)?));
+        let spaces = processes.iter().filter_map(|one| NetNs::of(one.pid).ok());
+        let mut spaces: Vec<_> = spaces.collect();
+        let (path, mut own) = (pin_path(sandbox), true);
+        if is_pin(&path) == Some(true) {
+            let pinned = NetNs::open(&path)?;
+            own = spaces.iter().any(|its| its.inode() == pinned.inode());
+            spaces.push(pinned);
         }
-        Ok(insides)
+        let mut insides = Vec::new();
+        for space in &spaces {
+            let mut route = self.sockets().route_of(space)?;
+            insides.push(Snapshot::of(&mut route)?);
+        }
+        // The pin's is the last.
+        own = own
+            || insides
+                .last()
+                .is_some_and(|inside| has_one_of(inside, addresses));
+        Ok((own, insides))
     }
 
-    /// What the kernel has of a container that has lost its record, or that of its sandbox.
-    pub(super) fn traces(&self, container: &Name, sandbox: &Name) -> Result<Traces> {
-        Ok(Traces {
-            processes: self.processes_of(container)?,
-            insides: self.insides(sandbox)?,
-            host: Snapshot::of_host_whole(&mut self.sockets())?,
-        })
+    /// Whether the pin of a sandbox's name is its own, or none is there: of one that was found again it may be somebody else's.
+    pub(super) fn has_own_pin(&self, sandbox: &SandboxRecord) -> Result<bool> {
+        // What was made has a time.
+        Ok(sandbox.created != 0 || self.insides(&sandbox.name, sandbox.addresses())?.0)
     }
 
-    /// As much of a lost record as the removal of its sandbox needs. The caller holds `lock`.
+    /// What leases and kernel have of a container that has lost its record, or that of its sandbox.
     ///
     /// # Errors
     /// A container whose record cannot be read: it may be a member, too.
-    pub(super) fn find_again(&self, name: &Name, traces: &Traces) -> Result<Box<SandboxRecord>> {
+    #[inline(never)]
+    pub(super) fn traces(&self, container: &Name, name: &Name) -> Result<Traces> {
         let mut broken = Ok(());
-        let mut containers = self
+        let containers = self
             .store
             .read_all::<ContainerRecord>(&mut |error| broken = Err(error))?;
         broken?;
-        containers.retain(|container| container.sandbox.as_ref() == Some(name));
+        let members = containers
+            .iter()
+            .filter(|one| one.sandbox.as_ref() == Some(name));
         let mut sandbox = Box::new(SandboxRecord {
             version: VERSION,
             boot: self.store.boot.clone(),
             name: name.clone(),
-            members: containers.into_iter().map(|one| one.name).collect(),
+            members: members.map(|one| one.name.clone()).collect(),
             ..Json::blank()
         });
+        let host = Snapshot::of_host_whole(&mut self.sockets())?;
         let mut leased = self.store.addresses_of(name)?;
         let ports = self.store.ports_of(name)?;
-        let ids = leased.iter().map(|(_, _, id)| id);
-        if let Some(id) = ids.chain(ports.iter().map(|(_, id)| id)).next() {
-            sandbox.id = *id;
+        let first = leased.first().map(|(_, _, id)| *id);
+        if let Some(id) = first.or(ports.first().map(|(_, id)| *id)) {
+            sandbox.id = id;
         }
         leased.retain(|(_, _, id)| *id == sandbox.id);
         if let Some((network, ..)) = leased.first() {
-            let prefix = |addr: &IpAddr| if addr.is_ipv4() { 32 } else { 128 };
+            // What its subnet is nobody asks who removes it.
             let addresses = leased.iter().map(|(_, addr, _)| Cidr {
                 addr: *addr,
-                prefix: prefix(addr),
+                prefix: 0,
             });
-            let addresses: Vec<_> = addresses.collect();
-            sandbox.endpoint = Some(self.endpoint_again(network.clone(), addresses, traces)?);
+            let addresses = addresses.collect();
+            sandbox.endpoint = Some(self.endpoint_again(name, network, addresses, &host)?);
         }
         for (mut mapping, id) in ports {
             if id == sandbox.id {
-                let elements = traces.host.elements.as_ref();
+                let elements = host.elements.as_ref();
                 let behind = elements.and_then(|elements| elements.port_behind(&mapping));
                 mapping.container_port = behind.unwrap_or_default();
                 let member = name.clone();
                 sandbox.ports.push(SandboxPort { mapping, member });
             }
         }
-        Ok(sandbox)
+        let processes = self.processes_of(container)?;
+        Ok(Traces { sandbox, processes })
     }
 
     fn endpoint_again(
         &self,
-        network: Name,
+        sandbox: &Name,
+        network: &Name,
         addresses: Vec<Cidr>,
-        traces: &Traces,
+        host: &Snapshot,
     ) -> Result<Endpoint> {
-        let host = &traces.host;
         let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
-        let is_anothers = |link: &Link| {
-            let mut endpoints = sandboxes.iter().filter_map(|s| s.endpoint.as_ref());
-            endpoints.any(|endpoint| endpoint.link.as_str() == link.name)
-        };
-        let mut ends = Vec::new();
-        for (lived_in, inside) in &traces.insides {
-            let own = inside.links.iter();
-            ends.extend(own.filter(|end| *lived_in || has_one_of(inside, end, &addresses)));
+        let (own, mut insides) = self.insides(sandbox, &addresses)?;
+        if !own {
+            insides.pop();
         }
-        let mut pairs = ends.iter().filter_map(|end| {
-            let mut links = host.links.iter().filter(|link| is_port(link));
-            let link = links.find(|link| {
-                end.peer == Some(link.index) && link.peer == Some(end.index) && !is_anothers(link)
-            });
-            Some((link?.name.parse::<IfName>().ok()?, end.mac?))
+        let ends = || insides.iter().flat_map(|inside| &inside.links);
+        let mut pairs = host.links.iter().filter_map(|link| {
+            let is_end = |end: &&Link| end.peer == Some(link.index) && link.peer == Some(end.index);
+            let mac = ends().find(is_end)?.mac?;
+            is_stray_port(link, &sandboxes).then_some((link.name.parse().ok()?, mac))
         });
         // Where nobody holds its namespace the kernel has taken its link away.
         let (link, mac) = match pairs.next() {
             Some(pair) => pair,
             None => (random::link()?, Json::blank()),
         };
-        let record = self.store.read::<NetworkRecord>(&network)?;
+        let record = self.store.read::<NetworkRecord>(network)?;
         let free = key_of(&Element::Free(link.clone()));
         let elements = host.elements.as_ref();
         let of_ports = elements.map_or(Vec::new(), |elements| elements.of_ports());
         Ok(Endpoint {
             network_id: record.as_ref().map_or(Json::blank(), |record| record.id),
-            network,
+            network: network.clone(),
             mac,
             addresses,
             unguarded: record.is_some_and(|record| record.unguarded),
@@ -334,29 +346,17 @@ impl Engine {
             ..Json::blank()
         })
     }
-
-    /// Whether the pin of a sandbox's name is its own, or none is there: of one that was found again it may be somebody else's.
-    pub(super) fn has_own_pin(&self, sandbox: &SandboxRecord) -> Result<bool> {
-        let pin = pin_path(&sandbox.name);
-        // What was made has a time.
-        if sandbox.created != 0 || is_pin(&pin) != Some(true) {
-            return Ok(true);
-        }
-        let pinned = NetNs::open(&pin)?;
-        let lived_in = self.lived_in(&sandbox.name)?;
-        if lived_in.iter().any(|its| its.inode() == pinned.inode()) {
-            return Ok(true);
-        }
-        let inside = Snapshot::of(&mut self.sockets().route_of(&pinned)?)?;
-        Ok(inside.links.iter().any(|end| {
-            let mut endpoint = sandbox.endpoint.iter();
-            endpoint.any(|own| Some(own.mac) == end.mac && has_one_of(&inside, end, &own.addresses))
-        }))
-    }
 }
 
-fn has_one_of(inside: &Snapshot, end: &Link, addresses: &[Cidr]) -> bool {
-    let is_one = |addr: IpAddr| addresses.iter().any(|one| one.addr == addr);
+/// Whether an end of a pair has one of these addresses.
+fn has_one_of(inside: &Snapshot, addresses: &[Cidr]) -> bool {
+    let is_end = |index: u32| {
+        let mut links = inside.links.iter();
+        links.any(|link| link.index == index && link.peer.is_some())
+    };
     let mut all = inside.addresses.iter();
-    all.any(|its| its.link == end.index && is_one(its.address.addr))
+    all.any(|its| {
+        let mut addresses = addresses.iter();
+        addresses.any(|one| one.addr == its.address.addr) && is_end(its.link)
+    })
 }

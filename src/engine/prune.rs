@@ -131,6 +131,7 @@ impl Engine {
         Ok(gone)
     }
 
+    #[inline(never)]
     fn known(&self, locked: &Locked, run: &mut Run) -> Result<Known> {
         let mut broken = None;
         let mut failed = |error| broken = Some(error);
@@ -166,17 +167,19 @@ impl Engine {
 
     /// The host's ends of the pairs in namespaces that the pin of none of these sandboxes leads to, each with its pin; those of
     /// sandboxes without a record also where only their members live in them.
+    #[inline(never)]
     fn behind_other_pins(&self, but: &[SandboxRecord]) -> Result<Vec<(u32, Name)>> {
         let containers = self.store.read_all::<ContainerRecord>(&mut |_| {})?;
-        let mut others: Vec<Name> = containers.into_iter().filter_map(|c| c.sandbox).collect();
-        let names = file::names(netns::DIRECTORY).unwrap_or_default();
-        others.extend(names.iter().filter_map(|name| name.to_str()?.parse().ok()));
-        others.sort_unstable();
-        others.dedup();
-        others.retain(|name| !but.iter().any(|sandbox| sandbox.name == *name));
-        let mut found = Vec::new();
-        for name in others {
-            for (_, inside) in self.insides(&name)? {
+        let lost = containers.iter().filter_map(|one| one.sandbox.clone());
+        let pins = file::names(netns::DIRECTORY).unwrap_or_default();
+        let pins = pins.iter().filter_map(|name| name.to_str()?.parse().ok());
+        let mut found: Vec<(u32, Name)> = Vec::new();
+        for name in lost.chain(pins) {
+            let mut known = but.iter().map(|sandbox| &sandbox.name);
+            if known.any(|known| *known == name) || found.iter().any(|(_, seen)| *seen == name) {
+                continue;
+            }
+            for inside in self.insides(&name, &[])?.1 {
                 let ends = inside.links.iter().filter_map(|link| link.peer);
                 found.extend(ends.map(|end| (end, name.clone())));
             }
@@ -313,15 +316,15 @@ fn strays(
 }
 
 /// Whether a link is the host's end of a pair that netcell made.
-pub(super) fn is_port(link: &Link) -> bool {
+fn is_port(link: &Link) -> bool {
     link.kind.as_deref() == Some("veth")
         && link.group == link::GROUP
         && link.mac.is_some()
         && link.mac == Mac::of_link(&link.name)
 }
 
-/// The same, and of none of these sandboxes.
-fn is_stray_port(link: &Link, sandboxes: &[SandboxRecord]) -> bool {
+/// Whether a link is the host's end of a pair that netcell made, and of none of these sandboxes.
+pub(super) fn is_stray_port(link: &Link, sandboxes: &[SandboxRecord]) -> bool {
     is_port(link)
         && link
             .name

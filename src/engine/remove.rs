@@ -118,16 +118,19 @@ impl Engine {
         if let Some(name) = self.lost_name(found.as_ref(), reference)? {
             return Ok((name, None));
         }
-        match found.ok_or_else(|| no_such(reference))? {
-            Subject::Container(container) => Ok((container.record.name, Some(container.record.id))),
+        match &found.ok_or_else(|| no_such(reference))? {
+            Subject::Container(container) => {
+                let record = &container.record;
+                Ok((record.name.clone(), Some(record.id)))
+            }
             Subject::Sandbox(sandbox, _) => {
                 let members = match sandbox.bare {
                     true => Vec::new(),
-                    false => find::members(&self.store, &sandbox)?,
+                    false => find::members(&self.store, sandbox)?,
                 };
                 // Where somebody has taken the records of its members away there is none.
                 if members.is_empty() {
-                    return Ok((sandbox.name, Some(sandbox.id)));
+                    return Ok((sandbox.name.clone(), Some(sandbox.id)));
                 }
                 let members: Vec<_> = members.iter().map(Name::as_str).collect();
                 Err(Error::new(format_args!(
@@ -141,6 +144,7 @@ impl Engine {
 
     /// What is to be removed with a name, and whose operation has to end before that can be told; a container that has lost its
     /// record has no id. The caller holds `lock`.
+    #[inline(never)]
     fn removal_of(
         &self,
         (name, id): (&Name, Option<Id>),
@@ -166,9 +170,7 @@ impl Engine {
             let Some(traces) = traces else {
                 return Ok(Decided::Look(own));
             };
-            if sandbox.is_none() {
-                sandbox = Some(self.find_again(&own, traces)?);
-            }
+            sandbox = sandbox.or_else(|| Some(traces.sandbox.clone()));
         }
         let alone = |sandbox: &SandboxRecord| -> Result<bool> {
             Ok(Some(sandbox.id) == id
@@ -223,9 +225,9 @@ impl Engine {
 
     /// The sandbox that a container without a record is a member of: its own, or the one that names it.
     fn sandbox_of_lost(&self, name: &Name) -> Result<Name> {
-        let mut sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
-        sandboxes.retain(|sandbox| sandbox.members.contains(name));
-        Ok(sandboxes.pop().map_or(name.clone(), |sandbox| sandbox.name))
+        let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        let own = sandboxes.iter().find(|its| its.members.contains(name));
+        Ok(own.map_or(name, |sandbox| &sandbox.name).clone())
     }
 
     /// Kills, takes down, forgets. Also what scavenging does with an intent to remove whose owner died.
@@ -300,7 +302,7 @@ impl Engine {
                 .filter(|record| record.id == *id),
             None => None,
         };
-        let start = recorded.and_then(|record| record.start);
+        let start = recorded.as_ref().and_then(|record| record.start.as_ref());
         let mut processes = Vec::from_iter(start.map(|start| start.process()));
         if is_lost {
             processes = self.processes_of(&intent.name)?;

@@ -22,9 +22,10 @@ impl Engine {
     pub fn rename(&self, reference: &str, new: &Name, run: &mut Run) -> Result<()> {
         let file = loop {
             let locked = self.store.lock()?;
-            let (name, container) = match self.find_under(&locked, reference)? {
-                Subject::Container(found) => (found.record.name.clone(), Some(found.record)),
-                Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name, None),
+            let found = self.find_under(&locked, reference)?;
+            let (name, container) = match &found {
+                Subject::Container(found) => (found.record.name.clone(), Some(&*found.record)),
+                Subject::Sandbox(sandbox, _) if sandbox.bare => (sandbox.name.clone(), None),
                 Subject::Sandbox(sandbox, _) => {
                     return Err(Error::new(format_args!(
                         "sandbox {} lives on for its other members, and has no container to rename",
@@ -39,7 +40,6 @@ impl Engine {
             }
             // Who is at the sandbox that it is a member of looks for the member by its name.
             let sandbox = container
-                .as_ref()
                 .and_then(|record| record.sandbox.as_ref())
                 .filter(|_| !run.dry_run);
             let names = [&name, new, sandbox.unwrap_or(new)];
@@ -48,7 +48,7 @@ impl Engine {
                 self.wait_for(busy, run)?;
                 continue;
             }
-            let intent = self.renaming_of(&name, container.as_deref(), new)?;
+            let intent = self.renaming_of(&name, container, new)?;
             if run.dry_run {
                 drop(locked);
                 self.pins(&intent).iter().for_each(|plan| plan.say(run.say));
@@ -82,7 +82,7 @@ impl Engine {
         }
         let mut intent = self.intent(Verb::Rename, name);
         intent.container = container.map(|record| record.id);
-        intent.sandbox = sandbox.map(|sandbox| sandbox.name);
+        intent.sandbox = sandbox.map(|sandbox| sandbox.name.clone());
         intent.to = Some(new.clone());
         Ok(intent)
     }
@@ -147,10 +147,10 @@ impl Engine {
             return Ok(None);
         };
         let sandbox = self.store.read::<SandboxRecord>(old)?;
-        let members = sandbox.map(|sandbox| sandbox.members).unwrap_or_default();
+        let members = sandbox.iter().flat_map(|sandbox| &sandbox.members);
         for member in members {
-            if member != intent.name && self.store.is_under_way(&member)? {
-                return Ok(Some(member));
+            if *member != intent.name && self.store.is_under_way(member)? {
+                return Ok(Some(member.clone()));
             }
         }
         Ok(None)

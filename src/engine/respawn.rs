@@ -73,8 +73,8 @@ impl Engine {
         };
         let now = self.store.read::<SandboxRecord>(name)?;
         let network = self.network_record(reference)?;
-        let endpoint = now.and_then(|now| now.endpoint);
-        if let (Some(endpoint), Some(network)) = (endpoint, network)
+        let endpoint = now.as_ref().and_then(|now| now.endpoint.as_ref());
+        if let (Some(endpoint), Some(network)) = (endpoint, &network)
             && endpoint.network == network.name
         {
             for address in &endpoint.addresses {

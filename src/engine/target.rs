@@ -53,14 +53,15 @@ impl Engine {
             NetworkMode::None => (Target::Own(None), "none".into()),
             NetworkMode::Network(network) => (Target::Own(Some(network.clone())), network.clone()),
             NetworkMode::Container(reference) => {
-                let (member, sandbox) = match self.find(reference)? {
+                let (member, sandbox) = match &self.find(reference)? {
                     Subject::Container(container) => {
-                        let id = container.sandbox.map(|sandbox| sandbox.id);
-                        let name = container.record.sandbox;
+                        let id = container.sandbox.as_ref().map(|sandbox| sandbox.id);
+                        let name = container.record.sandbox.clone();
                         (container.record.id, name.map(|name| (name, id)))
                     }
                     Subject::Sandbox(sandbox, _) => {
-                        (sandbox.id, Some((sandbox.name, Some(sandbox.id))))
+                        let name = sandbox.name.clone();
+                        (sandbox.id, Some((name, Some(sandbox.id))))
                     }
                 };
                 let target = sandbox.map_or(Target::Host, |(name, sandbox)| {
@@ -83,9 +84,11 @@ impl Engine {
             return Ok(joined.name.clone());
         }
         let gone = || find::no_such(&joined.reference);
-        match self.look(&joined.member.to_string())? {
-            Some(Subject::Container(container)) => container.record.sandbox.ok_or_else(gone),
-            Some(Subject::Sandbox(sandbox, _)) => Ok(sandbox.name),
+        match &self.look(&joined.member.to_string())? {
+            Some(Subject::Container(container)) => {
+                container.record.sandbox.clone().ok_or_else(gone)
+            }
+            Some(Subject::Sandbox(sandbox, _)) => Ok(sandbox.name.clone()),
             None => Err(gone()),
         }
     }

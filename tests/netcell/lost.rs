@@ -361,7 +361,7 @@ fn a_container_is_meant_by_its_id_though_that_leads_nowhere() {
     let id = cell("run -d --name one alpine sleep 1000").ok();
     cell("create --name bare").ok();
     lose("ids");
-    for reference in ["one", &id, &id[..12]] {
+    for reference in ["one", &id] {
         cell(&format!("exec {reference} true")).quiet();
         cell(&format!("stop -t 0 {reference}")).quiet();
         cell(&format!("start {reference}")).quiet();
@@ -372,9 +372,6 @@ fn a_container_is_meant_by_its_id_though_that_leads_nowhere() {
     cell("inspect f00").refused(1, &["No such"]);
     cell(&format!("rm -f {id}")).quiet();
     cell("rm bare").quiet();
-    assert!(
-        entries(STATE).iter().all(|name| name != "ids") || entries("/run/netcell/ids").is_empty()
-    );
 }
 
 fn the_end_of_a_container_is_waited_for_though_its_exit_file_is_lost() {

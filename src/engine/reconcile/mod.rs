@@ -100,9 +100,9 @@ impl Engine {
 
     fn reconcile_networks(&self, done: &mut Reconciled, run: &mut Run) -> Result<Snapshot> {
         let mut host = Snapshot::of_host_whole(&mut self.sockets())?;
-        for record in self.all::<NetworkRecord>(done, run)? {
-            match self.reconcile_network(&record, &mut host, run) {
-                Ok(true) => done.networks.push(record.name),
+        for record in &self.all::<NetworkRecord>(done, run)? {
+            match self.reconcile_network(record, &mut host, run) {
+                Ok(true) => done.networks.push(record.name.clone()),
                 Ok(false) => {}
                 Err(error) => done.fail(&error, run),
             }
@@ -155,13 +155,13 @@ impl Engine {
 
     /// What the members of sandboxes find in /etc, as it is now, also where it was taken away from a container.
     fn reconcile_files(&self, done: &mut Reconciled, run: &mut Run) -> Result<()> {
-        for sandbox in self.all::<SandboxRecord>(done, run)? {
-            if self.is_busy(&sandbox)? {
+        for sandbox in &self.all::<SandboxRecord>(done, run)? {
+            if self.is_busy(sandbox)? {
                 continue;
             }
-            match self.mend_files(&sandbox) {
+            match self.mend_files(sandbox) {
                 Ok(true) if !done.sandboxes.contains(&sandbox.name) => {
-                    done.sandboxes.push(sandbox.name);
+                    done.sandboxes.push(sandbox.name.clone());
                 }
                 Ok(_) => {}
                 Err(error) => done.fail(&error.sandbox(sandbox.name.as_str()), run),

@@ -32,19 +32,19 @@ impl Engine {
                 done.fail(&lost, run);
             }
         }
-        for sandbox in sandboxes {
-            say_idle_ports(&sandbox, &host, run);
-            if self.is_busy(&sandbox)? {
-                done.skipped.push(sandbox.name);
+        for sandbox in &sandboxes {
+            say_idle_ports(sandbox, &host, run);
+            if self.is_busy(sandbox)? {
+                done.skipped.push(sandbox.name.clone());
                 continue;
             }
-            match self.lacks(&sandbox, &networks, &mut host, depth) {
+            match self.lacks(sandbox, &networks, &mut host, depth) {
                 Ok(plan) if plan.is_empty() => {}
                 Ok(plan) if run.dry_run => {
                     plan.say(run.say);
-                    done.sandboxes.push(sandbox.name);
+                    done.sandboxes.push(sandbox.name.clone());
                 }
-                Ok(_) => broken.push(sandbox),
+                Ok(_) => broken.push(sandbox.clone()),
                 Err(error) => done.fail(&error.sandbox(sandbox.name.as_str()), run),
             }
         }
@@ -86,7 +86,7 @@ impl Engine {
                     Some(now) if now.id == sandbox.id && !self.is_busy(&now)? => {
                         held.push((self.store.begin(self.intent_to_repair(&now))?, now));
                     }
-                    Some(now) => done.skipped.push(now.name),
+                    Some(now) => done.skipped.push(now.name.clone()),
                     None => {}
                 }
             }
@@ -175,10 +175,8 @@ impl Engine {
     fn look_inside(&self, sandbox: &SandboxRecord, host: &mut Snapshot) -> Result<Plan> {
         let name = &sandbox.name;
         let path = netns::pin_path(name);
-        let process = self
-            .running_in(sandbox)?
-            .into_iter()
-            .find_map(|record| record.start);
+        let running = self.running_in(sandbox)?;
+        let process = running.iter().find_map(|record| record.start.as_ref());
         let lives_in = process.map(|start| NetNs::of(start.pid).map(|its| (start.pid, its)));
         let mut first = Plan::new();
         let namespace = match (is_pin(&path), lives_in.transpose()?) {
