@@ -8,6 +8,7 @@ use crate::engine::record::UnixNanos;
 use crate::engine::store::Directory;
 use crate::engine::view::Container;
 use crate::error::{Errno, Error, Result};
+use crate::sys::fd::is_ready;
 use crate::sys::lock::{self, Hold};
 use crate::sys::time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,7 +43,8 @@ impl Engine {
         let mut reader = Reader::new(&home);
         loop {
             // Before the log is read: what was written before the end is in there.
-            let monitor = monitor.as_ref().filter(|monitor| lives(monitor));
+            let monitor = monitor.as_ref();
+            let monitor = monitor.filter(|monitor| !is_ready(monitor.as_fd(), PollFlags::IN));
             let mut go_on = Ok(true);
             reader.read(&mut |entry| {
                 if let Ok(true) = go_on {
@@ -78,11 +80,6 @@ fn monitor_of(container: &Container, exit: Option<OwnedFd>) -> Option<OwnedFd> {
 fn outlives_its_monitor(container: &Container) -> bool {
     let start = container.record.start.as_ref();
     start.is_some_and(|start| Handle::open(start.process()).is_ok_and(|first| first.is_some()))
-}
-
-fn lives(monitor: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(monitor, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ended| ended == 0)
 }
 
 /// Hears of what is written in a container's directory: to its log, and at the end to `exit`.

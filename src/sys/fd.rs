@@ -1,6 +1,7 @@
 //! File descriptors: which ones a process keeps, and at which numbers.
 
 use crate::sys::last_errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::{Errno, FdFlags};
 
@@ -108,4 +109,9 @@ pub fn read_at(fd: impl AsFd, bytes: &mut [u8], at: u64) -> Result<usize, Errno>
 /// Sets close-on-exec.
 pub fn close_on_exec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)
+}
+/// Whether one of these events, an error or a hang-up is there now. See poll(2).
+pub fn is_ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }

@@ -1,9 +1,10 @@
 //! The pipes between a container and whoever gets what it writes.
 
 use crate::error::{Error, Result};
+use crate::sys::fd::is_ready;
 use crate::sys::path;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -48,6 +49,5 @@ pub(super) fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errn
 
 /// Whether somebody still reads from a pipe.
 pub(super) fn is_read(pipe: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(pipe, PollFlags::empty())];
-    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|failed| failed == 0)
+    !is_ready(pipe.as_fd(), PollFlags::empty())
 }

@@ -83,9 +83,8 @@ impl Store {
 
     /// All records of a kind, by name; what cannot be read is handed to `broken`, and never hides the others.
     pub fn read_all<R: Record>(&self, broken: &mut dyn FnMut(Error)) -> Result<Vec<R>> {
-        let names = self.names_of(R::DIRECTORY)?;
-        let mut records = Vec::with_capacity(names.len());
-        for name in &names {
+        let mut records = Vec::new();
+        for name in &self.names_of(R::DIRECTORY)? {
             match self.read(name) {
                 Ok(record) => records.extend(record.map(|record| *record)),
                 Err(error) => broken(error),

@@ -16,6 +16,7 @@ use crate::engine::store::Directory;
 use crate::engine::{Depth, Engine, Run, Say, Silence};
 use crate::error::{Error, Result};
 use crate::kernel::notice::Notices;
+use crate::sys::fd::is_ready;
 use crate::sys::lock::{self, Hold};
 use crate::sys::{process, signal};
 use pace::Pace;
@@ -175,7 +176,7 @@ impl Watcher {
         let now = Instant::now();
         match &mut self.seat {
             Seat::Waiting { fifo, again } => {
-                let dead = is_ready(fifo.as_fd());
+                let dead = is_ready(fifo.as_fd(), PollFlags::IN);
                 let late = again.is_some_and(|again| again <= now);
                 if !dead && !late {
                     return;
@@ -205,23 +206,26 @@ fn listen(root: &Directory) -> Result<OwnedFd> {
     fifo.ok_or_else(|| root.error("open", FIFO, Errno::NOENT))
 }
 
-fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    let at_once = Timespec::default();
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
-}
-
 impl Watch {
     fn step(&mut self, places: &Places, root: &Directory, say: &mut dyn Say) {
         let now = Instant::now();
-        if let Some(repair) = self.repair.take_if(|repair| is_ready(repair.pidfd.as_fd())) {
+        if let Some(repair) = self
+            .repair
+            .take_if(|repair| is_ready(repair.pidfd.as_fd(), PollFlags::IN))
+        {
             let code = process::wait(repair.pid).unwrap_or(FAILED);
             self.wanted |= self.pace.after(code, now.duration_since(repair.began), now);
             if code & REPAIRED != 0 {
                 self.tell(root, say);
             }
         }
-        if self.due.is_none() && self.notices.descriptors().into_iter().any(is_ready) {
+        if self.due.is_none()
+            && self
+                .notices
+                .descriptors()
+                .into_iter()
+                .any(|fd| is_ready(fd, PollFlags::IN))
+        {
             let torn = self.notices.hear();
             self.due = Some(if torn { now } else { now + BURST });
         }
