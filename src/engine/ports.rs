@@ -72,6 +72,48 @@ enum TakenBy {
     Host(Errno),
 }
 
+/// Ports of the host of which some are to be had, gone through once.
+struct Pool {
+    all: Ports,
+    /// How far after the first of them it began, and how many have been tried.
+    began: usize,
+    tried: usize,
+    /// Those that are left alone.
+    reserved: Vec<Ports>,
+}
+
+impl Pool {
+    /// That which is named, from its first on; else the kernel's own, but for those that it gives to no client.
+    fn of(named: Option<Ports>) -> Result<Self> {
+        let own = ephemeral();
+        let all = named.unwrap_or(own);
+        Ok(Pool {
+            began: match named {
+                Some(_) => 0,
+                None => somewhere(all)?,
+            },
+            tried: 0,
+            reserved: match all == own {
+                true => reserved(),
+                false => Vec::new(),
+            },
+            all,
+        })
+    }
+
+    fn next(&mut self) -> Option<u16> {
+        while self.tried < self.all.count() {
+            let port = self.all.first + ((self.began + self.tried) % self.all.count()) as u16;
+            self.tried += 1;
+            let within = |ports: &Ports| (ports.first..=ports.last).contains(&port);
+            if !self.reserved.iter().any(within) {
+                return Some(port);
+            }
+        }
+        None
+    }
+}
+
 impl Engine {
     /// Decides on the ports of a sandbox. The caller holds `lock`.
     ///
@@ -94,15 +136,13 @@ impl Engine {
                     ports.extend(wanted);
                 }
                 pool => {
-                    for container_port in spec.container.iter() {
-                        let pool = pool.unwrap_or_else(ephemeral);
-                        let from = if spec.host.is_some() {
-                            pool.first
-                        } else {
-                            somewhere(pool)?
-                        };
-                        let wanted = |host_port| mappings(spec, &ends, host_port, container_port);
-                        ports.extend(self.first_free(claim, &ports, (pool, from), &wanted)?);
+                    let others = ports.len();
+                    // Each is tried once: what one port inside cannot have, no other can.
+                    let mut pool = Pool::of(pool)?;
+                    for inside in spec.container.iter() {
+                        let wanted = |host| mappings(spec, &ends, host, inside);
+                        let free = self.first_free(claim, &ports[..others], &mut pool, &wanted)?;
+                        ports.extend(free);
                     }
                 }
             }
@@ -110,25 +150,15 @@ impl Engine {
         Ok(ports)
     }
 
-    /// The first port of a pool, from one on, of which every host end is free.
+    /// The next port of a pool of which every host end is free.
     fn first_free(
         &self,
         claim: &Claim,
         before: &[PortMapping],
-        (pool, from): (Ports, u16),
+        pool: &mut Pool,
         wanted: &dyn Fn(u16) -> Vec<PortMapping>,
     ) -> Result<Vec<PortMapping>> {
-        let reserved = match pool == ephemeral() {
-            true => reserved(),
-            false => Vec::new(),
-        };
-        for skipped in 0..pool.count() {
-            let at = (usize::from(from - pool.first) + skipped) % pool.count();
-            let host_port = pool.first + at as u16;
-            let within = |ports: &Ports| (ports.first..=ports.last).contains(&host_port);
-            if reserved.iter().any(within) {
-                continue;
-            }
+        while let Some(host_port) = pool.next() {
             let wanted = wanted(host_port);
             match self.refusal(claim, &wanted, before)? {
                 None => return Ok(wanted),
@@ -140,8 +170,8 @@ impl Engine {
             }
         }
         Err(Error::new(format_args!(
-            "cannot publish a port for {}: all host ports from {pool} are taken",
-            claim.name
+            "cannot publish a port for {}: all host ports from {} are taken",
+            claim.name, pool.all
         )))
     }
 
@@ -353,9 +383,8 @@ fn reserved() -> Vec<Ports> {
     text.split(',').filter_map(parse).collect()
 }
 
-/// A port of a pool to begin at, so that one that was just given back is not the next to be given out.
-fn somewhere(pool: Ports) -> Result<u16> {
+/// How far after a pool's first port to begin, so that one that was just given back is not the next to be given out.
+fn somewhere(pool: Ports) -> Result<usize> {
     let [high, low, ..] = random::id()?.0;
-    let at = usize::from(u16::from_be_bytes([high, low])) % pool.count();
-    Ok(pool.first + at as u16)
+    Ok(usize::from(u16::from_be_bytes([high, low])) % pool.count())
 }

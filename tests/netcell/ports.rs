@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 pub const TESTS: &[runner::Test] = tests![
     a_port_without_a_hosts_end_gets_one_as_clients_do,
+    as_many_ports_without_a_hosts_end_as_there_are_can_be_had,
     a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port,
     a_thousand_ports_are_one_range,
     a_range_that_grows_in_a_file_has_each_port_once,
@@ -61,6 +62,25 @@ fn a_port_without_a_hosts_end_gets_one_as_clients_do() {
         .unwrap();
     let _held = TcpListener::bind((Ipv4Addr::UNSPECIFIED, third)).unwrap();
     cell("create --name more -p 80").refused(1, &["all host ports from 40000-40005 are taken"]);
+    cell("rm web").ok();
+}
+
+fn as_many_ports_without_a_hosts_end_as_there_are_can_be_had() {
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    step("write", std::fs::write(range, "40000 43999"));
+    let _held = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 41000)).unwrap();
+    // By a new search for each, in which most are taken, this would take a minute.
+    let started = std::time::Instant::now();
+    cell("create --name web -p 1-3999").ok();
+    let took = started.elapsed();
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    assert_eq!(elements("map", "publish4").len(), 3999);
+    let leased = entries("/run/netcell/ports");
+    let free = |port: &u16| !leased.contains(&format!("tcp-{port}"));
+    let mut all = 40_000..=43_999;
+    assert_eq!(all.find(free), Some(41_000));
+    assert_eq!(all.find(free), None);
+    cell("create --name more -p 1").refused(1, &["all host ports from 40000-43999 are taken"]);
     cell("rm web").ok();
 }
 
