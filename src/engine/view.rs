@@ -82,6 +82,14 @@ impl Subject {
         }
     }
 
+    /// The sandbox that it is, or is in; none with `--network host`.
+    pub fn sandbox(&self) -> Option<&SandboxRecord> {
+        match self {
+            Subject::Container(container) => container.sandbox.as_deref(),
+            Subject::Sandbox(sandbox, _) => Some(sandbox),
+        }
+    }
+
     /// The container that it is.
     ///
     /// # Errors

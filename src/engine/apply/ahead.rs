@@ -107,9 +107,9 @@ impl Engine {
         }
         Ok(match item.mode() {
             Some(NetworkMode::Host) => None,
-            Some(NetworkMode::Container(reference)) => match self.find(reference)? {
-                Subject::Container(container) => container.record.sandbox,
-                Subject::Sandbox(sandbox, _) => Some(sandbox.name),
+            Some(NetworkMode::Container(reference)) => match &self.find(reference)? {
+                Subject::Container(container) => container.record.sandbox.clone(),
+                Subject::Sandbox(sandbox, _) => Some(sandbox.name.clone()),
             },
             _ => Some(item.name.clone()),
         })
@@ -225,19 +225,15 @@ impl Decision<'_> {
                 None => return On::Default,
             },
             Some(NetworkMode::Container(reference)) => {
-                let endpoint = match self.engine.look_up(reference) {
-                    Ok(Some(Subject::Container(container))) => match container.sandbox {
-                        Some(sandbox) => Some(sandbox.endpoint.map(|endpoint| endpoint.network)),
-                        None if container.record.sandbox.is_none() => return On::Host,
-                        None => None,
-                    },
-                    Ok(Some(Subject::Sandbox(sandbox, _))) => {
-                        Some(sandbox.endpoint.map(|endpoint| endpoint.network))
+                let subject = self.engine.look_up(reference).ok().flatten();
+                let sandbox = match &subject {
+                    Some(Subject::Container(container)) if container.record.sandbox.is_none() => {
+                        return On::Host;
                     }
-                    _ => None,
+                    subject => subject.as_ref().and_then(Subject::sandbox),
                 };
-                match endpoint {
-                    Some(Some(name)) => name,
+                match sandbox.map(|sandbox| &sandbox.endpoint) {
+                    Some(Some(endpoint)) => endpoint.network.clone(),
                     Some(None) => return On::None,
                     None => return On::Elsewhere,
                 }

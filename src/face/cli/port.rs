@@ -4,7 +4,6 @@ use super::argv::Usage;
 use super::options::{Given, JSON, Page};
 use super::output::{self, Voice};
 use super::{Cli, json, tree};
-use crate::engine::view::Subject;
 use crate::error::Error;
 use crate::types::{PortMapping, order};
 
@@ -31,11 +30,7 @@ pub fn main(cli: &Cli, given: &Given) -> Result<u8, Usage> {
     let (name, wanted) = given.first()?;
     let wanted = wanted.first();
     let subject = cli.engine(Voice::Quiet, |engine, _| engine.find(name))?;
-    let sandbox = match &subject {
-        Subject::Container(container) => container.sandbox.as_deref(),
-        Subject::Sandbox(sandbox, _) => Some(&**sandbox),
-    };
-    let published = sandbox.map(json::mappings).unwrap_or_default();
+    let published = subject.sandbox().map(json::mappings).unwrap_or_default();
     let key = |at: usize| {
         let port = &published[at];
         let inside = (port.container_port, port.proto);
