@@ -13,19 +13,20 @@ use crate::engine::record::{
 use crate::engine::store::Locked;
 use crate::engine::view::Subject;
 use crate::engine::{Engine, find, process::Handle};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::kernel::elements::key_of;
 use crate::kernel::netns::pin_path;
 use crate::kernel::nft::Element;
 use crate::kernel::owner;
 use crate::kernel::snapshot::{Link, Snapshot};
 use crate::sys::netns::{NetNs, is_pin};
+use crate::sys::path::{self, Links};
 use crate::sys::{file, process, random};
 use crate::types::json::Json;
 use crate::types::{Cidr, IfName, Name};
-use rustix::fs::{readlink, stat};
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fstat};
 use rustix::process::Pid;
-use std::path::{Path, PathBuf};
 
 /// What leases and kernel have of something that has lost its record; looked at before `lock` is taken.
 pub(super) struct Traces {
@@ -159,19 +160,10 @@ impl Engine {
 
     /// The first processes of a container that has no record.
     pub(super) fn processes_of(&self, container: &Name) -> Result<Vec<Process>> {
-        let space = |pid: Pid| {
-            let path = PathBuf::from(format!("/proc/{}/ns/pid", pid.as_raw_pid()));
-            readlink(path, Vec::new())
-        };
-        let own = space(rustix::process::getpid()).ok();
         let all = self.store.path("containers/").display().to_string();
         let home = format!("{all}{container}/");
         let hostname = format!("sandboxes/{container}/hostname");
-        let identity = |path: &Path| {
-            let found = stat(path).ok()?;
-            Some((found.st_dev, found.st_ino))
-        };
-        let hostname = identity(&self.store.path(&hostname));
+        let hostname = identity(path::place(self.store.path(&hostname)));
         if hostname.is_none() && !file::exists(home.as_ref()) {
             return Ok(Vec::new());
         }
@@ -182,19 +174,23 @@ impl Engine {
             let Some(pid) = Pid::from_raw(number) else {
                 continue;
             };
-            let (Ok(start), Ok(Some(parent))) = (process::start_time(pid), process::parent(pid))
-            else {
+            let (Ok(start), Ok(Some(parent)), true) = (
+                process::start_time(pid),
+                process::parent(pid),
+                process::is_first_within(pid),
+            ) else {
                 continue;
             };
-            if space(pid).is_ok_and(|its| Some(its) == own) || space(parent).ok() != own {
-                continue;
-            }
             let holds = |begin: &str| owner::holds(parent.as_raw_pid(), begin.as_bytes());
             let is_own = match holds(&all) {
                 true => holds(&home),
                 false => {
-                    let its = format!("/proc/{number}/root/etc/hostname");
-                    hostname.is_some() && identity(its.as_ref()) == hostname
+                    // Whoever is in there may have planted a link.
+                    let root = path::directory(format!("/proc/{number}/root"));
+                    let its = root.and_then(|root| {
+                        path::beneath(root, "etc/hostname", OFlags::PATH, Links::Follow)
+                    });
+                    hostname.is_some() && identity(its) == hostname
                 }
             };
             let process = Process {
@@ -346,6 +342,12 @@ impl Engine {
             ..Json::blank()
         })
     }
+}
+
+/// What tells a file from all others.
+fn identity(file: Result<OwnedFd, Errno>) -> Option<(u64, u64)> {
+    let found = fstat(file.ok()?).ok()?;
+    Some((found.st_dev, found.st_ino))
 }
 
 /// Whether an end of a pair has one of these addresses.

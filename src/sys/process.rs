@@ -281,6 +281,17 @@ fn parse(stat: &[u8], field: usize) -> Option<u64> {
     text.split_ascii_whitespace().nth(field - 3)?.parse().ok()
 }
 
+/// Whether a process is the first one of a PID namespace right within this one (NSpid of proc_pid_status(5)); not one that
+/// has entered it.
+pub fn is_first_within(pid: Pid) -> bool {
+    let status = super::file::text(format!("/proc/{}/status", pid.as_raw_pid()));
+    let status = status.unwrap_or_default();
+    let mut lines = status.lines();
+    let pids = lines.find_map(|line| line.strip_prefix("NSpid:"));
+    let mut pids = pids.unwrap_or_default().split_ascii_whitespace().skip(1);
+    (pids.next(), pids.next()) == (Some("1"), None)
+}
+
 /// A pidfd of the process that has this pid and started at that time; ESRCH if it is another, or none.
 pub fn pidfd(pid: Pid, started: u64) -> Result<OwnedFd, Errno> {
     // The descriptor first and the time after: from then on it cannot become another process.

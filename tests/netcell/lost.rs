@@ -16,6 +16,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_lost_sandbox_goes_with_its_last_member,
     a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays,
     a_container_without_a_record_is_said_and_ended_with_all_of_it.seconds(300),
+    a_link_that_a_container_plants_makes_it_no_other_one,
     a_member_without_a_record_leaves_the_others_as_they_are,
     what_needs_a_lost_sandbox_says_what_is_lost,
     a_lease_that_is_lost_comes_back_before_another_gets_what_it_is_of,
@@ -288,6 +289,23 @@ fn a_container_without_a_record_is_said_and_ended_with_all_of_it() {
     cell("rm -f other").ok();
 }
 
+fn a_link_that_a_container_plants_makes_it_no_other_one() {
+    cell("run -d --name one alpine sleep 2000").ok();
+    let plant = "mkdir -p /mnt/etc /mnt/bin && cp /bin/busybox /mnt/bin/sleep && \
+        ln -s /run/netcell/sandboxes/one/hostname /mnt/etc/hostname && exec chroot /mnt /bin/sleep 3000";
+    netcell(&["run", "-d", "--name", "other", "alpine", "sh", "-c", plant]).ok();
+    let runs = |what: &str| processes_with(what).len();
+    wait_until("its root is another", || runs("/bin/sleep 3000") == 1);
+    for name in ["one", "other"] {
+        kill_the_monitor(name);
+        lose(&format!("containers/{name}/record.json"));
+    }
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert_eq!((runs("sleep 2000"), runs("/bin/sleep 3000")), (0, 1));
+    must("pkill", &["-9", "-f", "sleep 3000"]);
+    cell("rm other").quiet();
+}
+
 fn a_member_without_a_record_leaves_the_others_as_they_are() {
     cell("run -d --name one -p 8080:80 alpine sleep 1001").ok();
     cell("run -d --name two --network container:one -p 8081:81 alpine sleep 1002").ok();
@@ -308,6 +326,19 @@ fn a_member_without_a_record_leaves_the_others_as_they_are() {
     assert!(!runs("1001") && runs("1002"));
     assert_eq!(elements("map", "publish4").len(), 2);
     cell("exec two true").quiet();
+    // What has entered the other one is nobody's first process, though both have the same /etc/hostname.
+    cell("run -d --name one -p 8080:80 alpine sleep 1001").quiet();
+    kill_the_monitor("one");
+    lose("containers/one/record.json");
+    must("pkill", &["-9", "-f", "sleep 1001"]);
+    let mut entered = netcell_command(&["exec", "two", "sleep", "1003"])
+        .spawn()
+        .unwrap();
+    wait_until("it has entered", || runs("1003"));
+    assert_eq!(cell("rm one").quiet(), "one");
+    assert!(runs("1002") && runs("1003"));
+    must("pkill", &["-9", "-f", "sleep 1003"]);
+    entered.wait().unwrap();
     // A new one takes it over, and both are lost.
     cell("run -d --name one -p 8080:80 alpine sleep 1001").quiet();
     lose("containers/one/record.json");
