@@ -37,11 +37,11 @@ pub fn write(store: &Store, sandbox: &SandboxRecord) -> Result<()> {
 pub fn mend(store: &Store, sandbox: &SandboxRecord) -> Result<bool> {
     let locked = store.lock()?;
     let name = &sandbox.name;
-    // Removed since it was found: another one may have the name, and files of its own.
+    // Removed since it was found: another one may have the name, and files of its own. Or its ports are others by now.
     let now = store.read::<SandboxRecord>(name)?;
-    if now.is_none_or(|now| now.id != sandbox.id) {
+    let Some(sandbox) = &now.filter(|now| now.id == sandbox.id) else {
         return Ok(false);
-    }
+    };
     let path = |file: &str| format!("sandboxes/{name}/{file}");
     let has_hosts = store.root.exists(&path("hosts"))?;
     let mut changed = store.lease_again(&locked, sandbox)?;

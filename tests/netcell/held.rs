@@ -13,6 +13,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_member_s_ports_stay_withdrawn_when_its_sandbox_was_being_mended.seconds(120),
     whatever_comes_while_a_sandbox_is_mended_its_ports_are_those_of_its_record.seconds(240),
     a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called.seconds(120),
+    what_is_let_go_while_all_is_reconciled_is_not_leased_again.seconds(120),
     a_sandbox_that_is_mended_can_be_taken_over.seconds(90),
     of_the_last_two_members_that_go_at_once_one_takes_the_sandbox_along.seconds(120),
     a_member_that_failed_to_join_leaves_no_sandbox_without_members.seconds(90),
@@ -108,6 +109,21 @@ fn a_sandbox_without_a_pin_is_found_by_its_last_process_whatever_that_is_called(
             "the process is in another namespace than its sandbox's: {met}"
         );
     });
+}
+
+fn what_is_let_go_while_all_is_reconciled_is_not_leased_again() {
+    for meanwhile in ["unpublish middle 8081:81", "rm middle"] {
+        let meeting = Meeting {
+            before: &THREE,
+            held: "reconcile",
+            meanwhile,
+            patience: SHORT,
+        };
+        meeting.at_each(libc::SYS_flock, &|met| {
+            met.both_succeed();
+            assert_eq!(in_kernel(), ["8080", "8082"], "{met}");
+        });
+    }
 }
 
 fn a_sandbox_that_is_mended_can_be_taken_over() {
