@@ -31,8 +31,6 @@ struct Known {
     busy: Vec<Name>,
     /// Containers that have lost their record, and sandboxes that have while containers name them.
     lost: Vec<Name>,
-    /// What is leased to those.
-    leased: Vec<IpAddr>,
 }
 
 impl Known {
@@ -158,8 +156,6 @@ impl Engine {
         }
         for (name, lost) in self.losses(Some(locked), &known.containers, &known.sandboxes)? {
             run.say.note(&lost);
-            let leased = self.store.addresses_of(&name)?.into_iter();
-            known.leased.extend(leased.map(|(_, address, _)| address));
             known.lost.push(name);
         }
         Ok(known)
@@ -383,10 +379,12 @@ fn stray_elements(
     }
     ports.sort_unstable();
     for (to, drop) in elements.published() {
-        let in_work = known.leased.contains(&to)
-            || known.sandboxes.iter().any(|sandbox| {
-                known.is_at(sandbox) && sandbox.addresses().iter().any(|own| own.addr == to)
-            });
+        let mut sandboxes = known.sandboxes.iter();
+        let in_work = match sandboxes.find(|one| one.addresses().iter().any(|own| own.addr == to)) {
+            Some(sandbox) => known.is_at(sandbox),
+            // Of what has lost its record it may be, with or without its lease.
+            None => !known.lost.is_empty(),
+        };
         if known.has_subnet_of(to) && !in_work && ports.binary_search(&drop.name()).is_err() {
             plan.push(drop);
         }

@@ -14,6 +14,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_sandbox_whose_container_is_lost_can_be_removed,
     a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed.seconds(120),
     a_lost_sandbox_goes_with_its_last_member,
+    a_lost_sandbox_without_leases_keeps_its_ports_until_it_is_removed,
     a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays,
     a_container_without_a_record_is_said_and_ended_with_all_of_it.seconds(300),
     a_link_that_a_container_plants_makes_it_no_other_one,
@@ -197,6 +198,20 @@ fn a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays() {
     }
     must("ip", &["netns", "delete", "one"]);
     cell("prune").ok();
+}
+
+fn a_lost_sandbox_without_leases_keeps_its_ports_until_it_is_removed() {
+    cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
+    lose("sandboxes/one/record.json");
+    lose("networks/bridge/leases");
+    let before = Snapshot::take();
+    assert_eq!(cell("prune").ok(), "");
+    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    cell("prune").ok();
+    no_port_is_published();
+    cell("create --name one -p 8080:80").quiet();
+    cell("rm one").quiet();
 }
 
 /// SIGKILL for the monitor of a container.
