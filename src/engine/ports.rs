@@ -5,7 +5,7 @@
 
 use crate::engine::Engine;
 use crate::engine::record::{Endpoint, NetworkRecord};
-use crate::engine::store::{Lease, port_directory, port_path};
+use crate::engine::store::{Lease, port_path};
 use crate::error::{Errno, Error, Result};
 use crate::kernel::{owner, sysctl};
 use crate::sys::{port, random};
@@ -212,12 +212,19 @@ impl Engine {
     ) -> Result<Option<(&'a PortMapping, TakenBy)>> {
         // Of many each is not to be compared with all others.
         let many = wanted.len() > FEW;
-        let near = many.then(|| PortIndex::of(before, port_directory));
         let own = many.then(|| PortIndex::of(claim.own, port_path));
+        let mut others: Vec<&PortMapping> = before.iter().collect();
+        if many {
+            others.sort_unstable_by_key(|other| other.host_port);
+        }
         for port in wanted {
-            if near.as_ref().is_none_or(|near| near.has(port))
-                && before.iter().any(|other| other.collides_with(port))
-            {
+            let mut near = others.as_slice();
+            if many {
+                let first = near.partition_point(|other| other.host_port < port.host_port);
+                let last = near.partition_point(|other| other.host_port <= port.host_port);
+                near = &near[first..last];
+            }
+            if near.iter().any(|other| other.collides_with(port)) {
                 return Ok(Some((port, TakenBy::Same)));
             }
             if match &own {

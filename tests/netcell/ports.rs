@@ -108,6 +108,15 @@ fn a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port() {
             None => drop(answer.refused(1, &["9000-9002"])),
         }
     }
+    // Of many, too, those that are in each other's way are found, and no others.
+    let [one, two] = ["127.0.0.1:7000-7020:1-21", "127.0.0.2:7000-7020:1-21"];
+    cell(&format!("create --name four -p {one} -p {two}")).ok();
+    assert_eq!(ends("four").len(), 42);
+    cell("rm four").ok();
+    cell(&format!(
+        "create --name four -p {one} -p {two} -p 7020-7040:1-21"
+    ))
+    .refused(1, &["0.0.0.0:7020 ", "the same container"]);
     cell("create --name three -p 8000-8002:90-91").refused(1, &["90-91", "8000-8002"]);
     cell("rm web two").ok();
 }

@@ -75,8 +75,7 @@ fn address_path(network: &Name, address: IpAddr) -> String {
     format!("networks/{network}/leases/{address}")
 }
 
-/// Where the leases of all are that could collide with a port.
-pub fn port_directory(port: &PortMapping) -> String {
+fn port_directory(port: &PortMapping) -> String {
     format!("ports/{}-{}", port.proto, port.host_port)
 }
 

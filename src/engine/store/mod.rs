@@ -22,7 +22,7 @@ mod records;
 
 pub use file::Directory;
 pub use intent::{Intent, IntentFile, Verb};
-pub use lease::{Lease, port_directory, port_path};
+pub use lease::{Lease, port_path};
 pub use records::Record;
 
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
