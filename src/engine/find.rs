@@ -6,7 +6,7 @@ use crate::engine::Run;
 use crate::engine::process::{Handle, log};
 use crate::engine::record::{ContainerRecord, Exit, SandboxRecord};
 use crate::engine::restart::LATE;
-use crate::engine::store::{Directory, Locked, Store};
+use crate::engine::store::{Directory, Locked, Store, exit_of};
 use crate::engine::view::{Container, Files, Status, Subject};
 use crate::error::{Error, Result};
 use crate::kernel::netns::pin_path;
@@ -130,8 +130,9 @@ impl Engine {
             .look_closely(reference)?
             .ok_or_else(|| no_such(reference))?;
         let container = container.container()?;
-        let path = format!("containers/{}", container.record.name);
-        let exit = format!("{path}/exit");
+        let name = &container.record.name;
+        let path = format!("containers/{name}");
+        let exit = exit_of(name);
         Ok(Held {
             exit: self.store.root.open_file(&exit, OFlags::RDONLY)?,
             home: Directory::open(&self.store.path(&path))?,
@@ -253,7 +254,7 @@ pub fn status(store: &Store, record: &ContainerRecord) -> Result<(Status, Option
     if record.failure.is_some() {
         return Ok((Status::Created, None));
     }
-    let path = format!("containers/{}/exit", record.name);
+    let path = exit_of(&record.name);
     if let Some(exit) = read_exit(store, &path)? {
         return Ok((ended(record), Some(exit)));
     }

@@ -138,6 +138,9 @@ impl Engine {
             break (self.store.begin(self.intent_to_start(&record))?, record);
         };
         let started = self.start_again(&mut file, &mut record, stay, run);
+        if started.is_err() {
+            self.store.drop_exit(&record.name).ok();
+        }
         let released = started.and_then(|spawned| self.release(spawned, &mut record));
         self.is_over(file);
         let running = released?;
@@ -174,6 +177,7 @@ impl Engine {
         record.failure = None;
         record.generation = file.intent.generation;
         let locked = self.store.lock()?;
+        self.store.name_exit(&locked, &record.name)?;
         self.store.write_container(&locked, record)?;
         Ok(spawned)
     }

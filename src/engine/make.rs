@@ -271,6 +271,9 @@ impl Engine {
                 self.store.write_sandbox(locked, &now)?;
             }
         }
+        if record.start.is_some() {
+            self.store.name_exit(locked, &record.name)?;
+        }
         self.store.write_container(locked, record)
     }
 }

@@ -138,6 +138,7 @@ impl Engine {
             }
             Verb::Start => {
                 kill(&file.intent);
+                self.store.drop_exit(&file.intent.name)?;
                 self.store.lock_and_end(file)
             }
             Verb::Create => {

@@ -27,6 +27,7 @@ pub const TESTS: &[runner::Test] = tests![
     an_ambiguous_prefix_is_refused,
     a_container_whose_monitor_is_killed_is_still_governed,
     the_exit_status_is_kept_until_rm,
+    a_start_that_fails_leaves_how_it_ended_before,
     a_hundred_lines_of_a_short_command_are_all_logged,
     state_and_image_directories_are_private,
 ];
@@ -424,6 +425,27 @@ fn the_exit_status_is_kept_until_rm() {
     netcell(&["run", "-d", "--name", "web", "alpine", "sh", "-c", "exit 9"]).ok();
     assert_eq!(cell("wait web").quiet(), "9");
     assert_eq!(state("web"), "exited false 9");
+    assert_eq!(cell("wait web").quiet(), "9");
+    cell("rm web").ok();
+}
+
+fn a_start_that_fails_leaves_how_it_ended_before() {
+    let root = image::make("own");
+    netcell(&["run", "-d", "--name", "web", "own", "sh", "-c", "exit 9"]).ok();
+    assert_eq!(cell("wait web").quiet(), "9");
+    let files = || {
+        let mut files = oracle::entries("/run/netcell/containers/web");
+        files.sort_unstable();
+        files
+    };
+    let before = files();
+    std::fs::rename(&root, "/var/lib/netcell/images/away").unwrap();
+    cell("start web").refused(1, &[&root]);
+    assert_eq!(state("web"), "exited false 9");
+    assert_eq!(cell("wait web").quiet(), "9");
+    assert_eq!(files(), before);
+    std::fs::rename("/var/lib/netcell/images/away", &root).unwrap();
+    cell("start web").ok();
     assert_eq!(cell("wait web").quiet(), "9");
     cell("rm web").ok();
 }

@@ -23,7 +23,7 @@ mod records;
 pub use file::Directory;
 pub use intent::{Intent, IntentFile, Verb};
 pub use lease::{Lease, port_path};
-pub use records::Record;
+pub use records::{Record, exit_of};
 
 use crate::engine::record::{ContainerRecord, NetworkRecord, SandboxRecord};
 use crate::engine::spec::Places;

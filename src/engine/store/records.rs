@@ -61,6 +61,14 @@ fn forwarding_note(key: &str) -> &'static str {
     }
 }
 
+/// Behind the name of an `exit` file that has not got it yet.
+const NEW: &str = ".new";
+
+/// Where a container's `exit` file is.
+pub fn exit_of(container: &Name) -> String {
+    format!("containers/{container}/exit")
+}
+
 impl Store {
     /// A record by its object's name: none when there is none, or it is of another boot.
     ///
@@ -188,18 +196,24 @@ impl Store {
         self.forget_id(id)
     }
 
-    /// A fresh `exit` file, for a start, locked (flock, exclusive) before it has its name: who finds it knows that somebody is
-    /// to write it. Who waits for an earlier one keeps that one.
+    /// A fresh `exit` file, for a start, locked (flock, exclusive). It has its name only when the start is committed: until
+    /// then the earlier one says how the container ended.
     pub fn new_exit(&self, container: &Name) -> Result<OwnedFd> {
-        let path = format!("containers/{container}/exit");
-        let temporary = path.clone() + ".new";
+        let temporary = exit_of(container) + NEW;
         let exit = self.root.create_again(&temporary)?;
-        let named = self.root.lock_unseen(&exit, &temporary);
-        let named = named.and_then(|()| self.root.rename(&temporary, &path));
-        if named.is_err() {
-            self.root.unlink(&temporary).ok();
-        }
-        named.map(|()| exit)
+        self.root.lock_unseen(&exit, &temporary)?;
+        Ok(exit)
+    }
+
+    /// Gives it its name, before the record is written that has the start. Who waits for an earlier one keeps that one.
+    pub fn name_exit(&self, _: &Locked, container: &Name) -> Result<()> {
+        let path = exit_of(container);
+        self.root.rename(&(path.clone() + NEW), &path)
+    }
+
+    /// Takes it away, of a start that has failed.
+    pub fn drop_exit(&self, container: &Name) -> Result<()> {
+        self.root.unlink(&(exit_of(container) + NEW))
     }
 
     /// Writes one of a sandbox's derived files in place, so that bind mounts of it see the new text.
