@@ -11,6 +11,7 @@ use crate::kernel::sockets::Sockets;
 pub use crate::kernel::tables::Chain;
 use crate::kernel::{listening, neigh, tables};
 use crate::types::json::json_object;
+use std::mem::take;
 
 /// A namespace at one moment.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ json_object!(NamespaceView {
 
 /// Looks at a namespace.
 pub fn view(place: &Place, sockets: &mut Sockets) -> Result<NamespaceView> {
-    let now = Snapshot::of(sockets.route(place)?)?;
+    let mut now = Snapshot::of(sockets.route(place)?)?;
     let neighbours = neigh::list(sockets.route(place)?)?;
     let look = || (tables::list(), listening::read());
     let (chains, listening) = match place {
@@ -47,9 +48,9 @@ pub fn view(place: &Place, sockets: &mut Sockets) -> Result<NamespaceView> {
         Place::Sandbox(name) => sockets.within(name, look)?,
     };
     Ok(NamespaceView {
-        links: now.links,
-        addresses: now.addresses,
-        routes: now.routes,
+        links: take(&mut now.links),
+        addresses: take(&mut now.addresses),
+        routes: take(&mut now.routes),
         neighbours,
         chains: chains?,
         sockets: listening,

@@ -37,7 +37,7 @@ pub fn list(route: &mut Route) -> Result<Vec<Neighbour>> {
         .socket
         .dump(ask, read)
         .map_err(|error| plain(error, "list neighbours"))?;
-    all.sort_by_key(|neighbour| (neighbour.link, neighbour.address));
+    all.sort_unstable_by_key(|neighbour| (neighbour.link, neighbour.address));
     Ok(all)
 }
 

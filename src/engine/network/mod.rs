@@ -156,7 +156,7 @@ impl Engine {
                 continue;
             }
             match self.network_remove(record.name.as_str(), run) {
-                Ok(()) => gone.push(record.name),
+                Ok(()) => gone.push(record.name.clone()),
                 // Somebody has just begun to use it.
                 Err(_) if self.refuse_while_used(&record).is_err() => {}
                 Err(error) => return Err(error),
