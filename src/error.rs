@@ -74,12 +74,14 @@ impl Error {
 
     /// What it is about, as data: an option's last value, by the option's long name, or `image`; `""` is a command line's
     /// word. What was said first holds.
+    // Only errors need it, and in many places.
     #[inline(never)]
     pub fn of(self, part: &'static str) -> Self {
         self.nth(part, usize::MAX)
     }
 
     /// The same of an option that may be repeated: its value with this number, counted from 0.
+    // Only errors need it, and in many places.
     #[inline(never)]
     pub fn nth(mut self, part: &'static str, number: usize) -> Self {
         self.0.part.get_or_insert((part, number));

@@ -102,6 +102,7 @@ impl Engine {
     }
 
     /// The container of this id, where the link from there to its name is lost.
+    // Rarely needed, and larger where it is inlined.
     #[inline(never)]
     fn without_link(&self, id: &str) -> Result<Option<Subject>> {
         if id.len() == 64 {

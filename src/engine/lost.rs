@@ -256,6 +256,7 @@ impl Engine {
     ///
     /// # Errors
     /// A container whose record cannot be read: it may be a member, too.
+    // Rarely needed, and larger where it is inlined.
     #[inline(never)]
     pub(super) fn traces(&self, container: &Name, name: &Name) -> Result<Traces> {
         let mut broken = Ok(());

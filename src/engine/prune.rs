@@ -129,6 +129,7 @@ impl Engine {
         Ok(gone)
     }
 
+    // Rarely needed, and larger where it is inlined.
     #[inline(never)]
     fn known(&self, locked: &Locked, run: &mut Run) -> Result<Known> {
         let mut broken = None;
@@ -163,6 +164,7 @@ impl Engine {
 
     /// The host's ends of the pairs in namespaces that the pin of none of these sandboxes leads to, each with its pin; those of
     /// sandboxes without a record also where only their members live in them.
+    // Rarely needed, and larger where it is inlined.
     #[inline(never)]
     fn behind_other_pins(&self, but: &[SandboxRecord]) -> Result<Vec<(u32, Name)>> {
         let containers = self.store.read_all::<ContainerRecord>(&mut |_| {})?;

@@ -144,6 +144,7 @@ impl Engine {
 
     /// What is to be removed with a name, and whose operation has to end before that can be told; a container that has lost its
     /// record has no id. The caller holds `lock`.
+    // Rarely needed, and larger where it is inlined.
     #[inline(never)]
     fn removal_of(
         &self,
