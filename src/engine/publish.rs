@@ -112,7 +112,12 @@ impl Engine {
     pub(super) fn set_ports(&self, name: &Name, specs: &[PortSpec], run: &mut Run) -> Result<()> {
         let become_ = |member: &Member, before: &[PortMapping]| {
             let (mut after, missing) = ports_as_asked(specs, before);
-            after.extend(self.more_ports(&member.sandbox, (name, &missing), before)?);
+            let going = PortMapping::not_in(before, &after, PortMapping::to_string);
+            match self.more_ports(&member.sandbox, (name, &missing), &going) {
+                Ok(more) => after.extend(more),
+                // What a pool has given makes way where it has to.
+                Err(_) => after = self.more_ports(&member.sandbox, (name, specs), before)?,
+            }
             Ok(after)
         };
         let whose = |locked: &Locked| self.member(locked, &find::by_name(name)).map(Some);

@@ -11,6 +11,7 @@ pub const TESTS: &[runner::Test] = tests![
     a_range_leads_to_a_range_and_a_pool_gives_its_first_free_port,
     a_thousand_ports_are_one_range,
     a_range_that_grows_in_a_file_has_each_port_once,
+    a_pool_in_a_file_beside_a_port_that_stays_gives_what_create_would,
     twenty_thousand_ports_come_and_go_and_more_than_fit_are_refused.seconds(180),
     a_thousand_ports_that_are_gone_are_withdrawn_in_few_messages,
     every_spelling_of_a_port_is_understood,
@@ -154,6 +155,33 @@ fn a_range_that_grows_in_a_file_has_each_port_once() {
     }
     cell("rm web").ok();
     no_port_is_published();
+}
+
+fn a_pool_in_a_file_beside_a_port_that_stays_gives_what_create_would() {
+    let applied = |ports: &str| {
+        let line = format!("create --name web {ports}\n");
+        step("write", std::fs::write("/tmp/net.conf", line));
+        cell("apply /tmp/net.conf").ok();
+        ends("web")
+    };
+    for (first, then) in [
+        ("-p 8080-8090:80", "-p 8080-8090:80 -p 8080-8090:81"),
+        ("-p 8080:80", "-p 8080:80 -p 8080-8090:81"),
+        ("-p 8080:80,on=lo", "-p 8080:80,on=lo -p 8080-8090:81"),
+        // What a pool gave makes way.
+        ("-p 8080-8090:80", "-p 8080:81 -p 8080-8090:80"),
+        // What goes is free.
+        ("-p 8080:80", "-p 8080-8090:81"),
+    ] {
+        applied(first);
+        let changed = applied(then);
+        assert_eq!(entries("/run/netcell/ports").len(), changed.len(), "{then}");
+        assert_eq!(cell("apply /tmp/net.conf").quiet(), "", "{then}");
+        cell("rm web").ok();
+        assert_eq!(applied(then), changed);
+        cell("rm web").ok();
+        no_port_is_published();
+    }
 }
 
 fn twenty_thousand_ports_come_and_go_and_more_than_fit_are_refused() {
