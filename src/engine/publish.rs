@@ -190,13 +190,14 @@ impl Engine {
             file.intent.ports_before.clone(),
             file.intent.ports_after.clone(),
         );
-        let done = self.execute(&plan, run).and_then(|()| {
-            self.commit_ports(&member, &after).or_else(|error| {
-                let back = sandbox::change(&member.sandbox, &after, &before);
-                self.teardown(&back, run).and(Err(error))
-            })
-        });
-        match done {
+        let done = self.execute(&plan, run);
+        let done = done.map(|()| self.commit_ports(&member, &after));
+        if let Ok(Err(_)) = &done {
+            // What leads in keeps its lease: it stays under way until it is taken back.
+            let back = sandbox::change(&member.sandbox, &after, &before);
+            (self.teardown(&back, run)).map_err(|error| error.sandbox(member.name.as_str()))?;
+        }
+        match done.and_then(|done| done) {
             Ok(locked) => {
                 // What comes after the commit the next command can do as well.
                 let settled = self.settle_ports(&locked, file);

@@ -13,6 +13,8 @@ pub const TESTS: &[runner::Test] = tests![
     a_withdrawal_of_a_thousand_ports_that_died_is_undone_at_once,
     a_take_over_whose_old_ports_cannot_be_given_back_is_done_all_the_same.seconds(120),
     ports_of_a_sandbox_whose_record_is_gone_by_then_are_taken_back,
+    ports_that_cannot_be_taken_back_at_once_stay_leased_until_they_are,
+    ports_of_a_death_whose_sandbox_lost_its_record_stay_leased_until_rm,
     what_cannot_claim_both_of_its_names_changes_nothing,
     a_container_that_is_being_started_never_seems_to_have_been_killed.seconds(120),
     a_repair_that_cannot_be_waited_for_is_no_zombie.seconds(60),
@@ -102,6 +104,58 @@ fn ports_of_a_sandbox_whose_record_is_gone_by_then_are_taken_back() {
     assert_eq!(oracle::entries(INTENTS), [""; 0]);
     step("put a record back", std::fs::write(RECORD, record));
     cell("rm web").ok();
+}
+
+fn ports_that_cannot_be_taken_back_at_once_stay_leased_until_they_are() {
+    const SANDBOX: &str = "/run/netcell/sandboxes/web";
+    cell("create --name web -p 8080:80").ok();
+    for flags in [0, libc::MS_REMOUNT | libc::MS_RDONLY] {
+        let mounted = sys::mount(SANDBOX, SANDBOX, "", libc::MS_BIND | flags, "");
+        step("make a record read-only", mounted);
+    }
+    let line = ["publish", "web", "9090:90"];
+    for fault in [Fault::Fail(libc::EPERM), Fault::FailOn(libc::EPERM)] {
+        let trace = fault_at(&line, &at(libc::SYS_sendto, 1, fault));
+        assert!(trace.reached, "{}", trace.output);
+        assert_eq!(trace.ended, Some(sys::Ended::Code(1)), "{}", trace.output);
+        let leases = leased();
+        assert_eq!(
+            leases.len(),
+            in_kernel().len(),
+            "{leases:?} {}",
+            trace.output
+        );
+        // The next command does the rest.
+        cell("ps -a").quiet();
+        assert_eq!(in_kernel(), ["8080"], "{}", trace.output);
+        assert_eq!(leased(), ["tcp-8080"], "{}", trace.output);
+        assert_eq!(oracle::entries(INTENTS), [""; 0]);
+    }
+    step("unmount", sys::umount(SANDBOX));
+    cell("rm web").ok();
+}
+
+fn ports_of_a_death_whose_sandbox_lost_its_record_stay_leased_until_rm() {
+    cell("create --name web -p 8080:80 alpine true").ok();
+    let line = ["publish", "web", "9090:90"];
+    let calls = &record(&line).calls[&Role::default()];
+    let sent = calls.iter().rposition(|call| call.is(libc::SYS_sendto));
+    let mut after = calls[sent.expect("it is sent")..].iter();
+    let lock = after.find(|call| call.is(libc::SYS_flock));
+    let lock = lock.expect("it is committed").nth;
+    cell("unpublish web 9090:90").ok();
+    let died = fault_at(&line, &at(libc::SYS_flock, lock, Fault::Kill));
+    assert!(died.reached, "{}", died.output);
+    step(
+        "lose a record",
+        std::fs::remove_file("/run/netcell/sandboxes/web/record.json"),
+    );
+    cell("create --name thief -p 9090:90").refused(1, &["sandbox web"]);
+    assert_eq!(oracle::entries(INTENTS), [""; 0]);
+    assert_eq!(in_kernel(), ["8080", "9090"]);
+    assert_eq!(leased(), ["tcp-8080", "tcp-9090"]);
+    cell("rm web").quiet();
+    no_port_is_published();
 }
 
 fn what_cannot_claim_both_of_its_names_changes_nothing() {
