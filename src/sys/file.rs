@@ -38,8 +38,10 @@ pub fn text(path: impl AsRef<Path>) -> Result<String, Errno> {
 /// # Errors
 /// ENOTDIR at once for a FIFO, too, which would be waited for, and a device.
 pub fn names(path: impl AsRef<Path>) -> Result<Vec<OsString>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    names_in(rustix::fs::open(path.as_ref(), flags, Mode::empty())?)
+    names_in(path::open(
+        path.as_ref(),
+        OFlags::RDONLY | OFlags::DIRECTORY,
+    )?)
 }
 
 /// The same of one that was opened to be read.

@@ -1,41 +1,33 @@
 //! Opening paths that somebody else wrote: beneath a root, never past it. See openat2(2), Linux 5.6.
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::path::Path;
 
+/// Opens a path as it is. One function for all: each kind of path that rustix is handed is one more of its own.
+pub(super) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Opens a directory for its path alone (O_PATH): to look beneath it, to mount on it, to go to it.
 pub fn directory(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        path.as_ref(),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open(path.as_ref(), OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Opens anything for its path alone; symbolic links are followed.
 pub fn place(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(
-        CWD,
-        path.as_ref(),
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open(path.as_ref(), OFlags::PATH)
 }
 
 /// Opens a file to be read; also a namespace's pin, which setns(2) does not take as a bare path.
 pub fn file(path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        path.as_ref(),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    open(path.as_ref(), OFlags::RDONLY)
 }
 
 /// Opens /dev/null for reading and writing.
 pub fn null() -> Result<OwnedFd, Errno> {
-    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+    open("/dev/null".as_ref(), OFlags::RDWR)
 }
 
 /// How [`beneath`] treats symbolic links.
@@ -58,9 +50,17 @@ pub fn beneath(
         Links::Refuse => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
         Links::Follow => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     };
+    walk(root.as_fd(), path.as_ref(), flags, resolve)
+}
+
+fn walk(
+    root: BorrowedFd,
+    path: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     loop {
-        let flags = flags | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&root, path.as_ref(), flags, Mode::empty(), resolve) {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // A rename raced with the walk (openat2(2)): nothing was decided, so it walks again.
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,
