@@ -27,6 +27,7 @@ use crate::types::{Cidr, IfName, Name};
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, fstat};
 use rustix::process::Pid;
+use std::net::IpAddr;
 
 /// What leases and kernel have of something that has lost its record; looked at before `lock` is taken.
 pub(super) struct Traces {
@@ -49,7 +50,10 @@ impl Engine {
             Some(Subject::Sandbox(sandbox, _)) => (Some(&**sandbox), Some(sandbox.name.clone())),
             None => {
                 let by_name = reference.strip_prefix('/').unwrap_or(reference);
-                let name = self.store.name_of(reference).or(by_name.parse().ok());
+                let name = match self.store.names_of_prefix(reference)?.as_slice() {
+                    [name] => Some(name.clone()),
+                    _ => by_name.parse().ok(),
+                };
                 (None, name)
             }
         };
@@ -160,9 +164,13 @@ impl Engine {
 
     /// The first processes of a container that has no record.
     pub(super) fn processes_of(&self, container: &Name) -> Result<Vec<Process>> {
-        let all = self.store.path("containers/").display().to_string();
+        // As the kernel says it of what is open: without links on the way.
+        let Ok(all) = file::resolved(&self.store.path("containers")) else {
+            return Ok(Vec::new());
+        };
+        let all = format!("{}/", all.display());
         let home = format!("{all}{container}/");
-        let hostname = format!("sandboxes/{container}/hostname");
+        let hostname = format!("sandboxes/{}/hostname", self.sandbox_of_lost(container)?);
         let hostname = identity(path::place(self.store.path(&hostname)));
         if hostname.is_none() && !file::exists(home.as_ref()) {
             return Ok(Vec::new());
@@ -209,7 +217,8 @@ impl Engine {
     }
 
     /// What is in the namespaces of a sandbox without a record: in those that members live in, and behind the pin of its name.
-    /// And whether that pin is its own, or none is there: an end there with one of these addresses says so.
+    /// And whether that pin is its own, or none is there: the end there of a pair of netcell's, with one of these addresses,
+    /// says so.
     pub(super) fn insides(
         &self,
         sandbox: &Name,
@@ -226,7 +235,7 @@ impl Engine {
         }
         // It may have ended since.
         let spaces = processes.iter().filter_map(|one| NetNs::of(one.pid).ok());
-        let mut spaces: Vec<_> = spaces.collect();
+        let mut spaces: Vec<_> = spaces.filter(|its| its.inode() != self.host).collect();
         let (path, mut own) = (pin_path(sandbox), true);
         if is_pin(&path) == Some(true) {
             let pinned = NetNs::open(&path)?;
@@ -239,11 +248,23 @@ impl Engine {
             insides.push(Snapshot::of(&mut route)?);
         }
         // The pin's is the last.
-        own = own
-            || insides
-                .last()
-                .is_some_and(|inside| has_one_of(inside, addresses));
+        if let (false, Some(inside)) = (own, insides.last()) {
+            own = self.has_one_of(inside, addresses)?;
+        }
         Ok((own, insides))
+    }
+
+    /// Whether the end of a pair of netcell's that no record has is in here with one of these addresses.
+    fn has_one_of(&self, inside: &Snapshot, addresses: &[Cidr]) -> Result<bool> {
+        let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
+        let host = Snapshot::of_host(&mut self.sockets())?;
+        let is_end = |index: u32| {
+            let mut ends = inside.links.iter().filter(|end| end.index == index);
+            ends.any(|end| pair_of(&host, end, &sandboxes).is_some())
+        };
+        let has = |addr: &IpAddr| addresses.iter().any(|one| one.addr == *addr);
+        let mut all = inside.addresses.iter();
+        Ok(all.any(|its| has(&its.address.addr) && is_end(its.link)))
     }
 
     /// Whether the pin of a sandbox's name is its own, or none is there: of one that was found again it may be somebody else's.
@@ -316,14 +337,13 @@ impl Engine {
         if !own {
             insides.pop();
         }
-        let ends = || insides.iter().flat_map(|inside| &inside.links);
-        let mut pairs = host.links.iter().filter_map(|link| {
-            let is_end = |end: &&Link| end.peer == Some(link.index) && link.peer == Some(end.index);
-            let mac = ends().find(is_end)?.mac?;
-            is_stray_port(link, &sandboxes).then_some((link.name.parse().ok()?, mac))
+        let mut ends = insides.iter().flat_map(|inside| &inside.links);
+        let pair = ends.find_map(|end| {
+            let link = pair_of(host, end, &sandboxes)?;
+            Some((link.name.parse().ok()?, end.mac?))
         });
         // Where nobody holds its namespace the kernel has taken its link away.
-        let (link, mac) = match pairs.next() {
+        let (link, mac) = match pair {
             Some(pair) => pair,
             None => (random::link()?, Json::blank()),
         };
@@ -351,15 +371,12 @@ fn identity(file: Result<OwnedFd, Errno>) -> Option<(u64, u64)> {
     Some((found.st_dev, found.st_ino))
 }
 
-/// Whether an end of a pair has one of these addresses.
-fn has_one_of(inside: &Snapshot, addresses: &[Cidr]) -> bool {
-    let is_end = |index: u32| {
-        let mut links = inside.links.iter();
-        links.any(|link| link.index == index && link.peer.is_some())
-    };
-    let mut all = inside.addresses.iter();
-    all.any(|its| {
-        let mut addresses = addresses.iter();
-        addresses.any(|one| one.addr == its.address.addr) && is_end(its.link)
+/// The host's end of the pair whose other end this is, if netcell made it and it is of none of these sandboxes.
+fn pair_of<'h>(host: &'h Snapshot, end: &Link, sandboxes: &[SandboxRecord]) -> Option<&'h Link> {
+    let mut links = host.links.iter();
+    links.find(|link| {
+        end.peer == Some(link.index)
+            && link.peer == Some(end.index)
+            && is_stray_port(link, sandboxes)
     })
 }

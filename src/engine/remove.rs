@@ -225,7 +225,7 @@ impl Engine {
     }
 
     /// The sandbox that a container without a record is a member of: its own, or the one that names it.
-    fn sandbox_of_lost(&self, name: &Name) -> Result<Name> {
+    pub(super) fn sandbox_of_lost(&self, name: &Name) -> Result<Name> {
         let sandboxes = self.store.read_all::<SandboxRecord>(&mut |_| {})?;
         let own = sandboxes.iter().find(|its| its.members.contains(name));
         Ok(own.map_or(name, |sandbox| &sandbox.name).clone())

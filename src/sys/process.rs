@@ -282,12 +282,12 @@ fn parse(stat: &[u8], field: usize) -> Option<u64> {
 }
 
 /// Whether a process is the first one of a PID namespace right within this one (NSpid of proc_pid_status(5)); not one that
-/// has entered it.
+/// has entered it. Its name in there is bytes of its own choice, but for line feeds.
 pub fn is_first_within(pid: Pid) -> bool {
-    let status = super::file::text(format!("/proc/{}/status", pid.as_raw_pid()));
+    let status = super::file::bytes(format!("/proc/{}/status", pid.as_raw_pid()));
     let status = status.unwrap_or_default();
-    let mut lines = status.lines();
-    let pids = lines.find_map(|line| line.strip_prefix("NSpid:"));
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let pids = lines.find_map(|line| std::str::from_utf8(line.strip_prefix(b"NSpid:")?).ok());
     let mut pids = pids.unwrap_or_default().split_ascii_whitespace().skip(1);
     (pids.next(), pids.next()) == (Some("1"), None)
 }

@@ -18,6 +18,10 @@ pub const TESTS: &[runner::Test] = tests![
     a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays,
     a_container_without_a_record_is_said_and_ended_with_all_of_it.seconds(300),
     a_link_that_a_container_plants_makes_it_no_other_one,
+    a_process_of_any_name_still_runs,
+    what_runs_in_anothers_sandbox_is_found_without_its_monitor,
+    a_state_directory_behind_a_link_is_the_same_one,
+    a_lost_container_is_meant_by_the_id_that_ps_showed,
     a_member_without_a_record_leaves_the_others_as_they_are,
     what_needs_a_lost_sandbox_says_what_is_lost,
     a_lease_that_is_lost_comes_back_before_another_gets_what_it_is_of,
@@ -158,13 +162,18 @@ fn a_pin_that_nothing_proves_to_be_a_lost_sandboxs_stays() {
                 "{made} --name one --network {network} alpine sleep 1000"
             ))
             .ok();
+            // Who serves on by hand has the same address.
+            let inside = match network {
+                "none" => std::net::Ipv4Addr::new(10, 9, 9, 9),
+                _ => address_in("one", "eth0").0,
+            };
             lose("sandboxes/one/record.json");
             must("ip", &["netns", "delete", "one"]);
             // Another's, with a pair that looks like a sandbox's.
             must("ip", &["netns", "add", "one"]);
             let pair = "link add mine type veth peer name eth0 netns one";
             must("ip", &pair.split(' ').collect::<Vec<_>>());
-            let address = "-n one address add 10.9.9.9/24 dev eth0";
+            let address = format!("-n one address add {inside}/24 dev eth0");
             must("ip", &address.split(' ').collect::<Vec<_>>());
             let theirs = namespace_id(&pin("one"));
             let answer = cell("rm -f one");
@@ -319,6 +328,63 @@ fn a_link_that_a_container_plants_makes_it_no_other_one() {
     assert_eq!((runs("sleep 2000"), runs("/bin/sleep 3000")), (0, 1));
     must("pkill", &["-9", "-f", "sleep 3000"]);
     cell("rm other").quiet();
+}
+
+fn a_process_of_any_name_still_runs() {
+    // The kernel cuts the name of a program after 15 bytes, maybe within a letter; and anybody may take any other.
+    let script = "printf 'abcdefghijklmn\\303' >/proc/$$/comm; while :; do sleep 1; done";
+    netcell(&["run", "-d", "--name", "one", "alpine", "sh", "-c", script]).ok();
+    let runs = || processes_with("sh -c printf").len();
+    wait_until("it has its name", || {
+        let name = |pid: &sys::Pid| fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let all = processes_with("sh -c printf");
+        all.iter().any(|pid| name(pid).contains(&0xc3))
+    });
+    lose("containers/one/record.json");
+    cell("rm one").refused(1, &["still runs"]);
+    assert_eq!(runs(), 1);
+    assert_eq!(cell("rm -f one").quiet(), "one");
+    assert_eq!(runs(), 0);
+}
+
+fn what_runs_in_anothers_sandbox_is_found_without_its_monitor() {
+    cell("run -d --name main alpine sleep 2001").ok();
+    cell("run -d --name two --network container:main alpine sleep 2002").ok();
+    kill_the_monitor("two");
+    lose("containers/two/record.json");
+    cell("rm two").refused(1, &["still runs"]);
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    let runs = |what: &str| processes_with(what).len();
+    assert_eq!((runs("sleep 2001"), runs("sleep 2002")), (1, 0));
+    assert_eq!(cell("rm -f main").quiet(), "main");
+}
+
+fn a_state_directory_behind_a_link_is_the_same_one() {
+    std::os::unix::fs::symlink("/run", "/tmp/link").unwrap();
+    let cell = |line: &str| cell(&format!("--root /tmp/link/netcell {line}"));
+    cell("run -d --name main alpine sleep 2001").ok();
+    cell("run -d --name two --network container:main alpine sleep 2002").ok();
+    for name in ["main", "two"] {
+        lose(&format!("containers/{name}/record.json"));
+    }
+    let runs = |what: &str| processes_with(what).len();
+    assert_eq!(cell("rm -f main").quiet(), "main");
+    assert_eq!((runs("sleep 2001"), runs("sleep 2002")), (0, 1));
+    cell("rm two").refused(1, &["still runs"]);
+    assert_eq!(cell("rm -f two").quiet(), "two");
+    assert_eq!(runs("sleep 2002"), 0);
+}
+
+fn a_lost_container_is_meant_by_the_id_that_ps_showed() {
+    let id = cell("run -d --name one alpine sleep 2000").ok();
+    lose("containers/one/record.json");
+    for id in [&id, &id[..12]] {
+        let lost = ["has lost its record", "netcell rm -f one"];
+        cell(&format!("inspect {id}")).refused(1, &lost);
+        cell(&format!("stop {id}")).refused(1, &lost);
+    }
+    assert_eq!(cell(&format!("rm -f {}", &id[..12])).quiet(), id[..12]);
+    assert_eq!(processes_with("sleep 2000").len(), 0);
 }
 
 fn a_member_without_a_record_leaves_the_others_as_they_are() {

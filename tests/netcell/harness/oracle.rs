@@ -139,9 +139,11 @@ fn pids() -> Vec<sys::Pid> {
 /// The processes of the box: (pid, name).
 pub fn processes() -> Vec<(sys::Pid, String)> {
     // Field 2 is the name in parentheses, field 3 the state (proc(5)).
-    let stat = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let stat = |pid| fs::read(format!("/proc/{pid}/stat")).ok();
     let named = pids().into_iter().filter_map(|pid| {
+        // A name is any bytes.
         let text = stat(pid)?;
+        let text = String::from_utf8_lossy(&text);
         let (name, rest) = text.split_once('(')?.1.rsplit_once(") ")?;
         // A zombie that nobody has waited for yet is no longer running.
         (!rest.starts_with('Z')).then(|| (pid, name.to_owned()))
