@@ -15,9 +15,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// So many published ports has a sandbox at most: its record, and what is written before it is changed, must fit in a file.
 const MOST: usize = 65535;
 
-/// So many are quicker compared with all others than looked up.
-const FEW: usize = 8;
-
 /// Where the kernel takes ports for clients from, unless net.ipv4.ip_local_port_range says otherwise.
 const EPHEMERAL: Ports = Ports {
     first: 49153,
@@ -63,6 +60,13 @@ pub(super) struct Claim<'a> {
     pub own: &'a [PortMapping],
     /// The addresses that the ports could lead to.
     pub families: Families,
+}
+
+/// What is in the way of ports, or may be had again.
+struct Beside<'a> {
+    own: &'a PortIndex<'a>,
+    /// What the same command has been given.
+    others: PortIndex<'a>,
 }
 
 /// Why a port cannot be had.
@@ -121,31 +125,32 @@ impl Engine {
     /// Ports that another sandbox has, that the same command names twice, or that a program on the host listens on;
     /// and host ends from which nothing could be led to the sandbox.
     pub(super) fn decide_ports(&self, claim: &Claim) -> Result<Vec<PortMapping>> {
+        let own = &PortIndex::of(claim.own);
         let mut ports = Vec::new();
         for spec in claim.specs {
+            let others = PortIndex::of(&ports);
+            let beside = Beside { own, others };
+            let mut more = Vec::new();
             refuse_without_sctp(spec)?;
             let ends = host_ends(spec, claim.families)?;
             refuse_too_many(ports.len() + ends.len() * spec.container.count())?;
             match spec.host {
                 Some(host) if host.count() == spec.container.count() => {
-                    let mut wanted = Vec::with_capacity(ends.len() * host.count());
                     for (host, inside) in host.iter().zip(spec.container.iter()) {
-                        wanted.extend(mappings(spec, &ends, host, inside));
+                        more.extend(mappings(spec, &ends, host, inside));
                     }
-                    self.refuse_taken(claim, &wanted, &ports)?;
-                    ports.extend(wanted);
+                    self.refuse_taken(claim, &more, &beside)?;
                 }
                 pool => {
-                    let others = ports.len();
                     // Each is tried once: what one port inside cannot have, no other can.
                     let mut pool = Pool::of(pool)?;
                     for inside in spec.container.iter() {
                         let wanted = |host| mappings(spec, &ends, host, inside);
-                        let free = self.first_free(claim, &ports[..others], &mut pool, &wanted)?;
-                        ports.extend(free);
+                        more.extend(self.first_free(claim, &beside, &mut pool, &wanted)?);
                     }
                 }
             }
+            ports.extend(more);
         }
         Ok(ports)
     }
@@ -154,13 +159,13 @@ impl Engine {
     fn first_free(
         &self,
         claim: &Claim,
-        before: &[PortMapping],
+        beside: &Beside,
         pool: &mut Pool,
         wanted: &dyn Fn(u16) -> Vec<PortMapping>,
     ) -> Result<Vec<PortMapping>> {
         while let Some(host_port) = pool.next() {
             let wanted = wanted(host_port);
-            match self.refusal(claim, &wanted, before)? {
+            match self.refusal(&wanted, beside)? {
                 None => return Ok(wanted),
                 // Where the address is not the host's, another port of it is no better.
                 Some((port, TakenBy::Host(errno))) if errno != Errno::ADDRINUSE => {
@@ -175,13 +180,8 @@ impl Engine {
         )))
     }
 
-    fn refuse_taken(
-        &self,
-        claim: &Claim,
-        wanted: &[PortMapping],
-        before: &[PortMapping],
-    ) -> Result<()> {
-        let Some((port, taken)) = self.refusal(claim, wanted, before)? else {
+    fn refuse_taken(&self, claim: &Claim, wanted: &[PortMapping], beside: &Beside) -> Result<()> {
+        let Some((port, taken)) = self.refusal(wanted, beside)? else {
             return Ok(());
         };
         let by = match taken {
@@ -206,36 +206,20 @@ impl Engine {
     /// The first of some host ends that cannot be had, and why.
     fn refusal<'a>(
         &self,
-        claim: &Claim,
         wanted: &'a [PortMapping],
-        before: &[PortMapping],
+        beside: &Beside,
     ) -> Result<Option<(&'a PortMapping, TakenBy)>> {
-        // Of many each is not to be compared with all others.
-        let many = wanted.len() > FEW;
-        let own = many.then(|| PortIndex::of(claim.own, port_path));
-        let mut others: Vec<&PortMapping> = before.iter().collect();
-        if many {
-            others.sort_unstable_by_key(|other| other.host_port);
-        }
         for port in wanted {
-            let mut near = others.as_slice();
-            if many {
-                let first = near.partition_point(|other| other.host_port < port.host_port);
-                let last = near.partition_point(|other| other.host_port <= port.host_port);
-                near = &near[first..last];
-            }
-            if near.iter().any(|other| other.collides_with(port)) {
+            let mut others = beside.others.near(port).iter();
+            if others.any(|(_, other)| other.collides_with(port)) {
                 return Ok(Some((port, TakenBy::Same)));
             }
-            if match &own {
-                Some(own) => own.has(port),
-                None => claim.own.iter().any(|other| other.same_host_end(port)),
-            } {
+            if beside.own.has(port, port_path) {
                 continue;
             }
             for (held, lease) in self.store.port_conflicts(port)? {
                 if let Lease::Held { sandbox, .. } = lease
-                    && !claim.own.iter().any(|other| other.same_host_end(&held))
+                    && !beside.own.has(&held, port_path)
                 {
                     return Ok(Some((port, TakenBy::Sandbox(sandbox))));
                 }

@@ -19,6 +19,7 @@ pub const TESTS: &[runner::Test] = tests![
     an_error_in_a_file_changes_nothing_and_has_its_place,
     what_can_be_seen_before_is_refused_before,
     ports_in_each_others_way_are_refused_before_at_the_later_one,
+    thousands_of_ports_of_two_lines_are_compared_by_number.seconds(60),
     what_would_take_others_along_is_refused,
     after_an_error_half_way_the_rest_is_done_and_what_was_not_is_said,
     a_directory_is_its_files_in_order_and_stdin_is_a_file,
@@ -585,6 +586,22 @@ fn ports_in_each_others_way_are_refused_before_at_the_later_one() {
     assert_eq!(apply(text).ok(), "+ sandbox web");
     assert_eq!(apply(text).quiet(), "");
     cell("rm -f web bare").ok();
+}
+
+fn thousands_of_ports_of_two_lines_are_compared_by_number() {
+    let line = |at: u8| {
+        let end = format!("127.0.0.{at}:10000-27999");
+        format!("create --name web{at} -p {end}:10000-27999\n")
+    };
+    let text = line(1) + &line(2);
+    let started = std::time::Instant::now();
+    apply_with(&["--dry-run"], &text).exits(0);
+    let took = started.elapsed();
+    println!("two lines of 18,000 ports are looked at in {took:?}");
+    // By the square of their number it took seven seconds.
+    assert!(took < std::time::Duration::from_secs(6), "{took:?}");
+    let text = text + "create --name last -p 27999:1\n";
+    apply_with(&["--dry-run"], &text).refused(1, &[":3:23:", "web1 has port 27999"]);
 }
 
 fn what_would_take_others_along_is_refused() {

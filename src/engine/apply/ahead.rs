@@ -12,7 +12,7 @@ use crate::engine::view::Subject;
 use crate::engine::{Engine, container, network};
 use crate::error::{Error, Result};
 use crate::kernel::snapshot::Snapshot;
-use crate::types::{Name, PortMapping};
+use crate::types::{Name, PortIndex, PortMapping};
 use std::net::IpAddr;
 
 impl Engine {
@@ -135,7 +135,7 @@ impl Decision<'_> {
         self.networks_to_be()?;
         let networks = &self.now.networks;
         let free = self.ports_to_be_free();
-        let mut fixed: Vec<(&Name, PortMapping)> = Vec::new();
+        let mut fixed = Fixed::default();
         let mut addresses: Vec<(&str, IpAddr)> = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
             let on = self.network_of(item, networks);
@@ -147,9 +147,9 @@ impl Decision<'_> {
             ) {
                 self.ports_ahead(item, on, &free).map_err(here)?;
             }
-            refuse_twice(item, on, &mut fixed).map_err(here)?;
+            fixed.add(at, item, on);
         }
-        Ok(())
+        fixed.refuse_twice(self.items)
     }
 
     /// A line cannot need what goes because no line names it.
@@ -363,30 +363,45 @@ fn addresses_ahead<'n>(
     Ok(())
 }
 
-/// Refuses a port of the host's that a line before has, or that a line has twice.
-fn refuse_twice<'i>(
-    item: &'i Item,
-    on: On,
-    fixed: &mut Vec<(&'i Name, PortMapping)>,
-) -> Result<()> {
-    for (number, spec) in item.publish().iter().enumerate() {
-        // What cannot be had at all is refused elsewhere.
-        let ends = host_ends(spec, on.families()).unwrap_or_default();
-        let mut ports = Vec::new();
-        for host_port in spec.fixed().iter().flat_map(crate::types::Ports::iter) {
-            for port in mappings(spec, &ends, host_port, spec.container.first) {
-                let mut others = fixed.iter();
-                if let Some((name, _)) = others.find(|(_, other)| other.collides_with(&port)) {
+/// The fixed ports of all lines, and the line and the number of the option that asks for each.
+#[derive(Default)]
+struct Fixed {
+    ports: Vec<PortMapping>,
+    asked: Vec<(usize, usize)>,
+}
+
+impl Fixed {
+    fn add(&mut self, at: usize, item: &Item, on: On) {
+        for (number, spec) in item.publish().iter().enumerate() {
+            // What cannot be had at all is refused elsewhere.
+            let ends = host_ends(spec, on.families()).unwrap_or_default();
+            for host_port in spec.fixed().iter().flat_map(crate::types::Ports::iter) {
+                let more = mappings(spec, &ends, host_port, spec.container.first);
+                self.ports.extend(more);
+            }
+            self.asked.resize(self.ports.len(), (at, number));
+        }
+    }
+
+    /// Refuses a port of the host's that a line before has, or that a line has twice.
+    fn refuse_twice(&self, items: &[Item]) -> Result<(), At> {
+        let index = PortIndex::of(&self.ports);
+        for (port, &asked) in self.ports.iter().zip(&self.asked) {
+            for (place, other) in index.near(port) {
+                let before = self.asked[*place];
+                if before < asked && other.collides_with(port) {
+                    let (at, number) = asked;
                     let error = Error::new(format_args!(
-                        "cannot publish {spec} of {}: {name} has port {host_port} before",
-                        item.name
+                        "cannot publish {} of {}: {} has port {} before",
+                        items[at].publish()[number],
+                        items[at].name,
+                        items[before.0].name,
+                        port.host_port
                     ));
-                    return Err(error.nth("--publish", number));
+                    return Err((Some(at), error.nth("--publish", number)));
                 }
-                ports.push((&item.name, port));
             }
         }
-        fixed.extend(ports);
+        Ok(())
     }
-    Ok(())
 }

@@ -78,18 +78,11 @@ json_text!(
 );
 
 impl PortMapping {
-    /// Whether both take the same port of the same address of the host, from the same senders.
-    pub fn same_host_end(&self, other: &Self) -> bool {
-        (self.host_port, self.proto, self.host_ip) == (other.host_port, other.proto, other.host_ip)
-            && self.on == other.on
-            && self.from == other.from
-    }
-
-    /// Those of `ports` that have another `key` than each of `others`.
+    /// Those of `ports` that have another `key` than each of `others`: one that protocol and host's port are part of.
     pub fn not_in(ports: &[Self], others: &[Self], key: fn(&Self) -> String) -> Vec<Self> {
-        let others = PortIndex::of(others, key);
+        let others = PortIndex::of(others);
         let mut ports = ports.to_vec();
-        ports.retain(|port| !others.has(port));
+        ports.retain(|port| !others.has(port, key));
         ports
     }
 
@@ -134,23 +127,34 @@ impl fmt::Display for PortMapping {
     }
 }
 
-/// Published ports by what `key` makes of them: one of 65,000 is found without a look at all.
-pub struct PortIndex {
-    key: fn(&PortMapping) -> String,
-    keys: Vec<String>,
-}
+/// Published ports by protocol and the host's port: those that could be in the way of one are found among 65,000 without
+/// a look at all.
+pub struct PortIndex<'a>(Vec<(usize, &'a PortMapping)>);
 
-impl PortIndex {
+impl<'a> PortIndex<'a> {
     /// Of these ports.
-    pub fn of(ports: &[PortMapping], key: fn(&PortMapping) -> String) -> Self {
-        let mut keys: Vec<String> = ports.iter().map(key).collect();
-        keys.sort_unstable();
-        PortIndex { key, keys }
+    pub fn of(ports: &'a [PortMapping]) -> Self {
+        let mut ports: Vec<_> = ports.iter().enumerate().collect();
+        ports.sort_unstable_by_key(|(_, port)| (port.proto, port.host_port));
+        PortIndex(ports)
     }
 
-    /// Whether one of them has the same key as this one.
-    pub fn has(&self, port: &PortMapping) -> bool {
-        self.keys.binary_search(&(self.key)(port)).is_ok()
+    /// Those with the protocol and the host's port of this one, each with its place among all.
+    pub fn near(&self, port: &PortMapping) -> &[(usize, &'a PortMapping)] {
+        let end = (port.proto, port.host_port);
+        let key = |(_, other): &(usize, &PortMapping)| (other.proto, other.host_port);
+        let first = self.0.partition_point(|other| key(other) < end);
+        let last = self.0.partition_point(|other| key(other) <= end);
+        self.0.get(first..last).unwrap_or_default()
+    }
+
+    /// Whether one of them has the same protocol, host's port and `key` as this one.
+    pub fn has(&self, port: &PortMapping, key: fn(&PortMapping) -> String) -> bool {
+        let near = self.near(port);
+        !near.is_empty() && {
+            let own = key(port);
+            near.iter().any(|(_, other)| key(other) == own)
+        }
     }
 }
 
