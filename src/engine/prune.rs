@@ -227,7 +227,8 @@ impl Engine {
             let path = format!("{directory}/{name}");
             // Torn by a full file system, when nobody had it yet; or foreign.
             let lease = self.store.root.read_json::<Lease>(&path).unwrap_or(None);
-            if lease.is_some_and(|lease| !known.has_lease(&lease)) {
+            // Whoever was to rename it is dead.
+            if name.ends_with(".new") || lease.is_some_and(|lease| !known.has_lease(&lease)) {
                 paths.push(path);
             }
         }
@@ -240,12 +241,12 @@ impl Engine {
         let mut found = Vec::new();
         for name in names {
             let mut spoken_for = known.networks.iter().any(|network| network.name == name);
-            // A sandbox that is on it keeps its leases.
+            // A sandbox that is on it keeps its leases, and whose one is that cannot be read nobody knows.
             for address in self.store.address_leases(&name)? {
-                let lease = self.store.address_lease(&name, address).unwrap_or(None);
-                spoken_for |= lease.is_some_and(|lease| {
-                    matches!(lease, Lease::Held { .. }) && known.has_lease(&lease)
-                });
+                spoken_for |= match self.store.address_lease(&name, address) {
+                    Ok(Some(lease @ Lease::Held { .. })) => known.has_lease(&lease),
+                    lease => lease.is_err(),
+                };
             }
             if !spoken_for {
                 found.push(name);

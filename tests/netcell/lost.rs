@@ -28,6 +28,8 @@ pub const TESTS: &[runner::Test] = tests![
     a_container_is_meant_by_its_id_though_that_leads_nowhere,
     the_end_of_a_container_is_waited_for_though_its_exit_file_is_lost,
     a_network_without_a_record_stays_with_those_who_are_on_it,
+    a_torn_lease_is_written_again_and_is_a_users_till_then,
+    leases_that_there_is_no_room_for_come_back_when_there_is,
 ];
 
 fn a_sandbox_whose_container_is_lost_can_be_removed() {
@@ -520,4 +522,76 @@ fn a_network_without_a_record_stays_with_those_who_are_on_it() {
     cell("prune").ok();
     cell("create --name new -p 8080:80").quiet();
     cell("rm new").quiet();
+}
+
+fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
+    let path = "/run/netcell/networks/bridge/record.json";
+    cell("create --name one -p 8080:80").ok();
+    cell("create --name two").ok();
+    let address = address_in("one", "eth0").0.to_string();
+    let before = Snapshot::take();
+    let tear = || {
+        for lease in [
+            &format!("networks/bridge/leases/{address}"),
+            "ports/tcp-8080/0.0.0.0",
+        ] {
+            step("tear a lease", fs::write(Path::new(STATE).join(lease), ""));
+        }
+    };
+    tear();
+    cell("network rm bridge").refused(1, &["active endpoints", &address]);
+    cell("reconcile").ok();
+    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
+    // What was killed before its renaming is nobody's.
+    lose("ports/tcp-8080");
+    let unfinished = Path::new(STATE).join("ports/tcp-8080");
+    step("make a directory", fs::create_dir(&unfinished));
+    step(
+        "begin a lease",
+        fs::write(unfinished.join("0.0.0.0.new"), ""),
+    );
+    cell("reconcile").ok();
+    cell("prune").ok();
+    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    tear();
+    lose("networks/bridge/record.json");
+    let torn = Snapshot::take();
+    cell("create --name new").refused(1, &[path, "netcell rm -f", &address, "two"]);
+    assert_eq!(cell("prune").quiet(), "");
+    assert_eq!(torn.differences(&Snapshot::take()), Vec::<String>::new());
+    cell("rm two").quiet();
+    cell("rm one").quiet();
+    cell("prune").ok();
+    cell("create --name new -p 8080:80").quiet();
+    cell("rm new").quiet();
+}
+
+fn leases_that_there_is_no_room_for_come_back_when_there_is() {
+    let place = "/run/small";
+    let small = |line: &str| cell(&format!("--root {place} {line}"));
+    step("make a directory", fs::create_dir_all(place));
+    step(
+        "mount a tmpfs",
+        sys::mount("tmpfs", place, "tmpfs", 0, "mode=0700,size=320k"),
+    );
+    small("create --name one -p 8080:80").ok();
+    let below = ["networks/bridge/leases", "ports/tcp-8080"].map(|it| format!("{place}/{it}"));
+    let all = || below.each_ref().map(|directory| entries(directory));
+    let before = all();
+    for directory in &below {
+        step("lose leases", fs::remove_dir_all(directory));
+    }
+    let filling = format!("{place}/filling");
+    assert!(fs::write(&filling, vec![b'x'; 320 * 1024]).is_err());
+    small("reconcile").refused(1, &["No space left on device"]);
+    assert!(all().iter().all(Vec::is_empty), "{:?}", all());
+    step("make room", fs::remove_file(&filling));
+    small("reconcile").ok();
+    assert_eq!(all(), before);
+    small("create --name more -p 8080:80").refused(1, &["sandbox one"]);
+    small("rm one").quiet();
+    small("network rm bridge").quiet();
+    step("umount it", sys::umount(place));
+    step("remove a directory", fs::remove_dir(place));
 }

@@ -283,12 +283,14 @@ impl Engine {
         container.map_or(sandbox.id, |container| container.id)
     }
 
-    /// The names of the sandboxes that are on a network.
+    /// The names of the sandboxes that are on a network; of one whose lease cannot be read its address.
     fn users_of(&self, network: &Name) -> Result<String> {
         let mut users = Vec::new();
         for address in self.store.address_leases(network)? {
-            if let Some(Lease::Held { sandbox, .. }) = self.store.address_lease(network, address)? {
-                users.push(sandbox.to_string());
+            match self.store.address_lease(network, address) {
+                Ok(Some(Lease::Held { sandbox, .. })) => users.push(sandbox.to_string()),
+                Ok(_) => {}
+                Err(_) => users.push(address.to_string()),
             }
         }
         users.sort_unstable();

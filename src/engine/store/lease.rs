@@ -178,7 +178,8 @@ impl Store {
         Ok(())
     }
 
-    /// Leases again what of a sandbox's addresses and ports is leased to nobody: whether anything was.
+    /// Leases again what of a sandbox's addresses and ports is leased to nobody, or by a lease that cannot be read: whether
+    /// anything was. Nobody would take back what is torn here: each comes whole.
     pub fn lease_again(&self, _: &Locked, sandbox: &SandboxRecord) -> Result<bool> {
         let lease = Lease::Held {
             id: sandbox.id,
@@ -192,8 +193,8 @@ impl Store {
         paths.extend(sandbox.ports.iter().map(|port| port_path(&port.mapping)));
         let mut changed = false;
         for path in &paths {
-            if !self.root.exists(path)? {
-                self.write_lease(path, &lease)?;
+            if !matches!(self.root.read_json::<Lease>(path), Ok(Some(_))) {
+                self.root.write_json(path, &lease)?;
                 changed = true;
             }
         }
