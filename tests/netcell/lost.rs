@@ -506,10 +506,20 @@ fn a_network_without_a_record_stays_with_those_who_are_on_it() {
     let path = "/run/netcell/networks/bridge/record.json";
     cell("run -d --name one alpine sleep 1000").ok();
     cell("create --name bare").ok();
+    cell("network create lan").ok();
+    cell("create --name other --network lan").ok();
+    lose("networks/lan/record.json");
+    for line in ["network create lan", "network create --dry-run lan"] {
+        cell(line).refused(1, &["/run/netcell/networks/lan/record.json", "other"]);
+    }
+    cell("rm other").quiet();
+    cell("prune").ok();
     lose("networks/bridge/record.json");
     let before = Snapshot::take();
     cell("run -d --name new alpine sleep 1000").refused(125, &[path, "netcell rm -f", "bare one"]);
-    cell("create --name new").refused(1, &[path]);
+    for line in ["create --name new", "create --dry-run --name new"] {
+        cell(line).refused(1, &[path]);
+    }
     cell("network rm bridge").refused(1, &[path]);
     assert_eq!(cell("prune").quiet(), "");
     assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());

@@ -87,6 +87,7 @@ impl Engine {
             if self.store.read::<NetworkRecord>(name)?.is_some() {
                 return Err(exists());
             }
+            self.refuse_without_record(name)?;
             let record = self.decide_network(spec)?;
             self.shared(&record)?.say(run.say);
             return Ok(record.id);
@@ -200,6 +201,7 @@ impl Engine {
             let name = self.default_name()?;
             preflight()?;
             if run.dry_run {
+                self.refuse_without_record(&name)?;
                 let record = self.decide_network(&NetworkSpec::named(name))?;
                 let first_use = self.shared(&record)?;
                 return Ok(InUse {
@@ -215,9 +217,6 @@ impl Engine {
     }
 
     /// A name for a network that does not exist, held by its lock, alone; none when it exists after all.
-    ///
-    /// # Errors
-    /// One that has lost its record while sandboxes are on it: their addresses are theirs, and the bridge.
     fn claim(&self, name: &Name) -> Result<Option<OwnedFd>> {
         loop {
             self.store.root.make(&format!("networks/{name}"))?;
@@ -228,16 +227,22 @@ impl Engine {
             if self.store.read::<NetworkRecord>(name)?.is_some() {
                 return Ok(None);
             }
-            let users = self.users_of(name)?;
-            if users.is_empty() {
-                return Ok(Some(lock));
-            }
-            let path = self.store.path(&format!("networks/{name}/record.json"));
-            return Err(Error::new(format_args!(
-                "network {name} has lost its record, {}: it can be made again when `netcell rm -f` has removed {users}",
-                path.display()
-            )));
+            self.refuse_without_record(name)?;
+            return Ok(Some(lock));
         }
+    }
+
+    /// Refuses to make a network that has lost its record while sandboxes are on it: their addresses are theirs, and the bridge.
+    fn refuse_without_record(&self, name: &Name) -> Result<()> {
+        let users = self.users_of(name)?;
+        if users.is_empty() {
+            return Ok(());
+        }
+        let path = self.store.path(&format!("networks/{name}/record.json"));
+        Err(Error::new(format_args!(
+            "network {name} has lost its record, {}: it can be made again when `netcell rm -f` has removed {users}",
+            path.display()
+        )))
     }
 
     /// Decides, writes and makes a network whose lock is held alone.
