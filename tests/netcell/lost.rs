@@ -78,11 +78,11 @@ fn a_container_whose_sandbox_is_lost_keeps_all_of_it_until_it_is_removed() {
             assert!(list.stdout.contains(name), "{list:?}");
         }
         cell("reconcile").refused(1, &["container one", LOST]);
-        let held = Snapshot::take();
+        let held = Snapshot::at_rest();
         let pruned = cell("prune");
         assert_eq!(pruned.stderr.matches(LOST).count(), 1, "{pruned:?}");
         assert_eq!(pruned.ok(), "");
-        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
+        assert_eq!(held.differences(&Snapshot::at_rest()), Vec::<String>::new());
         cell("exec one true").quiet();
         if !ports.is_empty() {
             let (address, _) = address_in("one", "eth0");
@@ -215,9 +215,12 @@ fn a_lost_sandbox_without_leases_keeps_its_ports_until_it_is_removed() {
     cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
     lose("sandboxes/one/record.json");
     lose("networks/bridge/leases");
-    let before = Snapshot::take();
+    let before = Snapshot::at_rest();
     assert_eq!(cell("prune").ok(), "");
-    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     assert_eq!(cell("rm -f one").quiet(), "one");
     cell("prune").ok();
     no_port_is_published();
@@ -290,11 +293,11 @@ fn a_container_without_a_record_is_said_and_ended_with_all_of_it() {
         }
         cell("run -d --name one alpine sleep 1000").refused(125, &[path]);
         cell("rm one").refused(1, &["still runs"]);
-        let held = Snapshot::take();
+        let held = Snapshot::at_rest();
         let pruned = cell("prune");
         assert_eq!(pruned.stderr.matches(path).count(), 1, "{pruned:?}");
         assert_eq!(pruned.ok(), "");
-        assert_eq!(held.differences(&Snapshot::take()), Vec::<String>::new());
+        assert_eq!(held.differences(&Snapshot::at_rest()), Vec::<String>::new());
         let script = cell("rm -f --dry-run one").quiet();
         assert!(script.contains("kill -9 "), "{script}");
         assert_eq!(cell("rm -f one").quiet(), "one");
@@ -455,12 +458,18 @@ fn what_needs_a_lost_sandbox_says_what_is_lost() {
 fn a_lease_that_is_lost_comes_back_before_another_gets_what_it_is_of() {
     cell("run -d --name one -p 8080:80 alpine sleep 1000").ok();
     cell("create --name bare -p 8081:81").ok();
-    let before = Snapshot::take();
+    let before = Snapshot::at_rest();
     lose("networks/bridge/leases");
     lose("ports");
-    assert_ne!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_ne!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     cell("reconcile").ok();
-    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     for name in ["one", "bare"] {
         let (address, _) = address_in(name, "eth0");
         cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", name]);
@@ -516,14 +525,17 @@ fn a_network_without_a_record_stays_with_those_who_are_on_it() {
     cell("rm other").quiet();
     cell("prune").ok();
     lose("networks/bridge/record.json");
-    let before = Snapshot::take();
+    let before = Snapshot::at_rest();
     cell("run -d --name new alpine sleep 1000").refused(125, &[path, "netcell rm -f", "bare one"]);
     for line in ["create --name new", "create --dry-run --name new"] {
         cell(line).refused(1, &[path]);
     }
     cell("network rm bridge").refused(1, &[path]);
     assert_eq!(cell("prune").quiet(), "");
-    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     cell("exec one true").quiet();
     cell("rm -f one").quiet();
     cell("rm bare").quiet();
@@ -540,7 +552,7 @@ fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
     cell("create --name one -p 8080:80").ok();
     cell("create --name two").ok();
     let address = address_in("one", "eth0").0.to_string();
-    let before = Snapshot::take();
+    let before = Snapshot::at_rest();
     let tear = || {
         for lease in [
             &format!("networks/bridge/leases/{address}"),
@@ -552,7 +564,10 @@ fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
     tear();
     cell("network rm bridge").refused(1, &["active endpoints", &address]);
     cell("reconcile").ok();
-    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
     // What was killed before its renaming is nobody's.
     lose("ports/tcp-8080");
@@ -564,13 +579,16 @@ fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
     );
     cell("reconcile").ok();
     cell("prune").ok();
-    assert_eq!(before.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(
+        before.differences(&Snapshot::at_rest()),
+        Vec::<String>::new()
+    );
     tear();
     lose("networks/bridge/record.json");
-    let torn = Snapshot::take();
+    let torn = Snapshot::at_rest();
     cell("create --name new").refused(1, &[path, "netcell rm -f", &address, "two"]);
     assert_eq!(cell("prune").quiet(), "");
-    assert_eq!(torn.differences(&Snapshot::take()), Vec::<String>::new());
+    assert_eq!(torn.differences(&Snapshot::at_rest()), Vec::<String>::new());
     cell("rm two").quiet();
     cell("rm one").quiet();
     cell("prune").ok();
