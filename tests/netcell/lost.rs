@@ -516,14 +516,6 @@ fn a_network_without_a_record_stays_with_those_who_are_on_it() {
     let path = "/run/netcell/networks/bridge/record.json";
     cell("run -d --name one alpine sleep 1000").ok();
     cell("create --name bare").ok();
-    cell("network create lan").ok();
-    cell("create --name other --network lan").ok();
-    lose("networks/lan/record.json");
-    for line in ["network create lan", "network create --dry-run lan"] {
-        cell(line).refused(1, &["/run/netcell/networks/lan/record.json", "other"]);
-    }
-    cell("rm other").quiet();
-    cell("prune").ok();
     lose("networks/bridge/record.json");
     let before = Snapshot::at_rest();
     cell("run -d --name new alpine sleep 1000").refused(125, &[path, "netcell rm -f", "bare one"]);
@@ -545,6 +537,14 @@ fn a_network_without_a_record_stays_with_those_who_are_on_it() {
     cell("prune").ok();
     cell("create --name new -p 8080:80").quiet();
     cell("rm new").quiet();
+    cell("network create lan").ok();
+    cell("create --name other --network lan").ok();
+    lose("networks/lan/record.json");
+    for line in ["network create lan", "network create --dry-run lan"] {
+        cell(line).refused(1, &["/run/netcell/networks/lan/record.json", "other"]);
+    }
+    cell("rm other").quiet();
+    cell("prune").ok();
 }
 
 fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
@@ -570,14 +570,8 @@ fn a_torn_lease_is_written_again_and_is_a_users_till_then() {
     );
     cell(&format!("create --name thief --ip {address}")).refused(1, &["in use", "one"]);
     // What was killed before its renaming is nobody's.
-    lose("ports/tcp-8080");
-    let unfinished = Path::new(STATE).join("ports/tcp-8080");
-    step("make a directory", fs::create_dir(&unfinished));
-    step(
-        "begin a lease",
-        fs::write(unfinished.join("0.0.0.0.new"), ""),
-    );
-    cell("reconcile").ok();
+    let unfinished = Path::new(STATE).join("ports/tcp-8080/0.0.0.0.new");
+    step("begin a lease", fs::write(unfinished, ""));
     cell("prune").ok();
     assert_eq!(
         before.differences(&Snapshot::at_rest()),
